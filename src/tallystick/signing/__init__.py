@@ -1,0 +1,83 @@
+"""Signatures: each issuer's keys, and the JWS that makes an event a fact anyone can check with the public key."""
+
+from tallystick.signing.ed25519 import (
+    PublicKeyRefusedError,
+    checked_public_key,
+    thumbprint,
+    verify_signature,
+)
+from tallystick.signing.jws import (
+    ALGORITHM,
+    EVENT_MEDIA_TYPE,
+    JwsInvalidError,
+    JwsKeyUnknownError,
+    JwsMalformedError,
+    JwsSignatureInvalidError,
+    JwsTypeRefusedError,
+    KeyResolver,
+    VerificationKey,
+    sign_compact,
+    sign_compact_many,
+    verify_compact,
+)
+from tallystick.signing.key_files import KeyDirectory, SigningKeyUnavailableError
+from tallystick.signing.keyring import (
+    create_key,
+    hold_active_key,
+    key_resolver,
+    list_keys,
+    load_signer,
+    published_jwks,
+    register_public_key,
+    retire,
+    revoke,
+    rotate,
+)
+from tallystick.signing.keys import (
+    KeyState,
+    KeyUse,
+    RevocationMalformedError,
+    SigningKey,
+    SigningKeyConflictError,
+    SigningKeyNotFoundError,
+)
+from tallystick.signing.signer import Signer, SoftwareSigner
+
+__all__ = [
+    "ALGORITHM",
+    "EVENT_MEDIA_TYPE",
+    "JwsInvalidError",
+    "JwsKeyUnknownError",
+    "JwsMalformedError",
+    "JwsSignatureInvalidError",
+    "JwsTypeRefusedError",
+    "KeyDirectory",
+    "KeyResolver",
+    "KeyState",
+    "KeyUse",
+    "PublicKeyRefusedError",
+    "RevocationMalformedError",
+    "Signer",
+    "SigningKey",
+    "SigningKeyConflictError",
+    "SigningKeyNotFoundError",
+    "SigningKeyUnavailableError",
+    "SoftwareSigner",
+    "VerificationKey",
+    "checked_public_key",
+    "create_key",
+    "hold_active_key",
+    "key_resolver",
+    "list_keys",
+    "load_signer",
+    "published_jwks",
+    "register_public_key",
+    "retire",
+    "revoke",
+    "rotate",
+    "sign_compact",
+    "sign_compact_many",
+    "thumbprint",
+    "verify_compact",
+    "verify_signature",
+]

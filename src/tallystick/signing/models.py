@@ -1,0 +1,36 @@
+"""The public part of every issuer's signing keys. Private parts are never in the database."""
+
+from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, Table, text
+
+from tallystick.core.columns import bytes_column, id_column, moment_column, text_column
+from tallystick.core.database import metadata
+
+signing_key = Table(
+    "signing_key",
+    metadata,
+    id_column("issuer_id", primary_key=True),
+    id_column("id", primary_key=True),
+    text_column("algorithm"),
+    bytes_column("public_key"),
+    text_column("use"),
+    text_column("state"),
+    moment_column("created_at"),
+    moment_column("activated_at"),
+    moment_column("retired_at", nullable=True),
+    moment_column("revoked_at", nullable=True),
+    moment_column("compromised_at", nullable=True),
+    text_column("reason", nullable=True),
+    ForeignKeyConstraint(["issuer_id"], ["issuer.issuer_id"]),
+    # One key signs at a time, whatever two operators do at once.
+    Index(
+        "uq_signing_key_active", "issuer_id", "use", unique=True, postgresql_where=text("state = 'active'")
+    ),
+    CheckConstraint("algorithm IN ('EdDSA')", name="algorithm"),
+    CheckConstraint("octet_length(public_key) = 32", name="public_key"),
+    CheckConstraint("use IN ('event', 'checkpoint')", name="use"),
+    CheckConstraint("state IN ('active', 'retired', 'revoked')", name="state"),
+    CheckConstraint("(state = 'active') = (retired_at IS NULL AND revoked_at IS NULL)", name="active"),
+    CheckConstraint("(state = 'revoked') = (revoked_at IS NOT NULL)", name="revoked_at"),
+    CheckConstraint("(state = 'revoked') = (reason IS NOT NULL)", name="reason"),
+    CheckConstraint("compromised_at IS NULL OR state = 'revoked'", name="compromised_at"),
+)

@@ -1,0 +1,107 @@
+"""The log: one signed fact per committed instruction, indexed without gaps in the order of commit, per issuer."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from tallystick.events import store
+from tallystick.events.records import Event, EventDraft, EventNotFoundError, Head
+from tallystick.signing import Signer, sign_compact_many
+
+__all__ = [
+    "EVENT_VERSION",
+    "Event",
+    "EventDraft",
+    "EventNotFoundError",
+    "Head",
+    "append",
+    "event",
+    "event_by_index",
+    "events",
+    "events_at",
+    "index_as_of",
+    "last_index",
+    "lock_head",
+    "open_log",
+    "stream",
+]
+
+EVENT_VERSION = 1
+
+
+def open_log(connection: Connection, issuer_id: str, opened_at: datetime) -> None:
+    """Begin an issuer's log at index 0."""
+    store.insert_head(connection, issuer_id, opened_at)
+
+
+def lock_head(connection: Connection, issuer_id: str) -> Head:
+    """Take the issuer's head until the transaction ends: always the last lock taken.
+
+    Whoever holds it gives out the next indexes, so that index order is commit order and a rollback leaves no gap.
+    """
+    return store.lock_head(connection, issuer_id)
+
+
+def append(
+    connection: Connection,
+    issuer_id: str,
+    head: Head,
+    booked_at: datetime,
+    drafts: Sequence[EventDraft],
+    signer: Signer,
+) -> list[str]:
+    """Sign and write the drafts at the head's next indexes, move the head, and return each event's JWS."""
+    if not drafts:
+        return []
+    signed = sign_compact_many(signer, [draft.payload for draft in drafts])
+    store.insert_events(connection, issuer_id, signer.key_id, booked_at, drafts, signed)
+    store.move_head(connection, issuer_id, head, head.next_index + len(drafts), booked_at)
+    return signed
+
+
+def event(connection: Connection, issuer_id: str, event_id: str) -> Event:
+    """Return one event or raise EventNotFoundError."""
+    found = store.read_event(connection, issuer_id, event_id)
+    if found is None:
+        raise EventNotFoundError
+    return found
+
+
+def event_by_index(connection: Connection, issuer_id: str, event_index: int) -> Event:
+    """Return the event at an index or raise EventNotFoundError."""
+    found = store.read_events_at(connection, issuer_id, [event_index])
+    if not found:
+        raise EventNotFoundError
+    return found[0]
+
+
+def events(connection: Connection, issuer_id: str, *, after_index: int = -1, limit: int = 100) -> list[Event]:
+    """Return a page of events behind `after_index`, in order."""
+    return store.read_events(connection, issuer_id, after_index, limit)
+
+
+def events_at(connection: Connection, issuer_id: str, indexes: Sequence[int]) -> list[Event]:
+    """Return the events at these indexes, in order."""
+    return store.read_events_at(connection, issuer_id, indexes)
+
+
+def stream(connection: Connection, issuer_id: str, first_index: int, last_index: int) -> Iterator[Event]:
+    """Yield events from one index to another, both included, in constant memory."""
+    after_index = first_index - 1
+    while after_index < last_index:
+        page = store.read_events(connection, issuer_id, after_index, min(1_000, last_index - after_index))
+        if not page:
+            return
+        yield from page
+        after_index = page[-1].event_index
+
+
+def last_index(connection: Connection, issuer_id: str) -> int:
+    """Return the index of the newest event; -1 in an empty log."""
+    return store.read_next_index(connection, issuer_id) - 1
+
+
+def index_as_of(connection: Connection, issuer_id: str, at: datetime) -> int:
+    """Return the index of the last event that was booked at or before `at`; -1 if there was none."""
+    return store.read_index_as_of(connection, issuer_id, at)

@@ -1,0 +1,172 @@
+"""The books: chart of accounts, journal, balances. Every token is a liability of the issuer, to the minor unit."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection
+
+from tallystick.ledger import store
+from tallystick.ledger.book import (
+    BalanceOverflowError,
+    Book,
+    InsufficientFundsError,
+    Line,
+    Posting,
+)
+from tallystick.ledger.chart import (
+    CHART,
+    CLAIM_CODES,
+    DEBIT_NORMAL_CODES,
+    HOLDER_CODES,
+    ISSUER_CODES,
+    Code,
+    LedgerCode,
+    ledger_account_id,
+)
+from tallystick.ledger.records import EntryLine, LedgerAccount, Position, TrialBalanceRow
+
+__all__ = [
+    "CHART",
+    "CLAIM_CODES",
+    "DEBIT_NORMAL_CODES",
+    "HOLDER_CODES",
+    "INDEX_MAX",
+    "ISSUER_CODES",
+    "BalanceOverflowError",
+    "Book",
+    "Code",
+    "EntryLine",
+    "InsufficientFundsError",
+    "LedgerAccount",
+    "LedgerCode",
+    "Line",
+    "Position",
+    "Posting",
+    "TrialBalanceRow",
+    "account_lines",
+    "accounts",
+    "balances",
+    "entry_lines",
+    "ledger_account_id",
+    "lock",
+    "open_class_accounts",
+    "open_holder_accounts",
+    "positions",
+    "stream_lines",
+    "touching_indexes",
+    "trial_balance",
+    "write",
+]
+
+INDEX_MAX: Final = 2**63 - 1
+
+
+def open_class_accounts(connection: Connection, issuer_id: str, token_class_id: str, currency: str) -> None:
+    """Open the ledger accounts that a token class has once."""
+    store.open_accounts(
+        connection,
+        issuer_id,
+        [
+            (ledger_account_id(code, token_class_id), code, token_class_id, currency, None)
+            for code in ISSUER_CODES
+        ],
+    )
+
+
+def open_holder_accounts(
+    connection: Connection, issuer_id: str, token_class_id: str, currency: str, account_id: str
+) -> None:
+    """Open the ledger accounts of one holder's account, so that each can be locked before its first posting."""
+    store.open_accounts(
+        connection,
+        issuer_id,
+        [
+            (ledger_account_id(code, account_id), code, token_class_id, currency, account_id)
+            for code in HOLDER_CODES
+        ],
+    )
+
+
+def lock(connection: Connection, issuer_id: str, ledger_account_ids: Iterable[str]) -> Book:
+    """Lock these balances until the transaction ends and return them, ready to post to."""
+    return store.lock(connection, issuer_id, ledger_account_ids)
+
+
+def write(connection: Connection, issuer_id: str, book: Book, booked_at: datetime) -> None:
+    """Write what was posted to the book. The database refuses an entry that doesn't balance or breaks a floor."""
+    store.write(connection, issuer_id, book, booked_at)
+
+
+def accounts(
+    connection: Connection,
+    issuer_id: str,
+    *,
+    token_class_id: str | None = None,
+    account_id: str | None = None,
+    code: str | None = None,
+    after: str = "",
+    limit: int = 100,
+) -> list[LedgerAccount]:
+    """Return a page of ledger accounts in the order of their ids."""
+    return store.read_accounts(
+        connection,
+        issuer_id,
+        token_class_id=token_class_id,
+        account_id=account_id,
+        code=code,
+        after=after,
+        limit=limit,
+    )
+
+
+def balances(connection: Connection, issuer_id: str, ledger_account_ids: Sequence[str]) -> dict[str, int]:
+    """Return present balances in minor units, by ledger account id."""
+    return store.read_balances(connection, issuer_id, ledger_account_ids)
+
+
+def positions(
+    connection: Connection, issuer_id: str, ledger_account_ids: Sequence[str], event_index: int = INDEX_MAX
+) -> dict[str, Position]:
+    """Return accounts as they stood when the event at `event_index` had been posted; never touched ones left out."""
+    return {
+        one.id: one for one in store.read_positions(connection, issuer_id, ledger_account_ids, event_index)
+    }
+
+
+def trial_balance(
+    connection: Connection, issuer_id: str, token_class_id: str, event_index: int = INDEX_MAX
+) -> list[TrialBalanceRow]:
+    """Return every ledger account of a class with its balance as of an index of the log."""
+    return store.read_trial_balance(connection, issuer_id, token_class_id, event_index)
+
+
+def account_lines(
+    connection: Connection,
+    issuer_id: str,
+    ledger_account_ids: Sequence[str],
+    *,
+    before: tuple[int, int] = (INDEX_MAX, 0),
+    limit: int = 100,
+) -> list[EntryLine]:
+    """Return lines of these accounts, newest first, that precede `before` = (event index, line number)."""
+    return store.read_lines_of_accounts(connection, issuer_id, ledger_account_ids, before=before, limit=limit)
+
+
+def entry_lines(connection: Connection, issuer_id: str, first_index: int, last_index: int) -> list[EntryLine]:
+    """Return the lines of the entries from one index of the log to another, both included."""
+    return store.read_entry_lines(connection, issuer_id, first_index, last_index)
+
+
+def stream_lines(
+    connection: Connection, issuer_id: str, first_index: int, last_index: int
+) -> Iterator[EntryLine]:
+    """Yield the same as `entry_lines` in constant memory."""
+    return store.stream_lines(connection, issuer_id, first_index, last_index)
+
+
+def touching_indexes(
+    connection: Connection, issuer_id: str, ledger_account_ids: Sequence[str], after_index: int, limit: int
+) -> list[int]:
+    """Return the indexes behind `after_index` whose entries touch one of these accounts."""
+    return store.read_touching_indexes(connection, issuer_id, ledger_account_ids, after_index, limit)

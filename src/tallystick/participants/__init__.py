@@ -1,0 +1,274 @@
+"""Who takes part: issuers, token classes, holders, accounts, and the principals that act for them."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+
+from sqlalchemy import Connection
+
+from tallystick.core.clock import Clock
+from tallystick.core.errors import ConflictError, DomainError, NotFoundError
+from tallystick.participants import store
+from tallystick.participants.api_keys import parse_key, secret_matches
+from tallystick.participants.parties import (
+    Account,
+    AccountFacts,
+    AccountStatus,
+    ApiKey,
+    ClassMode,
+    Holder,
+    HolderKind,
+    Issuer,
+    KycStatus,
+    Principal,
+    Role,
+    TokenClass,
+)
+from tallystick.participants.registration import (
+    AccountNotFoundError,
+    AlreadyRegisteredError,
+    DepositAccountMalformedError,
+    HolderNotFoundError,
+    PlatformNotFoundError,
+    PrincipalMalformedError,
+    TokenClassNotFoundError,
+    issue_api_key,
+    register_account,
+    register_holder,
+    register_issuer,
+    register_principal,
+    register_token_class,
+)
+
+__all__ = [
+    "Account",
+    "AccountFacts",
+    "AccountNotFoundError",
+    "AccountStatus",
+    "AccountStatusConflictError",
+    "AlreadyRegisteredError",
+    "ApiKey",
+    "ApiKeyInvalidError",
+    "ClassMode",
+    "DepositAccountMalformedError",
+    "Holder",
+    "HolderKind",
+    "HolderNotFoundError",
+    "Issuer",
+    "IssuerNotFoundError",
+    "KycStatus",
+    "PlatformNotFoundError",
+    "Principal",
+    "PrincipalMalformedError",
+    "Role",
+    "TokenClass",
+    "TokenClassNotFoundError",
+    "account",
+    "account_facts",
+    "accounts",
+    "accounts_by_deposit",
+    "api_keys",
+    "authenticate",
+    "holder",
+    "holders",
+    "issue_api_key",
+    "issuer",
+    "issuer_ids",
+    "principals",
+    "record_kyc",
+    "register_account",
+    "register_holder",
+    "register_issuer",
+    "register_principal",
+    "register_token_class",
+    "revoke_api_key",
+    "set_account_status",
+    "token_class",
+    "token_classes",
+]
+
+
+class ApiKeyInvalidError(DomainError):
+    """Unknown, expired, revoked or malformed: all alike to the bearer."""
+
+    code = "api_key_invalid"
+    status = 401
+    title = "The API key is not valid"
+
+
+class IssuerNotFoundError(NotFoundError):
+    """No such issuer, or not the caller's."""
+
+    code = "issuer_not_found"
+    title = "No such issuer"
+
+
+class AccountStatusConflictError(ConflictError):
+    """An account may go open → frozen → open, and open → closed with nothing on it."""
+
+    code = "account_status_conflict"
+    title = "The account's status does not allow this"
+
+
+def authenticate(connection: Connection, clock: Clock, presented: str) -> Principal:
+    """Return the active principal that bears this key; raise ApiKeyInvalidError for every other case."""
+    parts = parse_key(presented)
+    found = None if parts is None else store.read_bearer(connection, parts.issuer_id, parts.key_id)
+    if parts is None or found is None:
+        raise ApiKeyInvalidError
+    key, stored_hash, bearer = found
+    if (
+        not secret_matches(parts.secret, stored_hash)
+        or key.revoked_at is not None
+        or bearer.status != "active"
+    ):
+        raise ApiKeyInvalidError
+    if key.expires_at is not None and key.expires_at <= clock.now():
+        raise ApiKeyInvalidError
+    return bearer
+
+
+def issuer(connection: Connection, viewer: Principal, issuer_id: str) -> Issuer:
+    """Return the issuer that `viewer` belongs to, or raise IssuerNotFoundError for any other."""
+    found = store.read_issuer(connection, issuer_id) if issuer_id == viewer.issuer_id else None
+    if found is None:
+        raise IssuerNotFoundError
+    return found
+
+
+def issuer_ids(connection: Connection) -> list[str]:
+    """Return every issuer's id, for jobs that serve all of them."""
+    return store.read_issuer_ids(connection)
+
+
+def token_class(connection: Connection, issuer_id: str, token_class_id: str) -> TokenClass:
+    """Return one token class or raise TokenClassNotFoundError."""
+    found = store.read_token_class(connection, issuer_id, token_class_id)
+    if found is None:
+        raise TokenClassNotFoundError
+    return found
+
+
+def token_classes(
+    connection: Connection, issuer_id: str, *, after: str = "", limit: int = 100
+) -> list[TokenClass]:
+    """Return a page of token classes in the order of their ids."""
+    return store.read_token_classes(connection, issuer_id, after, limit)
+
+
+def holder(connection: Connection, viewer: Principal, holder_id: str) -> Holder:
+    """Return one holder that `viewer` may know of, or raise HolderNotFoundError."""
+    found = store.read_holder(connection, viewer.issuer_id, holder_id)
+    if found is None or not (viewer.sees_whole_issuer or viewer.holder_id in (found.id, found.platform_id)):
+        raise HolderNotFoundError
+    return found
+
+
+def holders(connection: Connection, viewer: Principal, *, after: str = "", limit: int = 100) -> list[Holder]:
+    """Return a page of the holders that `viewer` may know of."""
+    return store.read_holders(connection, viewer.issuer_id, _on_behalf_of(viewer), after, limit)
+
+
+def record_kyc(
+    connection: Connection, issuer_id: str, holder_id: str, status: KycStatus, expires_on: date | None
+) -> Holder:
+    """Record where the bank's check of a holder stands; raise HolderNotFoundError."""
+    if store.read_holder(connection, issuer_id, holder_id) is None:
+        raise HolderNotFoundError
+    store.update_holder(connection, issuer_id, holder_id, kyc_status=status, kyc_expires_on=expires_on)
+    found = store.read_holder(connection, issuer_id, holder_id)
+    assert found is not None
+    return found
+
+
+def account(connection: Connection, viewer: Principal, account_id: str) -> Account:
+    """Return one account that `viewer` may know of, or raise AccountNotFoundError."""
+    found = store.read_account(connection, viewer.issuer_id, account_id)
+    if found is None:
+        raise AccountNotFoundError
+    if not viewer.sees_whole_issuer:
+        owner = store.read_holder(connection, viewer.issuer_id, found.holder_id)
+        assert owner is not None
+        if viewer.holder_id not in (owner.id, owner.platform_id):
+            raise AccountNotFoundError
+    return found
+
+
+def accounts(
+    connection: Connection,
+    viewer: Principal,
+    *,
+    holder_id: str | None = None,
+    token_class_id: str | None = None,
+    after: str = "",
+    limit: int = 100,
+) -> list[Account]:
+    """Return a page of the accounts that `viewer` may know of."""
+    return store.read_accounts(
+        connection,
+        viewer.issuer_id,
+        on_behalf_of=_on_behalf_of(viewer),
+        holder_id=holder_id,
+        token_class_id=token_class_id,
+        after=after,
+        limit=limit,
+    )
+
+
+def accounts_by_deposit(
+    connection: Connection,
+    issuer_id: str,
+    token_class_id: str,
+    ibans: Sequence[str],
+    references: Sequence[str],
+) -> list[Account]:
+    """Return the class's accounts that are funded from one of these deposit accounts or bear such a reference."""
+    return store.read_accounts_by_deposit(connection, issuer_id, token_class_id, ibans, references)
+
+
+def account_facts(
+    connection: Connection, issuer_id: str, account_ids: Iterable[str]
+) -> dict[str, AccountFacts]:
+    """Return what a decision needs of these accounts, by id; absent ones are left out."""
+    return store.read_account_facts(connection, issuer_id, account_ids)
+
+
+def set_account_status(
+    connection: Connection, clock: Clock, issuer_id: str, account_id: str, status: AccountStatus, reason: str
+) -> Account:
+    """Open, freeze or close an account. Raises AccountNotFoundError, AccountStatusConflictError.
+
+    The caller holds the account's ledger rows, so that no instruction is half way through meanwhile.
+    """
+    found = store.read_account(connection, issuer_id, account_id, lock=True)
+    if found is None:
+        raise AccountNotFoundError
+    if found.status in {status, AccountStatus.CLOSED}:
+        raise AccountStatusConflictError(f"The account is {found.status}.")
+    if found.status == AccountStatus.FROZEN and status == AccountStatus.CLOSED:
+        raise AccountStatusConflictError("A frozen account can't be closed.")
+    closed_at = clock.now() if status == AccountStatus.CLOSED else None
+    store.update_account(
+        connection, issuer_id, account_id, status=status, status_reason=reason, closed_at=closed_at
+    )
+    changed = store.read_account(connection, issuer_id, account_id)
+    assert changed is not None
+    return changed
+
+
+def principals(connection: Connection, issuer_id: str) -> list[Principal]:
+    """Return everybody who acts on the issuer."""
+    return store.read_principals(connection, issuer_id)
+
+
+def api_keys(connection: Connection, issuer_id: str) -> list[ApiKey]:
+    """Return every bearer key of the issuer, without secrets."""
+    return store.read_api_keys(connection, issuer_id)
+
+
+def revoke_api_key(connection: Connection, clock: Clock, issuer_id: str, key_id: str) -> bool:
+    """Revoke a key for ever; False if there is none or it was revoked before."""
+    return store.revoke_api_key(connection, issuer_id, key_id, clock.now())
+
+
+def _on_behalf_of(viewer: Principal) -> str | None:
+    return None if viewer.sees_whole_issuer else viewer.holder_id

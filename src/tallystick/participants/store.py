@@ -1,0 +1,202 @@
+"""All SQL of this room. Every statement leads with the issuer's id; nothing here commits."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, Table, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as insert_or_keep
+
+from tallystick.participants.models import account, api_key, holder, issuer, principal, token_class
+from tallystick.participants.parties import (
+    Account,
+    AccountFacts,
+    ApiKey,
+    Holder,
+    Issuer,
+    Principal,
+    TokenClass,
+)
+
+_FACTS: Final = """
+SELECT a.id, a.status, a.holder_id, h.platform_id, h.kyc_status, h.kyc_expires_on,
+       c.id, c.mode, c.currency, c.scale
+FROM account a
+JOIN holder h ON h.issuer_id = a.issuer_id AND h.id = a.holder_id
+JOIN token_class c ON c.issuer_id = a.issuer_id AND c.id = a.token_class_id
+WHERE a.issuer_id = %s AND a.id = ANY(%s)
+"""
+
+
+def add(connection: Connection, table: Table, **values: Any) -> None:
+    connection.execute(insert(table).values(**values))
+
+
+def read_issuer(connection: Connection, issuer_id: str) -> Issuer | None:
+    row = connection.execute(select(issuer).where(issuer.c.issuer_id == issuer_id)).one_or_none()
+    return None if row is None else Issuer(**row._mapping)
+
+
+def read_issuer_ids(connection: Connection) -> list[str]:
+    return list(connection.execute(select(issuer.c.issuer_id).order_by(issuer.c.issuer_id)).scalars())
+
+
+def read_token_class(connection: Connection, issuer_id: str, token_class_id: str) -> TokenClass | None:
+    row = connection.execute(
+        select(token_class).where(token_class.c.issuer_id == issuer_id, token_class.c.id == token_class_id)
+    ).one_or_none()
+    return None if row is None else TokenClass(**row._mapping)
+
+
+def read_token_classes(connection: Connection, issuer_id: str, after: str, limit: int) -> list[TokenClass]:
+    rows = connection.execute(
+        select(token_class)
+        .where(token_class.c.issuer_id == issuer_id, token_class.c.id > after)
+        .order_by(token_class.c.id)
+        .limit(limit)
+    )
+    return [TokenClass(**row._mapping) for row in rows]
+
+
+def read_holder(connection: Connection, issuer_id: str, holder_id: str) -> Holder | None:
+    row = connection.execute(
+        select(holder).where(holder.c.issuer_id == issuer_id, holder.c.id == holder_id)
+    ).one_or_none()
+    return None if row is None else Holder(**row._mapping)
+
+
+def read_holders(
+    connection: Connection, issuer_id: str, on_behalf_of: str | None, after: str, limit: int
+) -> list[Holder]:
+    query = select(holder).where(holder.c.issuer_id == issuer_id, holder.c.id > after)
+    if on_behalf_of is not None:
+        query = query.where((holder.c.id == on_behalf_of) | (holder.c.platform_id == on_behalf_of))
+    rows = connection.execute(query.order_by(holder.c.id).limit(limit))
+    return [Holder(**row._mapping) for row in rows]
+
+
+def update_holder(connection: Connection, issuer_id: str, holder_id: str, **values: Any) -> None:
+    connection.execute(
+        update(holder).where(holder.c.issuer_id == issuer_id, holder.c.id == holder_id).values(**values)
+    )
+
+
+def read_account(
+    connection: Connection, issuer_id: str, account_id: str, *, lock: bool = False
+) -> Account | None:
+    query = select(account).where(account.c.issuer_id == issuer_id, account.c.id == account_id)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    return None if row is None else Account(**row._mapping)
+
+
+def read_accounts(
+    connection: Connection,
+    issuer_id: str,
+    *,
+    on_behalf_of: str | None,
+    holder_id: str | None,
+    token_class_id: str | None,
+    after: str,
+    limit: int,
+) -> list[Account]:
+    query = select(account).where(account.c.issuer_id == issuer_id, account.c.id > after)
+    if on_behalf_of is not None:
+        query = query.join(
+            holder, (holder.c.issuer_id == account.c.issuer_id) & (holder.c.id == account.c.holder_id)
+        ).where((holder.c.id == on_behalf_of) | (holder.c.platform_id == on_behalf_of))
+    if holder_id is not None:
+        query = query.where(account.c.holder_id == holder_id)
+    if token_class_id is not None:
+        query = query.where(account.c.token_class_id == token_class_id)
+    rows = connection.execute(query.order_by(account.c.id).limit(limit))
+    return [Account(**row._mapping) for row in rows]
+
+
+def read_accounts_by_deposit(
+    connection: Connection,
+    issuer_id: str,
+    token_class_id: str,
+    ibans: Sequence[str],
+    references: Sequence[str],
+) -> list[Account]:
+    rows = connection.execute(
+        select(account)
+        .where(account.c.issuer_id == issuer_id, account.c.token_class_id == token_class_id)
+        .where(
+            account.c.deposit_iban.in_(ibans)
+            | account.c.deposit_account_number.in_(ibans)
+            | account.c.reference.in_(references)
+        )
+        .order_by(account.c.id)
+    )
+    return [Account(**row._mapping) for row in rows]
+
+
+def update_account(connection: Connection, issuer_id: str, account_id: str, **values: Any) -> None:
+    connection.execute(
+        update(account).where(account.c.issuer_id == issuer_id, account.c.id == account_id).values(**values)
+    )
+
+
+def read_account_facts(
+    connection: Connection, issuer_id: str, account_ids: Iterable[str]
+) -> dict[str, AccountFacts]:
+    rows = connection.exec_driver_sql(_FACTS, (issuer_id, list(account_ids))).all()
+    return {row[0]: AccountFacts._make(row) for row in rows}
+
+
+def read_principal(connection: Connection, issuer_id: str, principal_id: str) -> Principal | None:
+    row = connection.execute(
+        select(principal).where(principal.c.issuer_id == issuer_id, principal.c.id == principal_id)
+    ).one_or_none()
+    return None if row is None else _principal(row._mapping)
+
+
+def read_principals(connection: Connection, issuer_id: str) -> list[Principal]:
+    rows = connection.execute(
+        select(principal).where(principal.c.issuer_id == issuer_id).order_by(principal.c.id)
+    )
+    return [_principal(row._mapping) for row in rows]
+
+
+def read_bearer(
+    connection: Connection, issuer_id: str, key_id: str
+) -> tuple[ApiKey, bytes, Principal] | None:
+    key = connection.execute(
+        select(api_key).where(api_key.c.issuer_id == issuer_id, api_key.c.id == key_id)
+    ).one_or_none()
+    if key is None:
+        return None
+    bearer = read_principal(connection, issuer_id, key.principal_id)
+    assert bearer is not None  # A foreign key holds this.
+    return _api_key(key._mapping), bytes(key.secret_hash), bearer
+
+
+def read_api_keys(connection: Connection, issuer_id: str) -> list[ApiKey]:
+    rows = connection.execute(select(api_key).where(api_key.c.issuer_id == issuer_id).order_by(api_key.c.id))
+    return [_api_key(row._mapping) for row in rows]
+
+
+def revoke_api_key(connection: Connection, issuer_id: str, key_id: str, revoked_at: datetime) -> bool:
+    revoked = connection.execute(
+        update(api_key)
+        .where(api_key.c.issuer_id == issuer_id, api_key.c.id == key_id, api_key.c.revoked_at.is_(None))
+        .values(revoked_at=revoked_at)
+    )
+    return revoked.rowcount == 1
+
+
+def add_unless_present(connection: Connection, table: Table, **values: Any) -> bool:
+    """Insert and return True, or return False when a unique constraint already holds such a row."""
+    added = connection.execute(
+        insert_or_keep(table).values(**values).on_conflict_do_nothing().returning(table.c.issuer_id)
+    )
+    return added.one_or_none() is not None
+
+
+def _principal(values: Any) -> Principal:
+    return Principal(**{**values, "roles": frozenset(values["roles"])})
+
+
+def _api_key(values: Any) -> ApiKey:
+    return ApiKey(**{name: value for name, value in values.items() if name != "secret_hash"})

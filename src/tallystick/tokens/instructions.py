@@ -1,0 +1,151 @@
+"""What participants ask, and how it is kept.
+
+received → settled, or refused without a trace in the books; with four eyes: received → pending_approval → settled or
+rejected; a deposit that no account could be found for: unassigned → settled; a hold: held → executed or voided.
+"""
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from tallystick.core.errors import DomainError
+from tallystick.participants import Principal
+
+__all__ = [
+    "ID_PREFIX",
+    "NEEDS_APPROVAL",
+    "Instruction",
+    "Kind",
+    "Outcome",
+    "Request",
+    "State",
+    "Submission",
+]
+
+
+class Kind(StrEnum):
+    """What can be asked of the write path."""
+
+    DEPOSIT = "deposit"
+    DEPOSIT_ASSIGNMENT = "deposit_assignment"
+    DEPOSIT_RELEASE = "deposit_release"
+    MINT = "mint"
+    TRANSFER = "transfer"
+    TRANSFER_BATCH = "transfer_batch"
+    REDEMPTION = "redemption"
+    HOLD = "hold"
+    HOLD_EXECUTION = "hold_execution"
+    HOLD_VOID = "hold_void"
+    REVERSAL = "reversal"
+    ACCOUNT_FREEZE = "account_freeze"
+    ACCOUNT_UNFREEZE = "account_unfreeze"
+    ACCOUNT_CLOSURE = "account_closure"
+    APPROVE = "approve"
+    REJECT = "reject"
+
+
+class State(StrEnum):
+    """Where an instruction stands."""
+
+    UNASSIGNED = "unassigned"
+    PENDING_APPROVAL = "pending_approval"
+    SETTLED = "settled"
+    REJECTED = "rejected"
+    HELD = "held"
+    EXECUTED = "executed"
+    VOIDED = "voided"
+
+
+ID_PREFIX: Final[dict[str, str]] = {
+    Kind.DEPOSIT: "deposit",
+    Kind.DEPOSIT_ASSIGNMENT: "assignment",
+    Kind.DEPOSIT_RELEASE: "release",
+    Kind.MINT: "mint",
+    Kind.TRANSFER: "transfer",
+    Kind.TRANSFER_BATCH: "batch",
+    Kind.REDEMPTION: "redemption",
+    Kind.HOLD: "hold",
+    Kind.HOLD_EXECUTION: "execution",
+    Kind.HOLD_VOID: "void",
+    Kind.REVERSAL: "reversal",
+    Kind.ACCOUNT_FREEZE: "freeze",
+    Kind.ACCOUNT_UNFREEZE: "unfreeze",
+    Kind.ACCOUNT_CLOSURE: "closure",
+    Kind.APPROVE: "decision",
+    Kind.REJECT: "decision",
+}
+
+NEEDS_APPROVAL: Final = frozenset({Kind.MINT, Kind.REVERSAL, Kind.ACCOUNT_UNFREEZE})
+
+
+class Request(NamedTuple):
+    """One thing asked of the write path, understood but not decided.
+
+    `key_digest` finds the answer again for ever; `request_hash` is the SHA-256 of the canonical request; `amount` is
+    still text, since only the token class tells its scale. `evidence` says that a bank statement shows the deposit.
+    """
+
+    id: str
+    kind: str
+    principal: Principal
+    key_digest: bytes
+    request_hash: bytes
+    amount: str | None = None
+    currency: str | None = None
+    payer_account_id: str | None = None
+    payee_account_id: str | None = None
+    token_class_id: str | None = None
+    related_id: str | None = None
+    reference: str | None = None
+    reason: str | None = None
+    value_date: date | None = None
+    expires_at: datetime | None = None
+    evidence: bool = False
+
+
+class Submission(NamedTuple):
+    """What one caller hands in at once: one request, or a batch of them under a key of its own.
+
+    With `atomic`, all items settle or none does.
+    """
+
+    requests: tuple[Request, ...]
+    batch: Request | None = None
+    atomic: bool = False
+
+
+class Instruction(NamedTuple):
+    """A request as it is kept, one row; `remaining_minor` is what a hold or a transfer can still give back."""
+
+    id: str
+    kind: str
+    state: str
+    principal_id: str
+    token_class_id: str
+    amount_minor: int
+    remaining_minor: int | None
+    payer_account_id: str | None
+    payee_account_id: str | None
+    related_id: str | None
+    reference: str | None
+    reason: str | None
+    request_hash: bytes
+    value_date: date | None
+    created_at: datetime
+    expires_at: datetime | None
+    settled_at: datetime | None
+    event_index: int | None
+
+
+class Outcome(NamedTuple):
+    """What became of one request: an answer to give (`body` is JSON, `status` is HTTP's) or a refusal.
+
+    `resource_id` names what the answer tells of; `event_index` its place in the log, once it is settled.
+    """
+
+    status: int = 0
+    body: bytes = b""
+    resource_id: str = ""
+    event_index: int | None = None
+    refusal: DomainError | None = None
+    replayed: bool = False

@@ -1,0 +1,70 @@
+"""Tables of the write path: what participants asked, and the answers that were given for ever."""
+
+from sqlalchemy import CheckConstraint, Column, Index, SmallInteger, Table, text
+
+from tallystick.core.columns import (
+    bytes_column,
+    date_column,
+    id_column,
+    integer_column,
+    moment_column,
+    text_column,
+)
+from tallystick.core.database import metadata
+
+instruction = Table(
+    "instruction",
+    metadata,
+    id_column("issuer_id", primary_key=True),
+    id_column("id", primary_key=True),
+    text_column("kind"),
+    text_column("state"),
+    id_column("principal_id"),
+    id_column("token_class_id"),
+    integer_column("amount_minor"),
+    integer_column("remaining_minor", nullable=True),
+    id_column("payer_account_id", nullable=True),
+    id_column("payee_account_id", nullable=True),
+    id_column("related_id", nullable=True),
+    text_column("reference", nullable=True),
+    text_column("reason", nullable=True),
+    bytes_column("request_hash"),
+    date_column("value_date", nullable=True),
+    moment_column("created_at"),
+    moment_column("expires_at", nullable=True),
+    moment_column("settled_at", nullable=True),
+    integer_column("event_index", nullable=True),
+    # Only what still waits for somebody is searched by state, so the index stays small while settled rows pile up.
+    Index(
+        "ix_instruction_open",
+        "issuer_id",
+        "kind",
+        "state",
+        "id",
+        postgresql_where=text("kind <> 'transfer'"),
+    ),
+    Index(
+        "ix_instruction_related",
+        "issuer_id",
+        "related_id",
+        "id",
+        postgresql_where=text("related_id IS NOT NULL"),
+    ),
+    CheckConstraint("amount_minor >= 0", name="amount"),
+    CheckConstraint("remaining_minor BETWEEN 0 AND amount_minor", name="remaining"),
+    CheckConstraint("(event_index IS NULL) = (settled_at IS NULL)", name="settled"),
+)
+
+answer = Table(
+    "answer",
+    metadata,
+    id_column("issuer_id", primary_key=True),
+    bytes_column("key_digest", primary_key=True),
+    bytes_column("request_hash"),
+    id_column("resource_id"),
+    Column("status", SmallInteger, nullable=False),
+    text_column("body"),
+    integer_column("event_index", nullable=True),
+    moment_column("answered_at"),
+    CheckConstraint("octet_length(key_digest) = 32", name="key_digest"),
+)

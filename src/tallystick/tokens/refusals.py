@@ -1,0 +1,127 @@
+"""What the write path refuses, beyond what policy and ledger refuse."""
+
+from tallystick.core.errors import ConflictError, DeniedError, DomainError, MalformedError, NotFoundError
+
+__all__ = [
+    "AccountNotEmptyError",
+    "AtomicBatchRefusedError",
+    "CurrencyMismatchError",
+    "DepositNotAssignableError",
+    "HoldClosedError",
+    "HoldExpiredError",
+    "HoldNotFoundError",
+    "IdempotencyKeyReusedError",
+    "InstructionNotFoundError",
+    "InternalError",
+    "MakerNotAPersonError",
+    "NotReversibleError",
+    "RemainingExceededError",
+    "SameAccountError",
+    "TokenClassMismatchError",
+]
+
+
+class IdempotencyKeyReusedError(ConflictError):
+    """The key answered another request before; the members name what it made."""
+
+    code = "idempotency_key_reused"
+    title = "The Idempotency-Key was used for a different request"
+
+
+class CurrencyMismatchError(MalformedError):
+    """The currency is not the token class's."""
+
+    code = "currency_mismatch"
+    title = "The currency is not the account's"
+
+
+class TokenClassMismatchError(MalformedError):
+    """Payer and payee hold different token classes."""
+
+    code = "token_class_mismatch"
+    title = "The accounts belong to different token classes"
+
+
+class SameAccountError(MalformedError):
+    """Payer and payee are one account."""
+
+    code = "same_account"
+    title = "Payer and payee are the same account"
+
+
+class InstructionNotFoundError(NotFoundError):
+    """No such instruction, or none that the caller may know of."""
+
+    code = "instruction_not_found"
+    title = "No such instruction"
+
+
+class HoldNotFoundError(NotFoundError):
+    """No such hold, or none that the caller may act on."""
+
+    code = "hold_not_found"
+    title = "No such hold"
+
+
+class HoldClosedError(ConflictError):
+    """The hold was executed or voided in full."""
+
+    code = "hold_closed"
+    title = "The hold is no longer open"
+
+
+class HoldExpiredError(ConflictError):
+    """The hold's time is over: it can only be voided."""
+
+    code = "hold_expired"
+    title = "The hold has expired"
+
+
+class RemainingExceededError(ConflictError):
+    """More is asked back than remains of the hold or the transfer."""
+
+    code = "remaining_exceeded"
+    title = "The amount exceeds what remains"
+
+
+class NotReversibleError(ConflictError):
+    """Only a settled transfer can be reversed."""
+
+    code = "not_reversible"
+    title = "Only a settled transfer can be reversed"
+
+
+class DepositNotAssignableError(ConflictError):
+    """The deposit was assigned before, or is none."""
+
+    code = "deposit_not_assignable"
+    title = "The deposit does not wait for assignment"
+
+
+class AccountNotEmptyError(ConflictError):
+    """An account with a balance can't be closed."""
+
+    code = "account_not_empty"
+    title = "The account still has a balance"
+
+
+class MakerNotAPersonError(DeniedError):
+    """What needs four eyes must be asked by a person."""
+
+    code = "maker_not_a_person"
+    title = "Only a person may ask for this"
+
+
+class AtomicBatchRefusedError(ConflictError):
+    """One item of an all-or-none batch was refused, so none settled; `items` names the refused ones."""
+
+    code = "atomic_batch_refused"
+    title = "An item was refused, so none of the batch settled"
+
+
+class InternalError(DomainError):
+    """A fault of the service's own. Nothing was written; operators are alerted."""
+
+    code = "internal_error"
+    status = 500
+    title = "The service failed"

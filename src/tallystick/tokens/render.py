@@ -1,0 +1,157 @@
+"""How an instruction looks to those who asked for it: the resource in answers, and the payload of its event.
+
+The answer's last member is the signed event itself, so that the API's response, a replay and the log hold one and the
+same signed object. It is stored once, in the log, and joined on here.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from tallystick.core.canonical_json import canonical_json
+from tallystick.core.clock import format_time
+from tallystick.core.ids import with_prefix
+from tallystick.core.money import format_amount
+from tallystick.ledger import Line
+from tallystick.tokens.instructions import Instruction, Kind
+
+__all__ = ["EVENT_TYPES", "event_payload", "resource", "with_signed_event"]
+
+EVENT_TYPES: Final[dict[str, str]] = {
+    Kind.DEPOSIT: "deposit.confirmed",
+    Kind.DEPOSIT_RELEASE: "deposit.released",
+    Kind.MINT: "token.minted",
+    Kind.TRANSFER: "token.transferred",
+    Kind.REDEMPTION: "token.redeemed",
+    Kind.HOLD: "hold.placed",
+    Kind.HOLD_EXECUTION: "hold.executed",
+    Kind.HOLD_VOID: "hold.voided",
+    Kind.REVERSAL: "transfer.reversed",
+    Kind.ACCOUNT_FREEZE: "account.frozen",
+    Kind.ACCOUNT_UNFREEZE: "account.unfrozen",
+    Kind.ACCOUNT_CLOSURE: "account.closed",
+}
+
+_EVENT_VERSION: Final = 1
+# One account, seen from its holder: it needs no side.
+_ACCOUNT_ONLY: Final = frozenset(
+    {
+        Kind.DEPOSIT,
+        Kind.DEPOSIT_RELEASE,
+        Kind.MINT,
+        Kind.REDEMPTION,
+        Kind.ACCOUNT_FREEZE,
+        Kind.ACCOUNT_UNFREEZE,
+        Kind.ACCOUNT_CLOSURE,
+    }
+)
+_WAITED_FOR_APPROVAL: Final = frozenset({Kind.MINT, Kind.REVERSAL, Kind.ACCOUNT_UNFREEZE})
+_RELATED_NAMES: Final[dict[str, str]] = {
+    Kind.HOLD_EXECUTION: "hold_id",
+    Kind.HOLD_VOID: "hold_id",
+    Kind.REVERSAL: "transfer_id",
+    Kind.DEPOSIT: "statement_entry_id",
+}
+
+
+def resource(issuer_id: str, row: Instruction, currency: str, scale: int) -> dict[str, Any]:
+    """Return an instruction as its JSON object, without its signed event."""
+    kind = row.kind
+    shown: dict[str, Any] = {
+        "id": row.id,
+        "object": kind,
+        "created_at": format_time(row.created_at),
+        "issuer_id": issuer_id,
+        "state": row.state,
+        "token_class_id": row.token_class_id,
+        "currency": currency,
+    }
+    if not kind.startswith("account_"):
+        shown["amount"] = format_amount(row.amount_minor, scale)
+    if kind in _ACCOUNT_ONLY:
+        shown["account_id"] = row.payee_account_id or row.payer_account_id
+    else:
+        shown["payer_account_id"] = row.payer_account_id
+        shown["payee_account_id"] = row.payee_account_id
+    if kind == Kind.HOLD:
+        shown["remaining_amount"] = format_amount(row.remaining_minor or 0, scale)
+        shown["expires_at"] = None if row.expires_at is None else format_time(row.expires_at)
+    elif row.remaining_minor is not None:
+        shown["reversed_amount"] = format_amount(row.amount_minor - row.remaining_minor, scale)
+    if kind in _RELATED_NAMES:
+        shown[_RELATED_NAMES[kind]] = row.related_id
+    if kind in _WAITED_FOR_APPROVAL or (kind == Kind.DEPOSIT and row.related_id is None):
+        shown["approval_id"] = with_prefix("approval", row.id)
+    shown["reference"] = row.reference
+    if row.reason is not None:
+        shown["reason"] = row.reason
+    if row.settled_at is None:
+        shown["settled_at"] = shown["final_at"] = shown["event_id"] = shown["event_index"] = None
+    else:
+        settled_at = format_time(row.settled_at)
+        shown["settled_at"] = settled_at
+        shown["final_at"] = settled_at
+        shown["value_date"] = None if row.value_date is None else row.value_date.isoformat()
+        shown["event_id"] = with_prefix("event", row.id)
+        shown["event_index"] = row.event_index
+    return shown
+
+
+def with_signed_event(body: bytes, jws: str | None) -> bytes:
+    """Return a JSON object's text with `signed_event` as its last member; unchanged where there is no event."""
+    if jws is None:
+        return body
+    return body[:-1] + b',"signed_event":"' + jws.encode() + b'"}'
+
+
+def event_payload(
+    issuer_id: str,
+    row: Instruction,
+    *,
+    event_index: int,
+    currency: str,
+    scale: int,
+    booked_at: datetime,
+    lines: Sequence[Line],
+    approval_hashes: Sequence[bytes],
+) -> bytes:
+    """Return the canonical JSON (RFC 8785) that is signed for a settled instruction.
+
+    It repeats amounts as decimal strings with their scale and holds the journal lines with the balances they led to,
+    so that the log alone rebuilds the books. Personal data is not part of it.
+    """
+    payload: dict[str, Any] = {
+        "version": _EVENT_VERSION,
+        "id": with_prefix("event", row.id),
+        "type": EVENT_TYPES[row.kind],
+        "issuer_id": issuer_id,
+        "index": event_index,
+        "instruction_id": row.id,
+        "principal_id": row.principal_id,
+        "request_hash": row.request_hash.hex(),
+        "token_class_id": row.token_class_id,
+        "currency": currency,
+        "scale": scale,
+        "amount": format_amount(row.amount_minor, scale),
+        "booked_at": format_time(booked_at),
+        "value_date": (row.value_date or booked_at.date()).isoformat(),
+        "approvals": [one.hex() for one in approval_hashes],
+        "lines": [
+            {
+                "account": line.ledger_account_id,
+                "debit" if line.debit_minor else "credit": format_amount(
+                    line.debit_minor or line.credit_minor, scale
+                ),
+                "balance": format_amount(line.balance_minor, scale),
+                "account_version": line.account_version,
+            }
+            for line in lines
+        ],
+    }
+    if row.payer_account_id is not None:
+        payload["payer_account_id"] = row.payer_account_id
+    if row.payee_account_id is not None:
+        payload["payee_account_id"] = row.payee_account_id
+    if row.related_id is not None:
+        payload["related_id"] = row.related_id
+    return canonical_json(payload)

@@ -1,0 +1,97 @@
+"""Who calls, and whether they may: every route declares its roles, and a route that doesn't fails the build."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, Final
+
+from fastapi import Depends, Request
+from sqlalchemy import Connection
+
+from tallystick.api.service import Service
+from tallystick.core.errors import DeniedError
+from tallystick.participants import ApiKeyInvalidError, Principal, Role
+
+__all__ = [
+    "EVERYONE",
+    "PUBLIC",
+    "STAFF_AND_AUDITORS",
+    "AnyCaller",
+    "Caller",
+    "RoleNotAllowedError",
+    "StaffCaller",
+    "allow",
+    "authenticated",
+    "public",
+    "service_of",
+]
+
+EVERYONE: Final = frozenset(Role)
+STAFF_AND_AUDITORS: Final = frozenset(
+    {Role.TREASURY_MAKER, Role.TREASURY_CHECKER, Role.OPERATOR, Role.AUDITOR}
+)
+PUBLIC: Final = "public"
+
+
+class RoleNotAllowedError(DeniedError):
+    """None of the caller's roles may do this."""
+
+    code = "role_not_allowed"
+    title = "The caller's role does not allow this"
+
+
+class Caller:
+    """An authenticated caller of one request, with the way to the database."""
+
+    def __init__(self, service: Service, principal: Principal) -> None:
+        self.service = service
+        self.principal = principal
+        self.issuer_id = principal.issuer_id
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Yield a connection with one read-only snapshot."""
+        with self.service.database.read() as connection:
+            yield connection
+
+
+def service_of(request: Request) -> Service:
+    """Return the process's service."""
+    service: Service = request.app.state.service
+    return service
+
+
+async def authenticated(request: Request, roles: frozenset[Role]) -> Caller:
+    """Return the caller of a request that one of `roles` may make.
+
+    Raises ApiKeyInvalidError without a valid `Authorization: Bearer …`, RoleNotAllowedError for other roles.
+    """
+    scheme, _, presented = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not presented:
+        raise ApiKeyInvalidError
+    service = service_of(request)
+    principal = await service.principal(presented.strip())
+    if principal.roles.isdisjoint(roles):
+        raise RoleNotAllowedError
+    return Caller(service, principal)
+
+
+def allow(*roles: Role) -> Any:
+    """Return the dependency that lets these roles in and gives the route its `Caller`; no roles: every role."""
+    allowed = frozenset(roles) or EVERYONE
+
+    async def caller(request: Request) -> Caller:
+        return await authenticated(request, allowed)
+
+    caller.allowed_roles = allowed  # type: ignore[attr-defined]
+    return Depends(caller)
+
+
+def _public() -> None:
+    """Let anybody in."""
+
+
+_public.allowed_roles = PUBLIC  # type: ignore[attr-defined]
+public: Final = Depends(_public)
+
+AnyCaller = Annotated[Caller, allow()]
+StaffCaller = Annotated[Caller, allow(*STAFF_AND_AUDITORS)]

@@ -1,0 +1,120 @@
+"""Reading what was sent: bounded, strict, and checked against a schema that allows no unknown field."""
+
+import re
+from datetime import date, datetime
+from typing import Annotated, Final, TypeVar
+
+from fastapi import Request
+from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationError
+
+from tallystick.api.problems import validation_problem
+from tallystick.core.clock import parse_time
+from tallystick.core.errors import DomainError, MalformedError
+from tallystick.core.strict_json import BodyTooLargeError, JsonValue, parse_json
+
+__all__ = [
+    "Amount",
+    "Currency",
+    "Day",
+    "IdempotencyKeyMalformedError",
+    "IdempotencyKeyMissingError",
+    "Moment",
+    "ObjectId",
+    "Reason",
+    "Reference",
+    "Schema",
+    "checked_key",
+    "idempotency_key",
+    "read_body",
+    "read_json",
+    "understood",
+]
+
+IDEMPOTENCY_KEY_LENGTH_MAX: Final = 255
+
+# Amounts are checked to the digit by the write path, which knows the class's scale: one place, one code.
+Amount = Annotated[str, StringConstraints(max_length=40)]
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+ObjectId = Annotated[str, StringConstraints(max_length=64, pattern=r"^[A-Za-z0-9_.\-]+$")]
+Reference = Annotated[str, StringConstraints(min_length=1, max_length=140)]
+Reason = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+
+
+def _day(sent: object) -> object:
+    return date.fromisoformat(sent) if isinstance(sent, str) and _DAY.fullmatch(sent) else sent
+
+
+def _moment(sent: object) -> object:
+    return parse_time(sent) if isinstance(sent, str) else sent
+
+
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+Day = Annotated[date, BeforeValidator(_day, json_schema_input_type=str)]
+Moment = Annotated[datetime, BeforeValidator(_moment, json_schema_input_type=str)]
+
+
+class Schema(BaseModel):
+    """A JSON object that is sent or returned."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class IdempotencyKeyMissingError(DomainError):
+    """Every write needs an `Idempotency-Key`."""
+
+    code = "idempotency_key_missing"
+    status = 400
+    title = "The Idempotency-Key header is missing"
+
+
+class IdempotencyKeyMalformedError(MalformedError):
+    """An `Idempotency-Key` has 1 to 255 visible ASCII characters."""
+
+    code = "idempotency_key_malformed"
+    title = "The Idempotency-Key is malformed"
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def idempotency_key(request: Request) -> str:
+    """Return the request's key or refuse: IdempotencyKeyMissingError, IdempotencyKeyMalformedError."""
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        raise IdempotencyKeyMissingError
+    return checked_key(key)
+
+
+def checked_key(key: str) -> str:
+    """Return a key unchanged or raise IdempotencyKeyMalformedError."""
+    if not 0 < len(key) <= IDEMPOTENCY_KEY_LENGTH_MAX or not key.isascii() or not key.isprintable():
+        raise IdempotencyKeyMalformedError
+    return key
+
+
+async def read_body(request: Request, size_max_bytes: int) -> bytes:
+    """Return the whole body, or raise BodyTooLargeError as soon as it is longer than allowed."""
+    announced = request.headers.get("content-length")
+    if announced is not None and announced.isdecimal() and int(announced) > size_max_bytes:
+        raise BodyTooLargeError
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > size_max_bytes:
+            raise BodyTooLargeError
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def read_json(request: Request, size_max_bytes: int) -> JsonValue:
+    """Return the body's JSON, read strictly (see `core.strict_json`)."""
+    return parse_json(await read_body(request, size_max_bytes), size_max_bytes=size_max_bytes)
+
+
+def understood(schema: type[Model], asked: JsonValue) -> Model:
+    """Return `asked` as the schema's object, or raise RequestInvalidError that names each wrong field."""
+    try:
+        return schema.model_validate(asked)
+    except ValidationError as error:
+        raise validation_problem(error.errors(include_url=False, include_input=False)) from None

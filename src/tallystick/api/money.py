@@ -1,0 +1,86 @@
+"""The edge of every route that moves money: authenticate, read strictly, hand to the write path, answer.
+
+It is kept thin on purpose: one parse, no tower of dependencies, and the stored answer's bytes go out as they are.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel
+
+from tallystick import tokens
+from tallystick.api.access import authenticated
+from tallystick.api.bodies import idempotency_key, read_json, understood
+from tallystick.api.posts import post_route
+from tallystick.core.strict_json import JsonValue
+from tallystick.participants import Principal, Role
+from tallystick.tokens import Outcome, Submission
+
+__all__ = ["Fields", "answer", "money_route", "new_request"]
+
+Fields = dict[str, Any]
+
+
+def new_request(
+    principal: Principal,
+    kind: str,
+    key: str,
+    asked: JsonValue,
+    fields: Fields,
+    scope: Mapping[str, str] | None = None,
+) -> tokens.Request:
+    """Return the write path's request for what was asked; `scope` is what the path adds to the body."""
+    hashed: dict[str, JsonValue] = {"body": asked}
+    if scope:
+        hashed["path"] = dict(scope)
+    return tokens.Request(
+        id=tokens.new_instruction_id(kind),
+        kind=kind,
+        principal=principal,
+        key_digest=tokens.key_digest(principal.id, kind, key),
+        request_hash=tokens.request_hash(kind, hashed),
+        **fields,
+    )
+
+
+def answer(outcome: Outcome) -> Response:
+    """Return the outcome's stored bytes, or raise its refusal."""
+    if outcome.refusal is not None:
+        raise outcome.refusal
+    headers = {"Idempotency-Replayed": "true"} if outcome.replayed else None
+    return Response(outcome.body, outcome.status, headers, media_type="application/json")
+
+
+def money_route(
+    router: APIRouter,
+    path: str,
+    *,
+    kind: str,
+    schema: type[BaseModel],
+    view: type[BaseModel],
+    roles: frozenset[Role],
+    fields: Callable[[Any, Mapping[str, str]], Fields],
+    summary: str,
+    tag: str,
+    status: int = 201,
+) -> None:
+    """Add `POST path`, which asks the write path for an instruction of `kind`.
+
+    `fields` turns the understood body and the path's parameters into the request's fields; `view` documents the
+    answer.
+    """
+
+    async def endpoint(request: Request) -> Response:
+        caller = await authenticated(request, roles)
+        key = idempotency_key(request)
+        asked = await read_json(request, caller.service.settings.body_size_max_bytes)
+        scope: dict[str, str] = request.path_params
+        body = understood(schema, asked)
+        instruction = new_request(caller.principal, kind, key, asked, fields(body, scope), scope)
+        settled = await caller.service.settle(caller.issuer_id, Submission((instruction,)))
+        return answer(settled.outcomes[0])
+
+    post_route(
+        router, path, endpoint, schema=schema, view=view, roles=roles, summary=summary, tag=tag, status=status
+    )

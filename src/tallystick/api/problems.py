@@ -1,0 +1,114 @@
+"""Every refusal as an RFC 9457 problem: `application/problem+json` with a stable `code`, never what was sent."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+
+from tallystick.core.errors import DomainError, MalformedError, NotFoundError, UnavailableError
+
+__all__ = [
+    "MEDIA_TYPE",
+    "RequestInvalidError",
+    "install",
+    "problem_body",
+    "problem_response",
+    "validation_problem",
+]
+
+MEDIA_TYPE: Final = "application/problem+json"
+_log: Final = logging.getLogger(__name__)
+_ERRORS_SHOWN_MAX: Final = 20
+
+
+class RequestInvalidError(MalformedError):
+    """Fields are missing, unknown or of the wrong type; `errors` names each with a JSON Pointer."""
+
+    code = "request_invalid"
+    title = "The request does not have the expected fields"
+
+
+class PathUnknownError(NotFoundError):
+    """No such resource under this path."""
+
+    code = "path_unknown"
+    title = "No such path"
+
+
+class MethodNotAllowedError(DomainError):
+    """The path exists, and not with this method."""
+
+    code = "method_not_allowed"
+    status = 405
+    title = "The method is not allowed here"
+
+
+def problem_body(error: DomainError) -> bytes:
+    """Return the problem as JSON: RFC 9457's members, then `code`, then the refusal's own."""
+    return orjson.dumps(
+        {
+            "type": f"urn:tallystick:problem:{error.code}",
+            "title": error.title,
+            "status": error.status,
+            "detail": error.detail,
+            "code": error.code,
+            **error.members,
+        }
+    )
+
+
+def problem_response(error: DomainError) -> Response:
+    """Return the problem as a response; one that may be retried says after how many seconds."""
+    headers = {}
+    if isinstance(error, UnavailableError):
+        headers["Retry-After"] = str(error.retry_after_seconds)
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    return Response(problem_body(error), error.status, headers, media_type=MEDIA_TYPE)
+
+
+def validation_problem(errors: Sequence[Mapping[str, Any]]) -> DomainError:
+    """Return pydantic's findings as one refusal, without the values that were sent."""
+    if any(error["loc"] and error["loc"][0] == "path" for error in errors):
+        # An id that can't exist is an absent object.
+        return NotFoundError()
+    return RequestInvalidError(
+        errors=[
+            {
+                "pointer": "".join(f"/{part}" for part in error["loc"] if part != "body"),
+                "code": error["type"],
+                "detail": error["msg"],
+            }
+            for error in errors[:_ERRORS_SHOWN_MAX]
+        ]
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Answer every exception of `app` with a problem."""
+
+    def refused(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, DomainError)
+        return problem_response(error)
+
+    def invalid(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError | ValidationError)
+        return problem_response(validation_problem(error.errors()))
+
+    def http(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            response = problem_response(MethodNotAllowedError())
+            response.headers.update(error.headers or {})
+            return response
+        return problem_response(PathUnknownError())
+
+    app.add_exception_handler(DomainError, refused)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, http)

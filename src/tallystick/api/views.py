@@ -1,0 +1,167 @@
+"""What instructions and other objects look like on the wire, for the OpenAPI document."""
+
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+__all__ = [
+    "AccountActionView",
+    "ApprovalDecisionView",
+    "BatchView",
+    "DepositView",
+    "HoldMoveView",
+    "HoldView",
+    "ListView",
+    "MintView",
+    "ProblemView",
+    "RedemptionView",
+    "ReleaseView",
+    "ReversalView",
+    "TransferView",
+    "View",
+]
+
+Item = TypeVar("Item")
+
+
+class View(BaseModel):
+    """An object as it is returned. New members may be added; none is taken away."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class ListView(View, Generic[Item]):
+    """A page of objects."""
+
+    object: str
+    data: list[Item]
+    has_more: bool
+    next_cursor: str | None
+
+
+class ProblemView(View):
+    """An RFC 9457 problem. `code` is stable; further members depend on it."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+
+
+class _InstructionView(View):
+    id: str
+    object: str
+    created_at: str
+    issuer_id: str
+    state: str
+    token_class_id: str
+    currency: str
+    reference: str | None
+    reason: str | None = None
+    settled_at: str | None
+    final_at: str | None
+    value_date: str | None = None
+    event_id: str | None
+    event_index: int | None
+    signed_event: str | None = None
+
+
+class _AmountView(_InstructionView):
+    amount: str
+
+
+class TransferView(_AmountView):
+    """Tokens moved from one account to another."""
+
+    payer_account_id: str
+    payee_account_id: str
+    reversed_amount: str | None = None
+
+
+class MintView(_AmountView):
+    """Tokens made from a confirmed deposit, once another person has approved."""
+
+    account_id: str
+    approval_id: str
+
+
+class RedemptionView(_AmountView):
+    """Tokens given back for the deposit they stand for."""
+
+    account_id: str
+
+
+class ReleaseView(_AmountView):
+    """A confirmed deposit given back to the core bank's books."""
+
+    account_id: str
+
+
+class DepositView(_AmountView):
+    """A confirmed deposit, or one that waits for an account or an approval."""
+
+    account_id: str | None
+    statement_entry_id: str | None
+    approval_id: str | None = None
+
+
+class HoldView(_AmountView):
+    """Tokens set aside for a payee."""
+
+    payer_account_id: str
+    payee_account_id: str
+    remaining_amount: str
+    expires_at: str | None
+
+
+class HoldMoveView(_AmountView):
+    """A hold's execution or release."""
+
+    payer_account_id: str
+    payee_account_id: str | None
+    hold_id: str
+
+
+class ReversalView(_AmountView):
+    """A transfer undone by a new, linked entry."""
+
+    payer_account_id: str
+    payee_account_id: str
+    transfer_id: str
+    approval_id: str
+
+
+class AccountActionView(_InstructionView):
+    """An account frozen, unfrozen or closed."""
+
+    account_id: str
+    approval_id: str | None = None
+
+
+class ApprovalDecisionView(View):
+    """One person's decision and what it brought about."""
+
+    id: str
+    object: str
+    state: str
+    operation: str
+    decision: str
+    person: str
+    decided_at: str
+    hash: str
+    instruction: dict[str, Any]
+    signed_event: str | None = None
+
+
+class BatchView(View):
+    """The outcome of each item of a batch, in order."""
+
+    id: str
+    object: str
+    created_at: str
+    issuer_id: str
+    atomic: bool
+    settled_count: int
+    refused_count: int
+    items: list[dict[str, Any]]

@@ -1,0 +1,28 @@
+"""Files that are whole, or as they were before, whenever the power fails."""
+
+import os
+from pathlib import Path
+
+__all__ = ["sync_directory", "write_durably"]
+
+
+def write_durably(path: Path, text: str) -> None:
+    """Replace `path` by a file of mode 0600 with `text` (UTF-8); a crash leaves the old file or the new one."""
+    unfinished = path.with_name(path.name + ".new")
+    unfinished.unlink(missing_ok=True)
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(descriptor)
+    unfinished.replace(path)
+    sync_directory(path.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make the creation and renaming of files in `directory` durable."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,6 +1,7 @@
 """The only place that time comes from, so that tests and audits can set it."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Protocol
 
 __all__ = ["Clock", "FixedClock", "SystemClock", "format_time", "parse_time"]
@@ -30,6 +31,7 @@ class FixedClock:
         return self.at
 
 
+@lru_cache(maxsize=1024)
 def format_time(at: datetime) -> str:
     """Return `at` (UTC) as RFC 3339 with six fractional digits and `Z`: always 27 characters, so that it sorts."""
     return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond:06d}Z"

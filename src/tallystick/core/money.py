@@ -75,7 +75,9 @@ def format_amount(minor: int, scale: int) -> str:
         return str(minor)
     if minor < 0:
         return "-" + format_amount(-minor, scale)
-    digits = str(minor).rjust(scale + 1, "0")
+    digits = str(minor)
+    if len(digits) <= scale:
+        digits = digits.rjust(scale + 1, "0")
     return f"{digits[:-scale]}.{digits[-scale:]}"
 
 

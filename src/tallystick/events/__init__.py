@@ -1,10 +1,12 @@
 """The log: one signed fact per committed instruction, indexed without gaps in the order of commit, per issuer."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection
 
+from tallystick.core.errors import InvariantError
+from tallystick.core.pipeline import Asked, Pipeline
 from tallystick.events import store
 from tallystick.events.records import Event, EventDraft, EventNotFoundError, Head
 from tallystick.signing import Signer, sign_compact_many
@@ -23,6 +25,7 @@ __all__ = [
     "index_as_of",
     "last_index",
     "lock_head",
+    "move_head",
     "open_log",
     "stream",
 ]
@@ -35,29 +38,36 @@ def open_log(connection: Connection, issuer_id: str, opened_at: datetime) -> Non
     store.insert_head(connection, issuer_id, opened_at)
 
 
-def lock_head(connection: Connection, issuer_id: str) -> Head:
+def lock_head(pipeline: Pipeline, issuer_id: str) -> Asked[Head]:
     """Take the issuer's head until the transaction ends: always the last lock taken.
 
     Whoever holds it gives out the next indexes, so that index order is commit order and a rollback leaves no gap.
     """
-    return store.lock_head(connection, issuer_id)
+    return store.lock_head(pipeline, issuer_id)
 
 
 def append(
-    connection: Connection,
-    issuer_id: str,
-    head: Head,
-    booked_at: datetime,
-    drafts: Sequence[EventDraft],
-    signer: Signer,
+    pipeline: Pipeline, issuer_id: str, booked_at: datetime, drafts: Sequence[EventDraft], signer: Signer
 ) -> list[str]:
-    """Sign and write the drafts at the head's next indexes, move the head, and return each event's JWS."""
+    """Sign and write the drafts, whose indexes go on from the head's, and return each event's JWS."""
     if not drafts:
         return []
     signed = sign_compact_many(signer, [draft.payload for draft in drafts])
-    store.insert_events(connection, issuer_id, signer.key_id, booked_at, drafts, signed)
-    store.move_head(connection, issuer_id, head, head.next_index + len(drafts), booked_at)
+    store.insert_events(pipeline, issuer_id, signer.key_id, booked_at, drafts, signed)
     return signed
+
+
+def move_head(
+    pipeline: Pipeline, issuer_id: str, head: Head, next_index: int, booked_at: datetime
+) -> Callable[[], None]:
+    """Move the head behind what was appended; the check to make when the pipeline has ended raises InvariantError."""
+    moved = store.move_head(pipeline, issuer_id, head, next_index, booked_at)
+
+    def check() -> None:
+        if moved.result() != 1:
+            raise InvariantError("the log's head moved under its lock")
+
+    return check
 
 
 def event(connection: Connection, issuer_id: str, event_id: str) -> Event:

@@ -2,15 +2,21 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
+import psycopg
 from sqlalchemy import Connection
 
-from tallystick.core.clock import format_time
-from tallystick.core.copy_text import NULL, copy_rows
+from tallystick.core.arrays import BigintArray, IdArray, TextArray
 from tallystick.core.errors import InvariantError
+from tallystick.core.pipeline import Asked, Pipeline
 from tallystick.events.records import Event, EventDraft, Head
 
+_INSERT: Final = """
+INSERT INTO event (issuer_id, booked_at, key_id, event_index, id, type, subject_id, token_class_id, jws)
+SELECT %s, %s, %s, n.event_index, n.id, n.type, n.subject_id, n.token_class_id, n.jws
+FROM unnest(%s, %s, %s, %s, %s, %s) AS n(event_index, id, type, subject_id, token_class_id, jws)
+"""
 _COLUMNS: Final = "event_index, id, type, subject_id, token_class_id, booked_at, key_id, jws"
 
 
@@ -21,43 +27,44 @@ def insert_head(connection: Connection, issuer_id: str, opened_at: datetime) -> 
     )
 
 
-def lock_head(connection: Connection, issuer_id: str) -> Head:
-    row = connection.exec_driver_sql(
-        "SELECT next_index, last_booked_at FROM log_head WHERE issuer_id = %s FOR UPDATE", (issuer_id,)
-    ).one()
-    return Head(row[0], row[1])
+def lock_head(pipeline: Pipeline, issuer_id: str) -> Asked[Head]:
+    return pipeline.ask(
+        "SELECT next_index, last_booked_at FROM log_head WHERE issuer_id = %s FOR UPDATE",
+        (issuer_id,),
+        _read_head,
+    )
 
 
 def move_head(
-    connection: Connection, issuer_id: str, head: Head, next_index: int, booked_at: datetime
-) -> None:
-    moved = connection.exec_driver_sql(
-        """UPDATE log_head SET next_index = %s, last_booked_at = %s
-           WHERE issuer_id = %s AND next_index = %s""",
+    pipeline: Pipeline, issuer_id: str, head: Head, next_index: int, booked_at: datetime
+) -> Asked[int]:
+    return pipeline.tell(
+        "UPDATE log_head SET next_index = %s, last_booked_at = %s WHERE issuer_id = %s AND next_index = %s",
         (next_index, booked_at, issuer_id, head.next_index),
     )
-    if moved.rowcount != 1:
-        raise InvariantError("the log's head moved under its lock")
 
 
 def insert_events(
-    connection: Connection,
+    pipeline: Pipeline,
     issuer_id: str,
     key_id: str,
     booked_at: datetime,
     drafts: Sequence[EventDraft],
     signed: Sequence[str],
 ) -> None:
-    at = format_time(booked_at)
-    copy_rows(
-        connection,
-        f"event (issuer_id, {_COLUMNS})",
-        [
-            f"{issuer_id}\t{index}\t{event_id}\t{type_}\t{subject_id}\t{token_class_id or NULL}\t{at}\t{key_id}\t{jws}"
-            for (index, event_id, type_, subject_id, token_class_id, _), jws in zip(
-                drafts, signed, strict=True
-            )
-        ],
+    pipeline.tell(
+        _INSERT,
+        (
+            issuer_id,
+            booked_at,
+            key_id,
+            BigintArray([draft.event_index for draft in drafts]),
+            IdArray([draft.id for draft in drafts]),
+            IdArray([draft.type for draft in drafts]),
+            IdArray([draft.subject_id for draft in drafts]),
+            IdArray([draft.token_class_id for draft in drafts]),
+            TextArray(signed),
+        ),
     )
 
 
@@ -100,3 +107,10 @@ def read_index_as_of(connection: Connection, issuer_id: str, at: datetime) -> in
         (issuer_id, at),
     ).scalar_one_or_none()
     return -1 if found is None else int(found)
+
+
+def _read_head(cursor: psycopg.Cursor[Any]) -> Head:
+    row = cursor.fetchone()
+    if row is None:
+        raise InvariantError("the issuer has no log")
+    return Head(row[0], row[1])

@@ -1,11 +1,13 @@
 """The books: chart of accounts, journal, balances. Every token is a liability of the issuer, to the minor unit."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Connection
 
+from tallystick.core.errors import InvariantError
+from tallystick.core.pipeline import Asked, Pipeline
 from tallystick.ledger import store
 from tallystick.ledger.book import (
     BalanceOverflowError,
@@ -56,7 +58,8 @@ __all__ = [
     "stream_lines",
     "touching_indexes",
     "trial_balance",
-    "write",
+    "write_balances",
+    "write_lines",
 ]
 
 INDEX_MAX: Final = 2**63 - 1
@@ -88,14 +91,32 @@ def open_holder_accounts(
     )
 
 
-def lock(connection: Connection, issuer_id: str, ledger_account_ids: Iterable[str]) -> Book:
-    """Lock these balances until the transaction ends and return them, ready to post to."""
-    return store.lock(connection, issuer_id, ledger_account_ids)
+def lock(pipeline: Pipeline, issuer_id: str, ledger_account_ids: Iterable[str]) -> Asked[Book]:
+    """Lock these balances, in the order of their ids, until the transaction ends; give a book to post to."""
+    return store.lock(pipeline, issuer_id, ledger_account_ids)
 
 
-def write(connection: Connection, issuer_id: str, book: Book, booked_at: datetime) -> None:
-    """Write what was posted to the book. The database refuses an entry that doesn't balance or breaks a floor."""
-    store.write(connection, issuer_id, book, booked_at)
+def write_lines(pipeline: Pipeline, issuer_id: str, book: Book, booked_at: datetime) -> None:
+    """Write the lines posted since the last writing. The database refuses an entry that doesn't balance."""
+    lines = book.take_lines()
+    if lines:
+        store.write_lines(pipeline, issuer_id, lines, booked_at)
+
+
+def write_balances(pipeline: Pipeline, issuer_id: str, book: Book) -> Callable[[], None]:
+    """Write the balances that the written lines led to, and return the check to make when the pipeline has ended.
+
+    The database refuses a balance below its floor; the check raises InvariantError if one was not as it was locked.
+    """
+    if not book.touched:
+        return lambda: None
+    written = store.write_balances(pipeline, issuer_id, book)
+
+    def check() -> None:
+        if written.result() != len(book.touched):
+            raise InvariantError("a locked balance changed under its lock")
+
+    return check
 
 
 def accounts(

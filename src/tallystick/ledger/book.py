@@ -13,7 +13,7 @@ from tallystick.core.errors import ConflictError, InvariantError
 from tallystick.core.money import AMOUNT_MINOR_MAX
 from tallystick.ledger.chart import DEBIT_NORMAL_CODES, FLOORED_CODES
 
-__all__ = ["Balance", "BalanceOverflowError", "Book", "InsufficientFundsError", "Line", "Posting"]
+__all__ = ["Balance", "BalanceOverflowError", "Book", "InsufficientFundsError", "Line", "Posting", "Touched"]
 
 
 class InsufficientFundsError(ConflictError):
@@ -63,15 +63,23 @@ class Balance:
     version: int
 
 
+class Touched(NamedTuple):
+    """What a batch did to an account: the version it was locked at, and the last event that posted to it."""
+
+    version_before: int
+    last_event_index: int
+
+
 @dataclass(slots=True)
 class Book:
     """The locked ledger accounts of one issuer and what was posted to them.
 
-    `lines` grows in the order of posting.
+    `lines` grows in the order of posting until they are taken to be written; `touched` names what was taken.
     """
 
     balances: Mapping[str, Balance]
     lines: list[Line] = field(default_factory=list)
+    touched: dict[str, Touched] = field(default_factory=dict)
 
     def available_minor(self, ledger_account_id: str) -> int:
         """Return the balance as it stands after everything posted so far."""
@@ -127,6 +135,17 @@ class Book:
             raise InvariantError(f"entry {event_index} does not balance")
         self.lines += lines
         return lines
+
+    def take_lines(self) -> list[Line]:
+        """Return the lines posted since the last taking; from here on they can't be undone."""
+        taken, self.lines = self.lines, []
+        touched = self.touched
+        for line in taken:
+            account_id = line.ledger_account_id
+            before = touched.get(account_id)
+            version_before = line.account_version - 1 if before is None else before.version_before
+            touched[account_id] = Touched(version_before, line.event_index)
+        return taken
 
     def undo_to(self, lines_kept: int) -> None:
         """Take back every line behind the first `lines_kept`, newest first: an atomic group that was refused."""

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
+import psycopg
 from sqlalchemy import Connection
 
-from tallystick.core.clock import format_time
-from tallystick.core.copy_text import copy_rows
-from tallystick.core.errors import InvariantError
+from tallystick.core.arrays import BigintArray, IdArray, TextArray
+from tallystick.core.pipeline import Asked, Pipeline
 from tallystick.ledger.book import Balance, Book, Line
 from tallystick.ledger.records import EntryLine, LedgerAccount, Position, TrialBalanceRow
 
@@ -22,12 +22,19 @@ VALUES (%s, %s, %s, %s, %s, %s, 0, 0)
 """
 _WRITE_BALANCES: Final = """
 UPDATE ledger_account a SET balance_minor = n.balance_minor, version = n.version, last_event_index = n.event_index
-FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
+FROM unnest(%s, %s, %s, %s, %s)
      AS n(id, balance_minor, version, previous_version, event_index)
 WHERE a.issuer_id = %s AND a.id = n.id AND a.version = n.previous_version
 """
-_LINE_COLUMNS: Final = """journal_line (issuer_id, event_index, line_number, ledger_account_id, currency,
-debit_minor, credit_minor, previous_balance_minor, balance_minor, account_version, booked_at, value_date)"""
+_WRITE_LINES: Final = """
+INSERT INTO journal_line (issuer_id, booked_at, event_index, line_number, ledger_account_id, currency, debit_minor,
+                          credit_minor, previous_balance_minor, balance_minor, account_version, value_date)
+SELECT %s, %s, n.event_index, n.line_number, n.ledger_account_id, n.currency, n.debit_minor,
+       n.credit_minor, n.previous_balance_minor, n.balance_minor, n.account_version, n.value_date::date
+FROM unnest(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+     AS n(event_index, line_number, ledger_account_id, currency, debit_minor, credit_minor, previous_balance_minor,
+          balance_minor, account_version, value_date)
+"""
 
 _SELECT_ACCOUNT: Final = """
 SELECT id, code, token_class_id, currency, account_id, balance_minor, version, last_event_index FROM ledger_account
@@ -69,43 +76,45 @@ def open_accounts(
     connection.exec_driver_sql(_OPEN, [(issuer_id, *row) for row in rows])
 
 
-def lock(connection: Connection, issuer_id: str, ledger_account_ids: Iterable[str]) -> Book:
-    rows = connection.exec_driver_sql(_LOCK, (issuer_id, list(ledger_account_ids))).all()
-    return Book({row[0]: Balance(row[1], row[2], row[3], row[4]) for row in rows})
+def lock(pipeline: Pipeline, issuer_id: str, ledger_account_ids: Iterable[str]) -> Asked[Book]:
+    return pipeline.ask(_LOCK, (issuer_id, TextArray(list(ledger_account_ids))), _read_book)
 
 
-def write(connection: Connection, issuer_id: str, book: Book, booked_at: datetime) -> None:
-    if not book.lines:
-        return
-    at = format_time(booked_at)
-    copy_rows(
-        connection,
-        _LINE_COLUMNS,
-        [
-            f"{issuer_id}\t{index}\t{number}\t{account_id}\t{currency}\t{debit}\t{credit}\t{before}\t{after}"
-            f"\t{version}\t{at}\t{value_date}"
-            for index, number, account_id, currency, debit, credit, before, after, version, value_date in book.lines
-        ],
+def write_lines(pipeline: Pipeline, issuer_id: str, lines: Sequence[Line], booked_at: datetime) -> None:
+    columns = list(zip(*lines, strict=True))
+    pipeline.tell(
+        _WRITE_LINES,
+        (
+            issuer_id,
+            booked_at,
+            BigintArray(columns[0]),
+            BigintArray(columns[1]),
+            IdArray(columns[2]),
+            IdArray(columns[3]),
+            BigintArray(columns[4]),
+            BigintArray(columns[5]),
+            BigintArray(columns[6]),
+            BigintArray(columns[7]),
+            BigintArray(columns[8]),
+            IdArray([value_date.isoformat() for value_date in columns[9]]),
+        ),
     )
-    first: dict[str, Line] = {}
-    last: dict[str, Line] = {}
-    for line in book.lines:
-        first.setdefault(line.ledger_account_id, line)
-        last[line.ledger_account_id] = line
-    ids = list(last)
-    written = connection.exec_driver_sql(
+
+
+def write_balances(pipeline: Pipeline, issuer_id: str, book: Book) -> Asked[int]:
+    ids = list(book.touched)
+    balances = [book.balances[account_id] for account_id in ids]
+    return pipeline.tell(
         _WRITE_BALANCES,
         (
-            ids,
-            [line.balance_minor for line in last.values()],
-            [line.account_version for line in last.values()],
-            [first[account_id].account_version - 1 for account_id in ids],
-            [line.event_index for line in last.values()],
+            IdArray(ids),
+            BigintArray([balance.balance_minor for balance in balances]),
+            BigintArray([balance.version for balance in balances]),
+            BigintArray([touched.version_before for touched in book.touched.values()]),
+            BigintArray([touched.last_event_index for touched in book.touched.values()]),
             issuer_id,
         ),
     )
-    if written.rowcount != len(ids):
-        raise InvariantError("a locked balance changed under its lock")
 
 
 def read_accounts(
@@ -200,3 +209,7 @@ def stream_lines(
     page = 5_000
     for start in range(first_index, last_index + 1, page):
         yield from read_entry_lines(connection, issuer_id, start, min(start + page - 1, last_index))
+
+
+def _read_book(cursor: psycopg.Cursor[Any]) -> Book:
+    return Book({row[0]: Balance(row[1], row[2], row[3], row[4]) for row in cursor.fetchall()})

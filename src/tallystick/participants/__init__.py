@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 
 from tallystick.core.clock import Clock
 from tallystick.core.errors import ConflictError, DomainError, NotFoundError
+from tallystick.core.pipeline import Asked, Pipeline
 from tallystick.participants import store
 from tallystick.participants.api_keys import parse_key, secret_matches
 from tallystick.participants.parties import (
@@ -226,10 +227,10 @@ def accounts_by_deposit(
 
 
 def account_facts(
-    connection: Connection, issuer_id: str, account_ids: Iterable[str]
-) -> dict[str, AccountFacts]:
-    """Return what a decision needs of these accounts, by id; absent ones are left out."""
-    return store.read_account_facts(connection, issuer_id, account_ids)
+    pipeline: Pipeline, issuer_id: str, account_ids: Iterable[str]
+) -> Asked[dict[str, AccountFacts]]:
+    """Ask what a decision needs of these accounts, by id; absent ones are left out."""
+    return store.read_account_facts(pipeline, issuer_id, account_ids)
 
 
 def set_account_status(

@@ -4,9 +4,12 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+import psycopg
 from sqlalchemy import Connection, Table, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_or_keep
 
+from tallystick.core.arrays import TextArray
+from tallystick.core.pipeline import Asked, Pipeline
 from tallystick.participants.models import account, api_key, holder, issuer, principal, token_class
 from tallystick.participants.parties import (
     Account,
@@ -139,10 +142,9 @@ def update_account(connection: Connection, issuer_id: str, account_id: str, **va
 
 
 def read_account_facts(
-    connection: Connection, issuer_id: str, account_ids: Iterable[str]
-) -> dict[str, AccountFacts]:
-    rows = connection.exec_driver_sql(_FACTS, (issuer_id, list(account_ids))).all()
-    return {row[0]: AccountFacts._make(row) for row in rows}
+    pipeline: Pipeline, issuer_id: str, account_ids: Iterable[str]
+) -> Asked[dict[str, AccountFacts]]:
+    return pipeline.ask(_FACTS, (issuer_id, TextArray(list(account_ids))), _read_facts)
 
 
 def read_principal(connection: Connection, issuer_id: str, principal_id: str) -> Principal | None:
@@ -200,3 +202,7 @@ def _principal(values: Any) -> Principal:
 
 def _api_key(values: Any) -> ApiKey:
     return ApiKey(**{name: value for name, value in values.items() if name != "secret_hash"})
+
+
+def _read_facts(cursor: psycopg.Cursor[Any]) -> dict[str, AccountFacts]:
+    return {row[0]: AccountFacts._make(row) for row in cursor.fetchall()}

@@ -22,6 +22,7 @@ from tallystick.signing.jws import (
 )
 from tallystick.signing.key_files import KeyDirectory, SigningKeyUnavailableError
 from tallystick.signing.keyring import (
+    ask_signer,
     create_key,
     hold_active_key,
     key_resolver,
@@ -64,6 +65,7 @@ __all__ = [
     "SigningKeyUnavailableError",
     "SoftwareSigner",
     "VerificationKey",
+    "ask_signer",
     "checked_public_key",
     "create_key",
     "hold_active_key",

@@ -5,10 +5,13 @@ it, so a crash leaves a key nobody names and never a named key nobody has.
 """
 
 from datetime import datetime
+from typing import Any
 
+import psycopg
 from sqlalchemy import Connection
 
 from tallystick.core.clock import Clock
+from tallystick.core.pipeline import Asked, Pipeline
 from tallystick.signing import store
 from tallystick.signing.ed25519 import checked_public_key, thumbprint
 from tallystick.signing.jws import ALGORITHM, KeyResolver, VerificationKey
@@ -24,6 +27,7 @@ from tallystick.signing.keys import (
 from tallystick.signing.signer import Signer
 
 __all__ = [
+    "ask_signer",
     "create_key",
     "hold_active_key",
     "key_resolver",
@@ -161,6 +165,24 @@ def load_signer(
     if active is None:
         raise SigningKeyUnavailableError("The issuer has no active signing key.")
     return key_directory.signer(issuer_id, active.id)
+
+
+def ask_signer(
+    pipeline: Pipeline, issuer_id: str, key_directory: KeyDirectory, *, use: KeyUse = KeyUse.EVENT
+) -> Asked[Signer]:
+    """Ask for the active key's signer; the key stays active until the transaction ends.
+
+    No signature can therefore land behind its key's rotation or revocation. The result raises
+    SigningKeyUnavailableError when no key is active or its private part can't be had.
+    """
+
+    def signer(cursor: psycopg.Cursor[Any]) -> Signer:
+        key_id = store.read_key_id(cursor)
+        if key_id is None:
+            raise SigningKeyUnavailableError("The issuer has no active signing key.")
+        return key_directory.signer(issuer_id, key_id)
+
+    return store.ask_active_key_id(pipeline, issuer_id, use, signer)
 
 
 def hold_active_key(connection: Connection, issuer_id: str, key_id: str) -> None:

@@ -1,15 +1,20 @@
 """All SQL of signing keys."""
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
+import psycopg
 from sqlalchemy import Connection, Row, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from tallystick.core.errors import InvariantError
+from tallystick.core.pipeline import Asked, Pipeline
 from tallystick.signing.ed25519 import thumbprint
 from tallystick.signing.keys import KeyState, KeyUse, SigningKey
 from tallystick.signing.models import signing_key
+
+Result = TypeVar("Result")
 
 _COLUMNS = (
     signing_key.c.issuer_id,
@@ -93,6 +98,17 @@ def read_active_key(connection: Connection, issuer_id: str, use: KeyUse) -> Sign
     return None if row is None else _key(row)
 
 
+def ask_active_key_id(
+    pipeline: Pipeline, issuer_id: str, use: KeyUse, read: Callable[[psycopg.Cursor[Any]], Result]
+) -> Asked[Result]:
+    """Ask for the active key's id, locked against changes until the transaction ends; for `read_key_id`."""
+    return pipeline.ask(
+        "SELECT id FROM signing_key WHERE issuer_id = %s AND use = %s AND state = 'active' FOR SHARE",
+        (issuer_id, use.value),
+        read,
+    )
+
+
 def hold_active_key(connection: Connection, issuer_id: str, key_id: str) -> bool:
     """Lock the key against changes if it is active; False if it is not."""
     held = connection.execute(
@@ -124,3 +140,9 @@ def _key(row: Row[*tuple[Any, ...]]) -> SigningKey:
     if key.id != thumbprint(key.public_key):
         raise InvariantError(f"signing key {key.id} of {key.issuer_id} does not match its public key")
     return key
+
+
+def read_key_id(cursor: psycopg.Cursor[Any]) -> str | None:
+    """Return the id that `ask_active_key_id` asked for; None if no key is active."""
+    row = cursor.fetchone()
+    return None if row is None else str(row[0])

@@ -18,10 +18,11 @@ from tallystick.tokens.group_commit import (
     ShuttingDownError,
 )
 from tallystick.tokens.instructions import ID_PREFIX, Instruction, Kind, Outcome, Request, State, Submission
+from tallystick.tokens.locking import Settler
 from tallystick.tokens.opening import open_account, open_issuer, open_token_class
 from tallystick.tokens.refusals import InstructionNotFoundError, InternalError
 from tallystick.tokens.render import EVENT_TYPES, resource
-from tallystick.tokens.settle import Settler, SubmissionOutcome, settle
+from tallystick.tokens.settle import SubmissionOutcome, settle
 
 __all__ = [
     "EVENT_TYPES",

@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 
 from tallystick.core.clock import Clock
 from tallystick.core.database import confirm_durable
+from tallystick.core.pipeline import pipelined
 from tallystick.tokens import store
 from tallystick.tokens.instructions import Outcome
 from tallystick.tokens.refusals import IdempotencyKeyReusedError
@@ -37,11 +38,14 @@ def answer_once(
     Of two at once, one breaks on the answer's primary key (sqlalchemy.exc.IntegrityError) and is to be run again.
     Raises IdempotencyKeyReusedError, and what `make` raises; then nothing is kept and the key stays free.
     """
-    known = store.read_answers(connection, issuer_id, [key_digest]).get(key_digest)
+    with pipelined(connection) as pipeline:
+        answers = store.read_answers(pipeline, issuer_id, [key_digest])
+    known = answers.result().get(key_digest)
     if known is None:
         made = make(connection)
         answer = Answer(key_digest, request_hash, made.resource_id, made.status, made.body.decode(), None)
-        store.insert_answers(connection, issuer_id, [answer], clock.now())
+        with pipelined(connection) as pipeline:
+            store.insert_answers(pipeline, issuer_id, [answer], clock.now())
         return Outcome(made.status, made.body, made.resource_id)
     if known.request_hash != request_hash:
         raise IdempotencyKeyReusedError(existing_id=known.resource_id)

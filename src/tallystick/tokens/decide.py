@@ -6,7 +6,7 @@ this one in the batch posted.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final, NamedTuple
 
 from tallystick.approvals import Approval, ApprovalNotFoundError, Vote, check_amount, check_vote, make_vote
@@ -19,6 +19,7 @@ from tallystick.participants import (
     AccountStatusConflictError,
     Principal,
     TokenClass,
+    TokenClassNotFoundError,
 )
 from tallystick.policy import PartyFacts, PolicyFacts, refusal
 from tallystick.policy import decide as decide_policy
@@ -49,6 +50,7 @@ class Facts:
     book: Book
     accounts: dict[str, AccountFacts]
     now: datetime
+    today: date
     approval_lifetime: timedelta
     classes: dict[str, TokenClass] = field(default_factory=dict)
     instructions: dict[str, Instruction] = field(default_factory=dict)
@@ -168,7 +170,12 @@ def _deposit(facts: Facts, request: Request) -> Plan:
 
 
 def _unassigned_deposit(facts: Facts, request: Request) -> Plan:
-    of_class = facts.classes[request.token_class_id or ""]
+    if not request.evidence:
+        # Assigning takes one person only, so what waits for it must be on a statement.
+        raise AccountNotFoundError(field="account_id")
+    of_class = facts.classes.get(request.token_class_id or "")
+    if of_class is None:
+        raise TokenClassNotFoundError
     if request.currency != of_class.currency:
         raise CurrencyMismatchError
     amount_minor = parse_positive_amount(request.amount or "", of_class.scale)
@@ -210,6 +217,7 @@ def _reversal(facts: Facts, request: Request) -> Plan:
     amount_minor = _amount(request, payer)
     if amount_minor > _reversible_minor(transfer):
         raise RemainingExceededError
+    _can_take_back(facts, transfer)
     facts.book.check(
         journal(request.kind, amount_minor, payer.token_class_id, payer.account_id, transfer.payer_account_id)
     )
@@ -290,6 +298,7 @@ def _settle_reversal(facts: Facts, subject: Instruction, of_account: AccountFact
     remaining_minor = _reversible_minor(transfer) - subject.amount_minor
     if remaining_minor < 0:
         raise RemainingExceededError
+    _can_take_back(facts, transfer)
     postings = journal(
         subject.kind,
         subject.amount_minor,
@@ -358,7 +367,7 @@ def _allow(
             of_class.mode,
             creates_or_moves,
             tuple([PartyFacts(party.status, party.kyc_status, party.kyc_expires_on) for party in parties]),
-            facts.now.date(),
+            facts.today,
         )
     )
     if decision.reasons:
@@ -397,6 +406,12 @@ def _vote(facts: Facts, request: Request, approval: Approval, person: str, decis
 
 def _reversible_minor(transfer: Instruction) -> int:
     return transfer.amount_minor if transfer.remaining_minor is None else transfer.remaining_minor
+
+
+def _can_take_back(facts: Facts, transfer: Instruction) -> None:
+    # Tokens on a closed account could never leave it again.
+    if facts.accounts[transfer.payer_account_id or ""].status == AccountStatus.CLOSED:
+        raise AccountStatusConflictError("The original payer's account is closed.")
 
 
 def _instruction(

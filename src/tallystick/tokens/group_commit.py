@@ -19,8 +19,9 @@ from sqlalchemy import Connection
 from tallystick.core.database import Database
 from tallystick.core.errors import DomainError, UnavailableError
 from tallystick.tokens.instructions import Outcome, Submission
+from tallystick.tokens.locking import Settler
 from tallystick.tokens.refusals import InternalError
-from tallystick.tokens.settle import Settler, SubmissionOutcome, settle
+from tallystick.tokens.settle import SubmissionOutcome, settle
 
 __all__ = ["DeadlineExceededError", "GroupCommit", "QueueFullError", "ShuttingDownError"]
 
@@ -119,7 +120,7 @@ class GroupCommit:
             started = self._drop_overdue(taken)
             if started:
                 self._settle_or_split(started)
-            self._announce()
+            _call(self._announce)
 
     def _take(self) -> list[_Waiting]:
         """Take one issuer's submissions from the front of the queue, in order, up to the batch's size."""
@@ -148,7 +149,7 @@ class GroupCommit:
         started = []
         for waiting in taken:
             if waiting.deadline_seconds < now_seconds:
-                waiting.resolve(_refused(DeadlineExceededError()))
+                _call(waiting.resolve, _refused(DeadlineExceededError()))
             else:
                 started.append(waiting)
         return started
@@ -172,7 +173,15 @@ class GroupCommit:
             _log.exception("an instruction could not be settled")
             outcomes = [_refused(InternalError())]
         for waiting, outcome in zip(taken, outcomes, strict=True):
-            waiting.resolve(outcome)
+            _call(waiting.resolve, outcome)
+
+
+def _call(told: Callable[..., None], *outcome: SubmissionOutcome) -> None:
+    # What is settled stands whether or not anybody can still be told; the thread must live for the others.
+    try:
+        told(*outcome)
+    except Exception:  # noqa: BLE001 A caller's fault, whatever it is, is not the queue's.
+        _log.exception("a caller could not be told an outcome")
 
 
 def _refused(error: DomainError) -> SubmissionOutcome:

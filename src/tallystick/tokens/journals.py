@@ -9,17 +9,19 @@ _HELD = Code.TOKENS_HELD.value
 _DEPOSITS = Code.DEPOSITS_AVAILABLE.value
 _CORE = Code.DEPOSITS_AT_CORE.value
 
-# kind: (debited code, whose), (credited code, whose)
-_JOURNALS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
-    "deposit": ((_CORE, "class"), (_DEPOSITS, "payee")),
-    "deposit_release": ((_DEPOSITS, "payer"), (_CORE, "class")),
-    "mint": ((_DEPOSITS, "payee"), (_AVAILABLE, "payee")),
-    "transfer": ((_AVAILABLE, "payer"), (_AVAILABLE, "payee")),
-    "redemption": ((_AVAILABLE, "payer"), (_DEPOSITS, "payer")),
-    "hold": ((_AVAILABLE, "payer"), (_HELD, "payer")),
-    "hold_execution": ((_HELD, "payer"), (_AVAILABLE, "payee")),
-    "hold_void": ((_HELD, "payer"), (_AVAILABLE, "payer")),
-    "reversal": ((_AVAILABLE, "payer"), (_AVAILABLE, "payee")),
+_PAYER, _PAYEE, _CLASS = 0, 1, 2
+
+# kind: debited code and whose, credited code and whose
+_JOURNALS: dict[str, tuple[str, int, str, int]] = {
+    "deposit": (_CORE, _CLASS, _DEPOSITS, _PAYEE),
+    "deposit_release": (_DEPOSITS, _PAYER, _CORE, _CLASS),
+    "mint": (_DEPOSITS, _PAYEE, _AVAILABLE, _PAYEE),
+    "transfer": (_AVAILABLE, _PAYER, _AVAILABLE, _PAYEE),
+    "redemption": (_AVAILABLE, _PAYER, _DEPOSITS, _PAYER),
+    "hold": (_AVAILABLE, _PAYER, _HELD, _PAYER),
+    "hold_execution": (_HELD, _PAYER, _AVAILABLE, _PAYEE),
+    "hold_void": (_HELD, _PAYER, _AVAILABLE, _PAYER),
+    "reversal": (_AVAILABLE, _PAYER, _AVAILABLE, _PAYEE),
 }
 
 
@@ -31,8 +33,8 @@ def journal(
     payee_account_id: str | None,
 ) -> tuple[Posting, Posting]:
     """Return the debit and the credit of an instruction of `kind`."""
-    (debit_code, debited), (credit_code, credited) = _JOURNALS[kind]
-    owners = {"class": token_class_id, "payer": payer_account_id or "", "payee": payee_account_id or ""}
+    debit_code, debited, credit_code, credited = _JOURNALS[kind]
+    owners = (payer_account_id, payee_account_id, token_class_id)
     return (
         Posting(f"{debit_code}.{owners[debited]}", amount_minor, 0),
         Posting(f"{credit_code}.{owners[credited]}", 0, amount_minor),
@@ -43,10 +45,9 @@ def ledger_accounts_of(
     kind: str, token_class_id: str | None, payer_account_id: str | None, payee_account_id: str | None
 ) -> list[str]:
     """Return the ledger accounts that an instruction of `kind` would post to, for locking; unknown sides left out."""
-    owners = {"class": token_class_id, "payer": payer_account_id, "payee": payee_account_id}
-    found = []
-    for code, side in _JOURNALS.get(kind, ()):
-        owner = owners[side]
-        if owner is not None:
-            found.append(ledger_account_id(code, owner))
-    return found
+    if kind not in _JOURNALS:
+        return []
+    debit_code, debited, credit_code, credited = _JOURNALS[kind]
+    owners = (payer_account_id, payee_account_id, token_class_id)
+    sides = ((debit_code, owners[debited]), (credit_code, owners[credited]))
+    return [ledger_account_id(code, owner) for code, owner in sides if owner is not None]

@@ -2,18 +2,33 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+import psycopg
 from sqlalchemy import Connection
 
+from tallystick.core.arrays import BigintArray, BytesArray, IdArray, TextArray
 from tallystick.core.clock import format_time
-from tallystick.core.copy_text import NULL, copy_rows, escape
+from tallystick.core.pipeline import Asked, Pipeline
 from tallystick.tokens.instructions import Instruction
 
 _COLUMNS: Final = ", ".join(Instruction._fields)
-_ANSWER_COLUMNS: Final = (
-    "answer (issuer_id, key_digest, request_hash, resource_id, status, body, event_index, answered_at)"
-)
+_INSERT: Final = """
+INSERT INTO instruction (issuer_id, created_at, settled_at, id, kind, state, principal_id, token_class_id,
+                         amount_minor, remaining_minor, payer_account_id, payee_account_id, related_id, reference,
+                         reason, request_hash, value_date, expires_at, event_index)
+SELECT %s, %s, CASE WHEN n.event_index IS NOT NULL THEN %s::timestamptz END, n.id, n.kind, n.state, n.principal_id,
+       n.token_class_id, n.amount_minor, n.remaining_minor, n.payer_account_id, n.payee_account_id, n.related_id,
+       n.reference, n.reason, n.request_hash, n.value_date::date, n.expires_at::timestamptz, n.event_index
+FROM unnest(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+     AS n(id, kind, state, principal_id, token_class_id, amount_minor, remaining_minor, payer_account_id,
+          payee_account_id, related_id, reference, reason, request_hash, value_date, expires_at, event_index)
+"""
+_INSERT_ANSWERS: Final = """
+INSERT INTO answer (issuer_id, answered_at, key_digest, request_hash, resource_id, status, body, event_index)
+SELECT %s, %s, n.key_digest, n.request_hash, n.resource_id, n.status, n.body, n.event_index
+FROM unnest(%s, %s, %s, %s, %s, %s) AS n(key_digest, request_hash, resource_id, status, body, event_index)
+"""
 _UPDATE: Final = """
 UPDATE instruction SET state = %s, remaining_minor = %s, payee_account_id = %s, settled_at = %s, event_index = %s
 WHERE issuer_id = %s AND id = %s
@@ -76,15 +91,44 @@ def read_instructions_by_id(
     return {row[0]: Instruction._make(row) for row in rows}
 
 
-def insert_instructions(connection: Connection, issuer_id: str, rows: Sequence[Instruction]) -> None:
-    copy_rows(
-        connection, f"instruction (issuer_id, {_COLUMNS})", [_instruction_row(issuer_id, row) for row in rows]
+def insert_instructions(
+    pipeline: Pipeline, issuer_id: str, rows: Sequence[Instruction], settled_at: datetime
+) -> None:
+    """Write new instructions of one batch: they were all taken up at once, and those with an event settled at once."""
+    if not rows:
+        return
+    columns = {
+        name: column for name, column in zip(Instruction._fields, zip(*rows, strict=True), strict=True)
+    }
+    pipeline.tell(
+        _INSERT,
+        (
+            issuer_id,
+            rows[0].created_at,
+            settled_at,
+            IdArray(columns["id"]),
+            IdArray([str(kind) for kind in columns["kind"]]),
+            IdArray(columns["state"]),
+            IdArray(columns["principal_id"]),
+            IdArray(columns["token_class_id"]),
+            BigintArray(columns["amount_minor"]),
+            BigintArray(columns["remaining_minor"]),
+            IdArray(columns["payer_account_id"]),
+            IdArray(columns["payee_account_id"]),
+            IdArray(columns["related_id"]),
+            TextArray(columns["reference"]),
+            TextArray(columns["reason"]),
+            BytesArray(columns["request_hash"]),
+            IdArray([None if day is None else day.isoformat() for day in columns["value_date"]]),
+            IdArray([None if at is None else format_time(at) for at in columns["expires_at"]]),
+            BigintArray(columns["event_index"]),
+        ),
     )
 
 
-def update_instructions(connection: Connection, issuer_id: str, rows: Sequence[Instruction]) -> None:
+def update_instructions(pipeline: Pipeline, issuer_id: str, rows: Sequence[Instruction]) -> None:
     for row in rows:
-        connection.exec_driver_sql(
+        pipeline.tell(
             _UPDATE,
             (
                 row.state,
@@ -98,57 +142,33 @@ def update_instructions(connection: Connection, issuer_id: str, rows: Sequence[I
         )
 
 
-def read_answers(connection: Connection, issuer_id: str, key_digests: Iterable[bytes]) -> dict[bytes, Answer]:
-    rows = connection.exec_driver_sql(
+def read_answers(
+    pipeline: Pipeline, issuer_id: str, key_digests: Sequence[bytes]
+) -> Asked[dict[bytes, Answer]]:
+    return pipeline.ask(
         """SELECT key_digest, request_hash, resource_id, status, body, event_index FROM answer
            WHERE issuer_id = %s AND key_digest = ANY(%s)""",
-        (issuer_id, list(key_digests)),
-    )
-    return {bytes(row[0]): Answer(bytes(row[0]), bytes(row[1]), *row[2:]) for row in rows}
-
-
-def insert_answers(
-    connection: Connection, issuer_id: str, rows: Sequence[Answer], answered_at: datetime
-) -> None:
-    at = format_time(answered_at)
-    copy_rows(
-        connection,
-        _ANSWER_COLUMNS,
-        [
-            f"{issuer_id}\t\\\\x{digest.hex()}\t\\\\x{request_hash.hex()}\t{resource_id}\t{status}\t{escape(body)}"
-            f"\t{NULL if event_index is None else event_index}\t{at}"
-            for digest, request_hash, resource_id, status, body, event_index in rows
-        ],
+        (issuer_id, BytesArray(key_digests)),
+        _read_answers,
     )
 
 
-def _instruction_row(issuer_id: str, row: Instruction) -> str:
-    (
-        instruction_id,
-        kind,
-        state,
-        principal_id,
-        token_class_id,
-        amount_minor,
-        remaining_minor,
-        payer_account_id,
-        payee_account_id,
-        related_id,
-        reference,
-        reason,
-        request_hash,
-        value_date,
-        created_at,
-        expires_at,
-        settled_at,
-        event_index,
-    ) = row
-    return (
-        f"{issuer_id}\t{instruction_id}\t{kind}\t{state}\t{principal_id}\t{token_class_id}\t{amount_minor}"
-        f"\t{NULL if remaining_minor is None else remaining_minor}\t{payer_account_id or NULL}"
-        f"\t{payee_account_id or NULL}\t{related_id or NULL}\t{escape(reference)}\t{escape(reason)}"
-        f"\t\\\\x{request_hash.hex()}\t{value_date or NULL}\t{format_time(created_at)}"
-        f"\t{NULL if expires_at is None else format_time(expires_at)}"
-        f"\t{NULL if settled_at is None else format_time(settled_at)}"
-        f"\t{NULL if event_index is None else event_index}"
+def insert_answers(pipeline: Pipeline, issuer_id: str, rows: Sequence[Answer], answered_at: datetime) -> None:
+    digests, hashes, resource_ids, statuses, bodies, event_indexes = zip(*rows, strict=True)
+    pipeline.tell(
+        _INSERT_ANSWERS,
+        (
+            issuer_id,
+            answered_at,
+            BytesArray(digests),
+            BytesArray(hashes),
+            IdArray(resource_ids),
+            BigintArray(statuses),
+            TextArray(bodies),
+            BigintArray(event_indexes),
+        ),
     )
+
+
+def _read_answers(cursor: psycopg.Cursor[Any]) -> dict[bytes, Answer]:
+    return {bytes(row[0]): Answer(bytes(row[0]), bytes(row[1]), *row[2:]) for row in cursor.fetchall()}

@@ -1,0 +1,170 @@
+"""What a batch is decided on: locked in one order, read in one trip.
+
+Locks are always taken in this order, each kind sorted by id: approvals, earlier instructions, ledger accounts, the
+signing key, and the issuer's log head last. Everything that decides is read after them, so nothing that was
+committed before can be missed and nothing can change before the batch has ended.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, NamedTuple
+
+from sqlalchemy import Connection
+
+from tallystick import approvals, events, ledger, participants
+from tallystick.approvals import Approval, Vote
+from tallystick.core.clock import Clock
+from tallystick.core.pipeline import Asked, Pipeline, pipelined
+from tallystick.events import Head
+from tallystick.ledger import HOLDER_CODES, ledger_account_id
+from tallystick.participants import AccountFacts, TokenClass, TokenClassNotFoundError
+from tallystick.signing import Signer
+from tallystick.tokens import store
+from tallystick.tokens.decide import Facts
+from tallystick.tokens.instructions import Instruction, Kind, Request, Submission
+from tallystick.tokens.journals import ledger_accounts_of
+from tallystick.tokens.store import Answer
+
+__all__ = ["Locked", "Settler", "lock_and_read"]
+
+_POSTS_TO_CLASS: Final = frozenset({Kind.DEPOSIT, Kind.DEPOSIT_ASSIGNMENT, Kind.DEPOSIT_RELEASE})
+_TOUCHES_WHOLE_ACCOUNT: Final = frozenset({Kind.ACCOUNT_FREEZE, Kind.ACCOUNT_UNFREEZE, Kind.ACCOUNT_CLOSURE})
+
+
+@dataclass(frozen=True, slots=True)
+class Settler:
+    """What the write path needs beside a connection: the time, the issuer's signer, and how long approvals wait."""
+
+    clock: Clock
+    ask_signer: Callable[[Pipeline, str], Asked[Signer]]
+    approval_lifetime: timedelta
+
+
+class Locked(NamedTuple):
+    """What one batch holds: its facts, the end of the log, the answers its keys had before, and who signs."""
+
+    facts: Facts
+    head: Head
+    known: dict[bytes, Answer]
+    signer: Asked[Signer]
+
+
+def lock_and_read(
+    connection: Connection, settler: Settler, issuer_id: str, submissions: Sequence[Submission]
+) -> Locked:
+    """Lock everything that the submissions touch and read what they are decided on."""
+    requests = [request for submission in submissions for request in submission.requests]
+    waiting, earlier = _lock_what_is_referred_to(connection, issuer_id, requests)
+    account_ids = _account_ids(requests, earlier)
+    class_of = _class_ids(connection, issuer_id, requests, account_ids, earlier)
+    with pipelined(connection) as pipeline:
+        book = ledger.lock(pipeline, issuer_id, _ledger_account_ids(requests, earlier, class_of, waiting))
+        signer = settler.ask_signer(pipeline, issuer_id)
+        head = events.lock_head(pipeline, issuer_id)
+        accounts = participants.account_facts(pipeline, issuer_id, account_ids)
+        known = store.read_answers(pipeline, issuer_id, _key_digests(submissions))
+    now = settler.clock.now()
+    facts = Facts(
+        book=book.result(),
+        accounts=accounts.result(),
+        now=now,
+        today=now.date(),
+        approval_lifetime=settler.approval_lifetime,
+        classes=_read_classes(connection, issuer_id, {request.token_class_id for request in requests}),
+        instructions=earlier,
+        approvals=waiting,
+    )
+    return Locked(facts, head.result(), known.result(), signer)
+
+
+def _lock_what_is_referred_to(
+    connection: Connection, issuer_id: str, requests: Sequence[Request]
+) -> tuple[dict[str, tuple[Approval, list[Vote]]], dict[str, Instruction]]:
+    deciding = {
+        request.related_id or "" for request in requests if request.kind in (Kind.APPROVE, Kind.REJECT)
+    }
+    waiting = approvals.lock(connection, issuer_id, deciding) if deciding else {}
+    earlier_ids = {request.related_id for request in requests if request.related_id} - deciding
+    earlier_ids |= {approval.subject_id for approval, _ in waiting.values()}
+    return waiting, _lock_earlier(connection, issuer_id, earlier_ids) if earlier_ids else {}
+
+
+def _account_ids(requests: Sequence[Request], earlier: dict[str, Instruction]) -> set[str]:
+    sides: list[Request | Instruction] = [*requests, *earlier.values()]
+    found = {side.payer_account_id for side in sides} | {side.payee_account_id for side in sides}
+    return {account_id for account_id in found if account_id is not None}
+
+
+def _class_ids(
+    connection: Connection,
+    issuer_id: str,
+    requests: Sequence[Request],
+    account_ids: set[str],
+    earlier: dict[str, Instruction],
+) -> dict[str, AccountFacts]:
+    # An account's class never changes, so it may be read before the locks that it is needed for.
+    if not earlier and not any(request.kind in _POSTS_TO_CLASS for request in requests):
+        return {}
+    with pipelined(connection) as pipeline:
+        accounts = participants.account_facts(pipeline, issuer_id, account_ids)
+    return accounts.result()
+
+
+def _read_classes(
+    connection: Connection, issuer_id: str, class_ids: Iterable[str | None]
+) -> dict[str, TokenClass]:
+    found = {}
+    for class_id in class_ids:
+        if class_id is not None:
+            with suppress(TokenClassNotFoundError):
+                found[class_id] = participants.token_class(connection, issuer_id, class_id)
+    return found
+
+
+def _lock_earlier(connection: Connection, issuer_id: str, ids: set[str]) -> dict[str, Instruction]:
+    # What an approval settles may itself refer to an instruction (a reversal to its transfer), so look twice.
+    found = store.lock_instructions(connection, issuer_id, ids)
+    further = {row.related_id for row in found.values() if row.kind == Kind.REVERSAL and row.related_id} - ids
+    if further:
+        found |= store.lock_instructions(connection, issuer_id, further)
+    return found
+
+
+def _ledger_account_ids(
+    requests: Sequence[Request],
+    earlier: dict[str, Instruction],
+    accounts: dict[str, AccountFacts],
+    waiting: dict[str, tuple[Approval, list[Vote]]],
+) -> set[str]:
+    ids: set[str] = set()
+    for request in requests:
+        kind = request.kind
+        payer_id, payee_id = request.payer_account_id, request.payee_account_id
+        if kind in _TOUCHES_WHOLE_ACCOUNT:
+            ids |= {ledger_account_id(code, payer_id or "") for code in HOLDER_CODES}
+            continue
+        row = earlier.get(request.related_id or "")
+        if kind == Kind.APPROVE and request.related_id in waiting:
+            row = earlier[waiting[request.related_id][0].subject_id]
+            kind = row.kind
+            payer_id, payee_id = row.payer_account_id, row.payee_account_id
+            if kind in _TOUCHES_WHOLE_ACCOUNT:
+                ids |= {ledger_account_id(code, payer_id or "") for code in HOLDER_CODES}
+        elif row is not None and kind in (Kind.HOLD_EXECUTION, Kind.HOLD_VOID):
+            payer_id, payee_id = row.payer_account_id, row.payee_account_id
+        elif row is not None and kind == Kind.REVERSAL:
+            payer_id, payee_id = row.payee_account_id, row.payer_account_id
+        elif kind == Kind.DEPOSIT_ASSIGNMENT:
+            kind = Kind.DEPOSIT
+        of_account = accounts.get(payee_id or payer_id or "")
+        class_id = of_account.token_class_id if of_account else None
+        ids.update(ledger_accounts_of(kind, class_id, payer_id, payee_id))
+    return ids
+
+
+def _key_digests(submissions: Sequence[Submission]) -> list[bytes]:
+    digests = [request.key_digest for one in submissions for request in one.requests]
+    digests += [one.batch.key_digest for one in submissions if one.batch is not None]
+    return digests

@@ -1,0 +1,173 @@
+"""What an export tells, read a page at a time.
+
+Everything is told as of one index of the log, and only what the log and the journal had touched by then is told at
+all: accounts that were opened since, or were never posted to, would make a later repetition differ. The columns read
+here never change once they are written; statuses and names of people are left out.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Final, NamedTuple
+
+from sqlalchemy import Connection
+
+from tallystick import events, ledger, liabilities, participants
+from tallystick.core.errors import InvariantError
+from tallystick.events import Event
+from tallystick.exports.records import Pinned
+from tallystick.ledger import HOLDER_CODES, EntryLine, LedgerAccount, ledger_account_id
+from tallystick.liabilities import Claim
+from tallystick.participants import Account, Principal, TokenClass
+
+__all__ = [
+    "Entry",
+    "Scope",
+    "Standing",
+    "booked_on",
+    "claims",
+    "entries",
+    "holder_accounts",
+    "scope_of",
+    "standings",
+]
+
+_EVENTS_PER_PAGE: Final = 1_000
+_LEDGER_ACCOUNTS_PER_PAGE: Final = 1_000
+_HOLDER_ACCOUNTS_PER_PAGE: Final = 200
+_TOKEN_CLASSES_MAX: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose books are told, of which token classes (in the order of currencies), and which part of the log."""
+
+    viewer: Principal
+    classes: tuple[TokenClass, ...]
+    whole_issuer: bool
+    first_index: int
+    last_index: int
+
+    @property
+    def issuer_id(self) -> str:
+        return self.viewer.issuer_id
+
+
+class Entry(NamedTuple):
+    """An event and the journal lines that it posted; an event such as a freeze posts none."""
+
+    event: Event
+    lines: list[EntryLine]
+
+
+class Standing(NamedTuple):
+    """A ledger account with its balance before the period and at its end, in its normal sense."""
+
+    account: LedgerAccount
+    opening_minor: int
+    balance_minor: int
+    last_event_index: int
+
+
+def scope_of(connection: Connection, viewer: Principal, pinned: Pinned) -> Scope:
+    """Return what pinned arguments cover; raises TokenClassNotFoundError."""
+    token_class_id = pinned.arguments.token_class_id
+    if token_class_id is None:
+        classes = participants.token_classes(connection, viewer.issuer_id, limit=_TOKEN_CLASSES_MAX)
+    else:
+        classes = [participants.token_class(connection, viewer.issuer_id, token_class_id)]
+    return Scope(
+        viewer,
+        tuple(sorted(classes, key=lambda one: one.currency)),
+        token_class_id is None,
+        pinned.first_event_index,
+        pinned.last_event_index,
+    )
+
+
+def entries(connection: Connection, scope: Scope) -> Iterator[Entry]:
+    """Yield the period's entries in the order of the log.
+
+    Of an entry that moves several currencies only the lines of the scope's classes are told; they balance on their
+    own. Raises InvariantError where the log has a gap.
+    """
+    currencies = {one.currency for one in scope.classes}
+    class_ids = {one.id for one in scope.classes}
+    for first in range(scope.first_index, scope.last_index + 1, _EVENTS_PER_PAGE):
+        last = min(first + _EVENTS_PER_PAGE - 1, scope.last_index)
+        found = events.events(connection, scope.issuer_id, after_index=first - 1, limit=last - first + 1)
+        if [one.event_index for one in found] != list(range(first, last + 1)):
+            raise InvariantError(f"the log has a gap between {first} and {last}")
+        lines: dict[int, list[EntryLine]] = {}
+        for line in ledger.entry_lines(connection, scope.issuer_id, first, last):
+            if line.currency in currencies:
+                lines.setdefault(line.event_index, []).append(line)
+        for one in found:
+            posted = lines.get(one.event_index, [])
+            if posted or scope.whole_issuer or one.token_class_id in class_ids:
+                yield Entry(one, posted)
+
+
+def standings(connection: Connection, scope: Scope, of_class: TokenClass) -> Iterator[Standing]:
+    """Yield a class's ledger accounts that were posted to by the end of the period, in the order of their ids."""
+    after = ""
+    while page := ledger.accounts(
+        connection,
+        scope.issuer_id,
+        token_class_id=of_class.id,
+        after=after,
+        limit=_LEDGER_ACCOUNTS_PER_PAGE,
+    ):
+        after = page[-1].id
+        closing = ledger.positions(connection, scope.issuer_id, [one.id for one in page], scope.last_index)
+        opening = {}
+        if scope.first_index > 0 and closing:
+            opening = ledger.positions(connection, scope.issuer_id, list(closing), scope.first_index - 1)
+        for one in page:
+            position = closing.get(one.id)
+            if position is not None:
+                before = opening.get(one.id)
+                yield Standing(
+                    one,
+                    0 if before is None else before.balance_minor,
+                    position.balance_minor,
+                    position.last_event_index,
+                )
+
+
+def holder_accounts(connection: Connection, scope: Scope, of_class: TokenClass) -> Iterator[Account]:
+    """Yield the holders' accounts in a class that were posted to by the end of the period."""
+    after = ""
+    while page := participants.accounts(
+        connection, scope.viewer, token_class_id=of_class.id, after=after, limit=_HOLDER_ACCOUNTS_PER_PAGE
+    ):
+        after = page[-1].id
+        touched = ledger.positions(
+            connection,
+            scope.issuer_id,
+            [ledger_account_id(code, one.id) for one in page for code in HOLDER_CODES],
+            scope.last_index,
+        )
+        owners = {one.partition(".")[2] for one in touched}
+        yield from (one for one in page if one.id in owners)
+
+
+def claims(connection: Connection, scope: Scope, of_class: TokenClass) -> Iterator[Claim]:
+    """Yield what was owed to each holder in a class at the end of the period; records without a claim yet left out."""
+    after = ""
+    while page := liabilities.liabilities(
+        connection,
+        scope.issuer_id,
+        token_class_id=of_class.id,
+        after=after,
+        limit=_HOLDER_ACCOUNTS_PER_PAGE,
+    ):
+        after = page[-1].id
+        for one in liabilities.claims(connection, scope.viewer, page, scope.last_index):
+            if one.last_event_index is not None:
+                yield one
+
+
+def booked_on(connection: Connection, scope: Scope, event_index: int) -> date:
+    """Return the UTC date that an event was booked on."""
+    return events.event_by_index(connection, scope.issuer_id, event_index).booked_at.date()

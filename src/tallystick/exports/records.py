@@ -1,0 +1,174 @@
+"""What is asked for, what is made of it, and the refusals.
+
+ExportPeriodInvalidError    422  the period ends before it begins, or has not ended yet
+ExportNotFoundError         404  no such export
+ExportFileNotFoundError     404  no such file in it
+ExportNotAllowedError       403  only the issuer's staff and its auditors may export
+ExportsBusyError            503  enough exports are being made
+ExportStorageError          503  the files can't be written
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tallystick.core.clock import format_time, parse_time
+from tallystick.core.errors import DeniedError, MalformedError, NotFoundError, UnavailableError
+
+__all__ = [
+    "Export",
+    "ExportArguments",
+    "ExportFile",
+    "ExportFileNotFoundError",
+    "ExportFormat",
+    "ExportNotAllowedError",
+    "ExportNotFoundError",
+    "ExportPeriodInvalidError",
+    "ExportStorageError",
+    "ExportsBusyError",
+    "FileFacts",
+    "Pinned",
+]
+
+
+class ExportPeriodInvalidError(MalformedError):
+    """The period ends before it begins, or in the future."""
+
+    code = "export_period_invalid"
+    title = "The period ends before it begins, or has not ended yet"
+
+
+class ExportNotFoundError(NotFoundError):
+    """No such export, or another issuer's."""
+
+    code = "export_not_found"
+    title = "No such export"
+
+
+class ExportFileNotFoundError(NotFoundError):
+    """The export has no file of this name."""
+
+    code = "export_file_not_found"
+    title = "The export has no such file"
+
+
+class ExportNotAllowedError(DeniedError):
+    """Exports tell of the whole issuer, so only those who see all of it may have them."""
+
+    code = "export_not_allowed"
+    title = "Only the issuer's staff and its auditors may export"
+
+
+class ExportsBusyError(UnavailableError):
+    """As many exports are being made as may be at a time."""
+
+    code = "exports_busy"
+    title = "Other exports are being made"
+    retry_after_seconds = 15
+
+
+class ExportStorageError(UnavailableError):
+    """The export's directory can't be written: it is full, or not the service's."""
+
+    code = "export_storage_unavailable"
+    title = "The export's files can't be written"
+    retry_after_seconds = 60
+
+
+class ExportFormat(StrEnum):
+    """How the files are written: tables for machines and spreadsheets, journals for plain-text accounting."""
+
+    JSONL = "jsonl"
+    CSV = "csv"
+    HLEDGER = "hledger"
+    BEANCOUNT = "beancount"
+
+
+@dataclass(frozen=True, slots=True)
+class ExportArguments:
+    """What is asked for: events booked behind `booked_after` and up to `booked_until`, both in UTC.
+
+    Without a beginning the period begins with the log; without an end it ends with what is committed now. One
+    period's end is the next one's beginning, and both are moments to ask balances as of.
+    """
+
+    format: ExportFormat
+    booked_after: datetime | None = None
+    booked_until: datetime | None = None
+    token_class_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """Arguments with the part of the log they stand for, which is what makes an export repeatable.
+
+    The first event index is the one behind the last when nothing was booked in the period.
+    """
+
+    arguments: ExportArguments
+    first_event_index: int
+    last_event_index: int
+
+    def asked(self) -> dict[str, str | None]:
+        """Return what was asked for as JSON, under the names that the API uses."""
+        asked = self.arguments
+        return {
+            "format": asked.format.value,
+            "from": None if asked.booked_after is None else format_time(asked.booked_after),
+            "to": None if asked.booked_until is None else format_time(asked.booked_until),
+            "token_class_id": asked.token_class_id,
+        }
+
+    def as_json(self) -> dict[str, str | int | None]:
+        """Return everything as it is kept."""
+        return {
+            **self.asked(),
+            "first_event_index": self.first_event_index,
+            "last_event_index": self.last_event_index,
+        }
+
+    @classmethod
+    def from_json(cls, kept: dict[str, Any]) -> "Pinned":
+        """Return what `as_json` kept."""
+        after, until = kept["from"], kept["to"]
+        return cls(
+            ExportArguments(
+                ExportFormat(kept["format"]),
+                None if after is None else parse_time(after),
+                None if until is None else parse_time(until),
+                kept["token_class_id"],
+            ),
+            kept["first_event_index"],
+            kept["last_event_index"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """An export that was made. `manifest` is the content of its `manifest.json`; see `manifest.build_manifest`."""
+
+    issuer_id: str
+    id: str
+    pinned: Pinned
+    manifest: dict[str, Any]
+    requested_by: str
+    created_at: datetime
+
+
+class FileFacts(NamedTuple):
+    """A finished file. `rows` are data rows, or entries of a plain-text journal; `sha256` is in hexadecimal."""
+
+    name: str
+    media_type: str
+    rows: int
+    size_bytes: int
+    sha256: str
+
+
+class ExportFile(NamedTuple):
+    """Where a file lies whose bytes have just been checked, and its facts."""
+
+    path: Path
+    facts: FileFacts

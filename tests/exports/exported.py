@@ -1,0 +1,73 @@
+"""What the tests of exports share: a bank with three busy days in two currencies, and exports read back."""
+
+import csv
+import hashlib
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from tallystick.exports import Export, ExportArguments, ExportFormat, create_export
+from tests.bank import OPENED_AT, Bank
+
+__all__ = ["DAYS", "contents", "csv_rows", "export_of", "json_rows", "live_three_days"]
+
+# The moment that each day's business is booked at.
+DAYS: Final = tuple(OPENED_AT + timedelta(days=number) for number in range(3))
+
+
+def live_three_days(bank: Bank) -> None:
+    """Do something of every kind, in two currencies; the clock then stands a day behind the last day."""
+    bank.mint("HARBOUR-USD", "1000.00")
+    bank.transfer("HARBOUR-USD", "LANTERN-USD", "400.00")
+    bank.clock.at = DAYS[1]
+    bank.mint("NORTHWIND-EUR", "250.50")
+    bank.transfer("NORTHWIND-EUR", "HARBOUR-EUR", "0.01")
+    hold = bank.hold("LANTERN-USD", "SILKROAD-USD", "50.00")
+    bank.clock.at = DAYS[2]
+    bank.execute_hold(hold, "20.00")
+    bank.redeem("HARBOUR-USD", "5.00")
+    bank.release_deposit("HARBOUR-USD", "5.00")
+    bank.freeze("NORTHWIND-EUR")
+    bank.clock.at = DAYS[2] + timedelta(days=1)
+
+
+def export_of(
+    bank: Bank,
+    directory: Path,
+    export_format: ExportFormat = ExportFormat.CSV,
+    *,
+    after: datetime | None = None,
+    until: datetime | None = None,
+    token_class_id: str | None = None,
+) -> Export:
+    """Export as the bank's auditor."""
+    return create_export(
+        bank.database,
+        bank.clock,
+        bank.auditor,
+        ExportArguments(export_format, after, until, token_class_id),
+        directory,
+    )
+
+
+def contents(directory: Path, export: Export) -> dict[str, bytes]:
+    """Return every file of an export by name, once the manifest's hashes have been found right."""
+    found = {one.name: one.read_bytes() for one in (directory / export.id).iterdir()}
+    manifest = json.loads(found["manifest.json"])
+    assert manifest == export.manifest
+    assert {one["name"] for one in manifest["files"]} == set(found) - {"manifest.json"}
+    for one in manifest["files"]:
+        content = found[one["name"]]
+        assert (one["bytes"], one["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
+    return found
+
+
+def csv_rows(content: bytes) -> list[dict[str, str]]:
+    """Return a CSV file's rows by column."""
+    return list(csv.DictReader(content.decode().splitlines(keepends=True), strict=True))
+
+
+def json_rows(content: bytes) -> list[dict[str, Any]]:
+    """Return a JSON Lines file's rows."""
+    return [json.loads(line) for line in content.splitlines()]

@@ -1,0 +1,50 @@
+"""An export of twenty thousand events needs no more memory than a page of them."""
+
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from tallystick.exports import ExportFormat
+from tallystick.tokens import Kind, Submission
+from tests.bank import Bank
+from tests.exports.exported import export_of
+
+_EVENTS = 20_000
+_BATCH = 1_000
+_PEAK_MAX_BYTES = 8 * 1_048_576
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_log(bank: Bank, tmp_path: Path) -> None:
+    bank.mint("HARBOUR-USD", "1000.00")
+    for _ in range(_EVENTS // _BATCH):
+        bank.settle(
+            *(
+                Submission(
+                    (
+                        bank.request(
+                            Kind.TRANSFER,
+                            bank.maker,
+                            amount="0.01",
+                            currency="USD",
+                            payer_account_id=bank.account_id("HARBOUR-USD"),
+                            payee_account_id=bank.account_id("LANTERN-USD"),
+                        ),
+                    )
+                )
+                for _ in range(_BATCH)
+            )
+        )
+
+    for export_format in (ExportFormat.CSV, ExportFormat.HLEDGER):
+        tracemalloc.start()
+        try:
+            export = export_of(bank, tmp_path, export_format)
+            _, peak_bytes = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert export.manifest["last_event_index"] == _EVENTS + 1
+        assert peak_bytes < _PEAK_MAX_BYTES
+        size_bytes = sum(one["bytes"] for one in export.manifest["files"])
+        assert export_format != ExportFormat.CSV or size_bytes > 4 * _PEAK_MAX_BYTES

@@ -34,7 +34,7 @@ class FixedClock:
 @lru_cache(maxsize=1024)
 def format_time(at: datetime) -> str:
     """Return `at` (UTC) as RFC 3339 with six fractional digits and `Z`: always 27 characters, so that it sorts."""
-    return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond:06d}Z"
+    return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond:06d}Z".rjust(27, "0")
 
 
 def parse_time(text: str) -> datetime:

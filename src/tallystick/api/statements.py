@@ -1,0 +1,343 @@
+"""`/v1/statements`: what the core bank says of the backing accounts (ISO 20022 camt.053), and what became of it."""
+
+import hashlib
+from typing import Annotated, Any, Final
+
+import orjson
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from sqlalchemy import Connection
+
+from tallystick import participants, statements, tokens
+from tallystick.api.access import StaffCaller, authenticated
+from tallystick.api.bodies import idempotency_key, read_body
+from tallystick.api.money import answer
+from tallystick.api.pages import Cursor, IdQuery, Limit, PathId, page
+from tallystick.api.service import Service
+from tallystick.api.views import ListView, View
+from tallystick.core.clock import format_time
+from tallystick.core.errors import DomainError
+from tallystick.core.money import format_amount
+from tallystick.participants import Principal, Role
+from tallystick.statements import Statement, StatementEntry, StatementFinding, StatementImport
+from tallystick.tokens import Made, Outcome
+
+__all__ = ["IMPORTERS", "router", "show_import"]
+
+router = APIRouter()
+
+IMPORTERS: Final = frozenset({Role.TREASURY_MAKER})
+_OPERATION: Final = "statement_import"
+_XML: Final = frozenset({"application/xml", "text/xml"})
+
+NumberCursor = Annotated[
+    int, Query(ge=0, le=2**31 - 1, description="Go on behind this number within the statement.")
+]
+
+
+class StatementMediaTypeUnsupportedError(DomainError):
+    """A body that says it is something else than XML is no statement."""
+
+    code = "statement_media_type_unsupported"
+    status = 415
+    title = "A statement must be application/xml"
+
+
+class StatementView(View):
+    """One imported statement. Its balances are the booked ones: negative when overdrawn, null where there is none."""
+
+    id: str
+    object: str
+    created_at: str
+    issuer_id: str
+    token_class_id: str
+    currency: str
+    message_type: str
+    message_id: str
+    bank_account: str
+    bank_statement_id: str
+    sequence_number: int | None
+    opened_on: str | None
+    closed_on: str | None
+    opening_balance: str | None
+    closing_balance: str | None
+    entry_count: int
+    content_hash: str
+    file_hash: str
+    imported_by: str
+
+
+class ImportedStatementView(StatementView):
+    """A statement of the message that was sent; `imported` is false if it was there before."""
+
+    imported: bool
+
+
+class StatementImportView(View):
+    """What became of a message. `imported` is false if all of it was there before and nothing was changed."""
+
+    object: str
+    imported: bool
+    message_type: str
+    message_id: str
+    statements: list[ImportedStatementView]
+
+
+class StatementEntryView(View):
+    """One entry of a statement. `deposit_id` names the deposit that a booked credit became."""
+
+    id: str
+    object: str
+    statement_id: str
+    entry_number: int
+    amount: str
+    currency: str
+    direction: str
+    status: str
+    reversal: bool
+    booking_date: str | None
+    value_date: str | None
+    bank_reference: str | None
+    end_to_end_id: str | None
+    uetr: str | None
+    counterparty_name: str | None
+    counterparty_account: str | None
+    remittance: str | None
+    deposit_id: str | None
+    matched_by: str | None
+
+
+class StatementFindingView(View):
+    """Something odd in a statement that was no reason to refuse it."""
+
+    object: str
+    statement_id: str
+    finding_number: int
+    code: str
+    severity: str
+    location: str
+    message: str
+
+
+async def post_statement(request: Request) -> Response:
+    """Import every statement of the message; answer 201, or 200 if all of them were imported before.
+
+    Credits become deposits: confirmed to the account that reference or payer name, or waiting for assignment. To send
+    a statement again changes nothing, with or without an `Idempotency-Key`.
+    """
+    caller = await authenticated(request, IMPORTERS)
+    key = idempotency_key(request) if "idempotency-key" in request.headers else None
+    _require_xml(request)
+    content = await read_body(request, caller.service.settings.statement_size_max_bytes)
+    return await run_in_threadpool(_import, caller.service, caller.principal, key, content)
+
+
+router.add_api_route(
+    "/v1/statements",
+    post_statement,
+    methods=["POST"],
+    summary="Import a bank statement",
+    tags=["Statements"],
+    status_code=201,
+    response_model=None,
+    responses={
+        201: {"model": StatementImportView, "description": "Imported"},
+        200: {"model": StatementImportView, "description": "Imported before; nothing was changed"},
+    },
+    operation_id="post_v1_statements",
+    openapi_extra={
+        "parameters": [
+            {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "required": False,
+                "description": "Optional here: a statement is known by its content.",
+                "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+            }
+        ],
+        "requestBody": {
+            "required": True,
+            "description": "A camt.053 message, versions 02 to 12.",
+            "content": {"application/xml": {"schema": {"type": "string"}}},
+        },
+    },
+)
+post_statement.allowed_roles = IMPORTERS  # type: ignore[attr-defined]
+
+
+@router.get(
+    "/v1/statements", tags=["Statements"], summary="List statements", response_model=ListView[StatementView]
+)
+def get_statements(
+    caller: StaffCaller, token_class_id: IdQuery = None, cursor: Cursor = "", limit: Limit = 100
+) -> Any:
+    """Return imported statements in the order of their import."""
+    with caller.read() as connection:
+        found = statements.statements(
+            connection, caller.issuer_id, token_class_id=token_class_id, after=cursor, limit=limit + 1
+        )
+        scales = _scales(connection, caller.issuer_id, found)
+    return page(found, limit, lambda one: _show(one, scales[one.token_class_id]), lambda one: one.id)
+
+
+@router.get(
+    "/v1/statements/{statement_id}",
+    tags=["Statements"],
+    summary="Get a statement",
+    response_model=StatementView,
+)
+def get_statement(caller: StaffCaller, statement_id: PathId) -> Any:
+    """Return one statement."""
+    with caller.read() as connection:
+        found = statements.statement(connection, caller.issuer_id, statement_id)
+        return _show(found, _scales(connection, caller.issuer_id, [found])[found.token_class_id])
+
+
+@router.get(
+    "/v1/statements/{statement_id}/entries",
+    tags=["Statements"],
+    summary="List a statement's entries",
+    response_model=ListView[StatementEntryView],
+)
+def get_statement_entries(
+    caller: StaffCaller, statement_id: PathId, cursor: NumberCursor = 0, limit: Limit = 100
+) -> Any:
+    """Return the entries in the order of the file: credits and debits, booked or not."""
+    with caller.read() as connection:
+        of = statements.statement(connection, caller.issuer_id, statement_id)
+        scale = _scales(connection, caller.issuer_id, [of])[of.token_class_id]
+        found = statements.entries(connection, caller.issuer_id, of.id, after=cursor, limit=limit + 1)
+    return page(
+        found, limit, lambda one: _show_entry(one, of.currency, scale), lambda one: str(one.entry_number)
+    )
+
+
+@router.get(
+    "/v1/statements/{statement_id}/findings",
+    tags=["Statements"],
+    summary="List a statement's findings",
+    response_model=ListView[StatementFindingView],
+)
+def get_statement_findings(
+    caller: StaffCaller, statement_id: PathId, cursor: NumberCursor = 0, limit: Limit = 100
+) -> Any:
+    """Return what was odd in the statement, such as a balance that doesn't follow from the one before."""
+    with caller.read() as connection:
+        of = statements.statement(connection, caller.issuer_id, statement_id)
+        found = statements.findings(connection, caller.issuer_id, of.id, after=cursor, limit=limit + 1)
+    return page(found, limit, _show_finding, lambda one: str(one.finding_number))
+
+
+def show_import(connection: Connection, issuer_id: str, done: StatementImport) -> dict[str, Any]:
+    """Return what became of a message as JSON."""
+    scales = _scales(connection, issuer_id, [one.statement for one in done.statements])
+    return {
+        "object": "statement_import",
+        "imported": done.imported,
+        "message_type": done.message_type,
+        "message_id": done.message_id,
+        "statements": [
+            {**_show(one.statement, scales[one.statement.token_class_id]), "imported": one.imported}
+            for one in done.statements
+        ],
+    }
+
+
+def _require_xml(request: Request) -> None:
+    media_type = request.headers.get("content-type")
+    if media_type is not None and media_type.partition(";")[0].strip().lower() not in _XML:
+        raise StatementMediaTypeUnsupportedError
+
+
+def _import(service: Service, importer: Principal, key: str | None, content: bytes) -> Response:
+    def work(connection: Connection) -> Made:
+        done = statements.import_statement(
+            connection,
+            service.settler,
+            importer,
+            content,
+            size_max_bytes=service.settings.statement_size_max_bytes,
+        )
+        shown = show_import(connection, importer.issuer_id, done)
+        return Made(done.statements[0].statement.id, orjson.dumps(shown), 201 if done.imported else 200)
+
+    if key is None:
+        made = service.database.run(work)
+        return answer(Outcome(made.status, made.body, made.resource_id))
+    return answer(
+        service.once(
+            importer,
+            key_digest=tokens.key_digest(importer.id, _OPERATION, key),
+            request_hash=tokens.request_hash(
+                _OPERATION, {"body_sha256": hashlib.sha256(content).hexdigest()}
+            ),
+            make=work,
+        )
+    )
+
+
+def _scales(connection: Connection, issuer_id: str, found: list[Statement]) -> dict[str, int]:
+    return {
+        class_id: participants.token_class(connection, issuer_id, class_id).scale
+        for class_id in {one.token_class_id for one in found}
+    }
+
+
+def _show(found: Statement, scale: int) -> dict[str, Any]:
+    return {
+        "id": found.id,
+        "object": "statement",
+        "created_at": format_time(found.imported_at),
+        "issuer_id": found.issuer_id,
+        "token_class_id": found.token_class_id,
+        "currency": found.currency,
+        "message_type": found.message_type,
+        "message_id": found.message_id,
+        "bank_account": found.bank_account,
+        "bank_statement_id": found.bank_statement_id,
+        "sequence_number": found.sequence_number,
+        "opened_on": None if found.opened_on is None else found.opened_on.isoformat(),
+        "closed_on": None if found.closed_on is None else found.closed_on.isoformat(),
+        "opening_balance": None if found.opening_minor is None else format_amount(found.opening_minor, scale),
+        "closing_balance": None if found.closing_minor is None else format_amount(found.closing_minor, scale),
+        "entry_count": found.entry_count,
+        "content_hash": found.content_hash.hex(),
+        "file_hash": found.file_hash.hex(),
+        "imported_by": found.imported_by,
+    }
+
+
+def _show_entry(one: StatementEntry, currency: str, scale: int) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "object": "statement_entry",
+        "statement_id": one.statement_id,
+        "entry_number": one.entry_number,
+        "amount": format_amount(one.amount_minor, scale),
+        "currency": currency,
+        "direction": "credit" if one.credit else "debit",
+        "status": "booked" if one.booked else "pending",
+        "reversal": one.reversal,
+        "booking_date": None if one.booking_date is None else one.booking_date.isoformat(),
+        "value_date": None if one.value_date is None else one.value_date.isoformat(),
+        "bank_reference": one.bank_reference,
+        "end_to_end_id": one.end_to_end_id,
+        "uetr": one.uetr,
+        "counterparty_name": one.counterparty_name,
+        "counterparty_account": one.counterparty_account,
+        "remittance": one.remittance,
+        "deposit_id": one.deposit_id,
+        "matched_by": one.matched_by,
+    }
+
+
+def _show_finding(one: StatementFinding) -> dict[str, Any]:
+    return {
+        "object": "statement_finding",
+        "statement_id": one.statement_id,
+        "finding_number": one.finding_number,
+        "code": one.code,
+        "severity": one.severity,
+        "location": one.location,
+        "message": one.message,
+    }

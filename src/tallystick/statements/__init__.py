@@ -1,0 +1,126 @@
+"""Bank statements that confirm deposits: read, checked, imported once."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from tallystick.statements import store
+from tallystick.statements.camt import parse_camt
+from tallystick.statements.content import StatementAmountInexactError
+from tallystick.statements.importing import (
+    StatementAccountUnknownError,
+    StatementConflictError,
+    StatementCurrencyMismatchError,
+    StatementImportNotAllowedError,
+    StatementTypeNotImportedError,
+    import_statement,
+)
+from tallystick.statements.matching import MatchedBy
+from tallystick.statements.records import (
+    ImportedStatement,
+    Statement,
+    StatementEntry,
+    StatementFinding,
+    StatementImport,
+    StatementNotFoundError,
+    statement_entry_id,
+)
+
+__all__ = [
+    "ImportedStatement",
+    "MatchedBy",
+    "Statement",
+    "StatementAccountUnknownError",
+    "StatementAmountInexactError",
+    "StatementConflictError",
+    "StatementCurrencyMismatchError",
+    "StatementEntry",
+    "StatementFinding",
+    "StatementImport",
+    "StatementImportNotAllowedError",
+    "StatementNotFoundError",
+    "StatementTypeNotImportedError",
+    "entries",
+    "entries_by_id",
+    "findings",
+    "import_statement",
+    "latest_statement",
+    "parse_camt",
+    "statement",
+    "statement_entry_id",
+    "statements",
+    "statements_in_order",
+    "stream_entries",
+]
+
+_PAGE = 1_000
+
+
+def statements(
+    connection: Connection,
+    issuer_id: str,
+    *,
+    token_class_id: str | None = None,
+    after: str = "",
+    limit: int = 100,
+) -> list[Statement]:
+    """Return a page of imported statements in the order of their ids, which is that of their import."""
+    return store.read_statements(connection, issuer_id, token_class_id, after, limit)
+
+
+def statement(connection: Connection, issuer_id: str, statement_id: str) -> Statement:
+    """Return one statement or raise StatementNotFoundError."""
+    found = store.read_statement(connection, issuer_id, statement_id)
+    if found is None:
+        raise StatementNotFoundError
+    return found
+
+
+def entries(
+    connection: Connection, issuer_id: str, statement_id: str, *, after: int = 0, limit: int = 100
+) -> list[StatementEntry]:
+    """Return a page of a statement's entries behind the entry numbered `after`: credits, debits, booked or not."""
+    return store.read_entries(connection, issuer_id, statement_id, after, limit)
+
+
+def stream_entries(connection: Connection, issuer_id: str, statement_id: str) -> Iterator[StatementEntry]:
+    """Yield a statement's entries in order and in constant memory."""
+    after = 0
+    while page := store.read_entries(connection, issuer_id, statement_id, after, _PAGE):
+        yield from page
+        after = page[-1].entry_number
+
+
+def entries_by_id(connection: Connection, issuer_id: str, ids: Sequence[str]) -> dict[str, StatementEntry]:
+    """Return entries by the ids that deposits name as their evidence; ids of none are left out."""
+    places = []
+    for entry_id in ids:
+        statement_id, _, number = entry_id.rpartition(".")
+        if statement_id and number.isascii() and number.isdigit() and len(number) < 19:
+            places.append((statement_id, int(number)))
+    return {entry.id: entry for entry in store.read_entries_at(connection, issuer_id, places)}
+
+
+def findings(
+    connection: Connection, issuer_id: str, statement_id: str, *, after: int = 0, limit: int = 100
+) -> list[StatementFinding]:
+    """Return a page of what was found odd in a statement, behind the finding numbered `after`."""
+    return store.read_findings(connection, issuer_id, statement_id, after, limit)
+
+
+def statements_in_order(
+    connection: Connection, issuer_id: str, token_class_id: str, *, imported_until: datetime | None = None
+) -> list[Statement]:
+    """Return all statements of a class's backing account in the order of the days they tell of.
+
+    `imported_until` leaves out what was imported later, so that a past moment can be looked at again.
+    """
+    return store.read_in_order(connection, issuer_id, token_class_id, imported_until)
+
+
+def latest_statement(
+    connection: Connection, issuer_id: str, token_class_id: str, *, imported_until: datetime | None = None
+) -> Statement | None:
+    """Return the last of `statements_in_order` that has a closing balance, or None."""
+    return store.read_latest_closed(connection, issuer_id, token_class_id, imported_until)

@@ -1,0 +1,221 @@
+"""The oracle: what must hold after every test, whatever went wrong in it.
+
+(1) everything acknowledged is in the log exactly once; (2) every logged event has a valid signature and its
+approvals; (3) debits equal credits per entry and currency; (4) no balance lies below its floor; (5) balances replayed
+from the signed events equal the books; (6) supply is mints less redemptions, and never more than confirmed deposits.
+
+It reads the tables with plain SQL and verifies with PyJWT, so that it shares no code with what it checks.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import jwt
+import psycopg
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from tests.database import connect
+
+_DEBIT_NORMAL = frozenset({"1010", "1020", "1100", "1210", "1390", "1510", "5010", "5020"})
+_NEEDS_APPROVAL = frozenset({"token.minted", "transfer.reversed", "account.unfrozen"})
+
+
+@dataclass(slots=True)
+class _Replay:
+    """What the signed events alone say."""
+
+    balances: dict[str, int] = field(default_factory=dict)
+    versions: dict[str, int] = field(default_factory=dict)
+    lines: list[tuple[int, int, str, int, int, int, int]] = field(default_factory=list)
+    instructions: "Counter[str]" = field(default_factory=Counter)
+    minted: "Counter[str]" = field(default_factory=Counter)
+    deposited: "Counter[str]" = field(default_factory=Counter)
+
+
+def check_books(
+    superuser_url: str, issuer_id: str, acknowledged: Iterable[tuple[str, int | None]] = ()
+) -> None:
+    """Assert points 1 to 6; `acknowledged` are ids and event indexes of what callers were told has settled."""
+    with connect(superuser_url) as connection:
+        events = _rows(
+            connection,
+            "SELECT event_index, id, type, subject_id, key_id, jws FROM event WHERE issuer_id = %s ORDER BY 1",
+            issuer_id,
+        )
+        assert [row[0] for row in events] == list(range(len(events))), "the log has a gap"
+        [(next_index,)] = _rows(connection, "SELECT next_index FROM log_head WHERE issuer_id = %s", issuer_id)
+        assert next_index == len(events), "the head is not behind the last event"
+        payloads = _verified_payloads(connection, issuer_id, events)
+        _check_approvals(connection, issuer_id, payloads)
+        replay = _replayed(payloads)
+        _check_acknowledged(connection, issuer_id, replay, events, acknowledged)
+        _check_ledger(connection, issuer_id, replay)
+        _check_supply(connection, issuer_id, replay)
+
+
+def _rows(connection: psycopg.Connection[Any], query: str, *values: object) -> list[tuple[Any, ...]]:
+    return connection.execute(query.encode(), values).fetchall()
+
+
+def _verified_payloads(
+    connection: psycopg.Connection[Any], issuer_id: str, events: list[tuple[Any, ...]]
+) -> list[dict[str, Any]]:
+    keys = {
+        key_id: Ed25519PublicKey.from_public_bytes(bytes(public_key))
+        for key_id, public_key in _rows(
+            connection,
+            "SELECT id, public_key FROM signing_key WHERE issuer_id = %s AND use = 'event'",
+            issuer_id,
+        )
+    }
+    payloads = []
+    for index, event_id, event_type, subject_id, key_id, token in events:
+        assert key_id in keys, f"event {index} is signed by a key that nobody published"
+        try:
+            signed = jwt.PyJWS().decode_complete(token, keys[key_id], algorithms=["EdDSA"])
+        except jwt.InvalidTokenError as error:
+            raise AssertionError(f"event {index} is not signed: {error}") from error
+        assert signed["header"] == {"alg": "EdDSA", "kid": key_id, "typ": "tallystick-event-v1+jws"}
+        payload: dict[str, Any] = json.loads(signed["payload"])
+        told = (payload["index"], payload["id"], payload["type"], payload["instruction_id"])
+        assert told == (index, event_id, event_type, subject_id), f"event {index} is not what its row says"
+        assert payload["issuer_id"] == issuer_id
+        payloads.append(payload)
+    return payloads
+
+
+def _check_approvals(
+    connection: psycopg.Connection[Any], issuer_id: str, payloads: list[dict[str, Any]]
+) -> None:
+    votes = {
+        bytes(row[0]).hex(): row[1:]
+        for row in _rows(
+            connection,
+            """SELECT v.hash, a.subject_id, a.request_hash, a.maker_person, v.person, v.decision
+               FROM approval_vote v JOIN approval a ON a.issuer_id = v.issuer_id AND a.id = v.approval_id
+               WHERE v.issuer_id = %s""",
+            issuer_id,
+        )
+    }
+    for payload in payloads:
+        waited = payload["type"] in _NEEDS_APPROVAL or (
+            payload["type"] == "deposit.confirmed" and "related_id" not in payload
+        )
+        assert bool(payload["approvals"]) == waited, f"{payload['id']} lacks an approval, or needs none"
+        for digest in payload["approvals"]:
+            assert digest in votes, f"{payload['id']} was approved by a vote that nobody cast"
+            subject_id, request_hash, maker, checker, decision = votes[digest]
+            assert (subject_id, decision) == (payload["instruction_id"], "approve")
+            assert bytes(request_hash).hex() == payload["request_hash"]
+            assert maker != checker
+
+
+def _replayed(payloads: list[dict[str, Any]]) -> _Replay:
+    replay = _Replay()
+    for payload in payloads:
+        scale, currency = payload["scale"], payload["currency"]
+        replay.instructions[payload["instruction_id"]] += 1
+        amount = _minor(payload["amount"], scale)
+        if payload["type"] == "token.minted":
+            replay.minted[currency] += amount
+        elif payload["type"] == "token.redeemed":
+            replay.minted[currency] -= amount
+        elif payload["type"] == "deposit.confirmed":
+            replay.deposited[currency] += amount
+        elif payload["type"] == "deposit.released":
+            replay.deposited[currency] -= amount
+        sides = 0
+        for number, line in enumerate(payload["lines"]):
+            account = line["account"]
+            debit = _minor(line.get("debit", "0"), scale)
+            credit = _minor(line.get("credit", "0"), scale)
+            sides += debit - credit
+            movement = debit - credit if account[:4] in _DEBIT_NORMAL else credit - debit
+            balance = replay.balances.get(account, 0) + movement
+            version = replay.versions.get(account, 0) + 1
+            assert (_minor(line["balance"], scale), line["account_version"]) == (balance, version)
+            replay.balances[account], replay.versions[account] = balance, version
+            replay.lines.append((payload["index"], number, account, debit, credit, balance, version))
+        assert sides == 0, f"the entry of {payload['id']} does not balance"
+    return replay
+
+
+def _minor(amount: str, scale: int) -> int:
+    sign = -1 if amount.startswith("-") else 1
+    whole, _, decimals = amount.lstrip("-").partition(".")
+    return sign * int(whole + decimals.ljust(scale, "0"))
+
+
+def _check_acknowledged(
+    connection: psycopg.Connection[Any],
+    issuer_id: str,
+    replay: _Replay,
+    events: list[tuple[Any, ...]],
+    acknowledged: Iterable[tuple[str, int | None]],
+) -> None:
+    assert set(replay.instructions.values()) <= {1}, "an instruction is in the log twice"
+    settled = {
+        row[0]: row[1]
+        for row in _rows(
+            connection,
+            "SELECT id, event_index FROM instruction WHERE issuer_id = %s AND event_index IS NOT NULL",
+            issuer_id,
+        )
+    }
+    assert settled == {row[3]: row[0] for row in events}, "log and instructions disagree"
+    answered = {
+        row[0]: (row[1], row[2])
+        for row in _rows(
+            connection,
+            "SELECT key_digest, resource_id, event_index FROM answer WHERE issuer_id = %s",
+            issuer_id,
+        )
+    }
+    for resource_id, event_index in answered.values():
+        assert event_index is None or resource_id in settled or resource_id.startswith("approval_")
+    told = set(answered.values())
+    for resource_id, event_index in acknowledged:
+        assert (resource_id, event_index) in told, f"the answer about {resource_id} is lost"
+        assert event_index is None or event_index < len(events), f"{resource_id} is not in the log"
+
+
+def _check_ledger(connection: psycopg.Connection[Any], issuer_id: str, replay: _Replay) -> None:
+    journal = _rows(
+        connection,
+        """SELECT event_index, line_number, ledger_account_id, debit_minor, credit_minor, balance_minor,
+                  account_version FROM journal_line WHERE issuer_id = %s ORDER BY 1, 2""",
+        issuer_id,
+    )
+    assert journal == replay.lines, "the journal is not what the events say"
+    sums = _rows(
+        connection,
+        """SELECT currency, sum(debit_minor), sum(credit_minor) FROM journal_line
+           WHERE issuer_id = %s GROUP BY currency""",
+        issuer_id,
+    )
+    assert all(debits == credited for _, debits, credited in sums), "debits are not credits"
+    for account, code, balance, version in _rows(
+        connection,
+        "SELECT id, code, balance_minor, version FROM ledger_account WHERE issuer_id = %s",
+        issuer_id,
+    ):
+        assert (balance, version) == (replay.balances.get(account, 0), replay.versions.get(account, 0)), (
+            f"{account} is not what the events say"
+        )
+        assert balance >= 0 or not (code == "2010" or code.startswith("21")), f"{account} is below its floor"
+
+
+def _check_supply(connection: psycopg.Connection[Any], issuer_id: str, replay: _Replay) -> None:
+    for currency, claims, deposits_available, at_core in _rows(
+        connection,
+        """SELECT currency, sum(balance_minor) FILTER (WHERE code LIKE '21%%'),
+                  sum(balance_minor) FILTER (WHERE code = '2010'), sum(balance_minor) FILTER (WHERE code = '1100')
+           FROM ledger_account WHERE issuer_id = %s GROUP BY currency""",
+        issuer_id,
+    ):
+        assert (claims or 0) == replay.minted[currency], f"the supply of {currency} is not what was minted"
+        assert replay.minted[currency] <= replay.deposited[currency], f"{currency} is not covered"
+        assert at_core == replay.deposited[currency] == (claims or 0) + (deposits_available or 0)

@@ -55,7 +55,7 @@ BEGIN
     END IF;
 END
 $$
-"""
+"""  # noqa: S608 The name is the constant above.
 
 ENTRY_BALANCES: Final = """
 CREATE FUNCTION journal_entry_balances() RETURNS trigger LANGUAGE plpgsql AS $$

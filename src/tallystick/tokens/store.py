@@ -97,9 +97,7 @@ def insert_instructions(
     """Write new instructions of one batch: they were all taken up at once, and those with an event settled at once."""
     if not rows:
         return
-    columns = {
-        name: column for name, column in zip(Instruction._fields, zip(*rows, strict=True), strict=True)
-    }
+    columns = dict(zip(Instruction._fields, zip(*rows, strict=True), strict=True))
     pipeline.tell(
         _INSERT,
         (

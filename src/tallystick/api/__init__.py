@@ -8,6 +8,7 @@ from tallystick.api import (
     deposits,
     documents,
     events,
+    exports,
     health,
     holds,
     ledger,
@@ -15,18 +16,22 @@ from tallystick.api import (
     mints,
     participants,
     problems,
+    reconciliations,
     redemptions,
     reversals,
+    statements,
     transfers,
 )
 from tallystick.api.middleware import RequestIds
 from tallystick.api.service import Service
+from tallystick.api.short_way import ShortWay
 
 __all__ = ["Service", "build"]
 
 _ROOMS = (
     participants,
     accounts,
+    statements,
     deposits,
     mints,
     transfers,
@@ -37,6 +42,8 @@ _ROOMS = (
     events,
     ledger,
     liabilities,
+    reconciliations,
+    exports,
     health,
     documents,
 )
@@ -48,5 +55,7 @@ def build() -> FastAPI:
     problems.install(app)
     for room in _ROOMS:
         app.include_router(room.router)
+    # The last one added is the outermost.
+    app.add_middleware(ShortWay, routes=app.routes)
     app.add_middleware(RequestIds)
     return app

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 from fastapi import Depends, Request
 from sqlalchemy import Connection
 
+from tallystick.api.problems import validation_problem
 from tallystick.api.service import Service
 from tallystick.core.errors import DeniedError
 from tallystick.participants import ApiKeyInvalidError, Principal, Role
@@ -80,10 +81,27 @@ def allow(*roles: Role) -> Any:
     allowed = frozenset(roles) or EVERYONE
 
     async def caller(request: Request) -> Caller:
-        return await authenticated(request, allowed)
+        found = await authenticated(request, allowed)
+        _refuse_unknown_parameters(request)
+        return found
 
     caller.allowed_roles = allowed  # type: ignore[attr-defined]
     return Depends(caller)
+
+
+def _refuse_unknown_parameters(request: Request) -> None:
+    # A misspelled `as_of` must not be answered with today's figures, nor one of two with either.
+    left = {field.alias for field in request.scope["route"].dependant.query_params}
+    errors = []
+    for name, _ in request.query_params.multi_items():
+        if name in left:
+            left.remove(name)
+        else:
+            errors.append(
+                {"loc": ("query", name), "type": "extra_forbidden", "msg": "Unknown or repeated parameter"}
+            )
+    if errors:
+        raise validation_problem(errors)
 
 
 def _public() -> None:

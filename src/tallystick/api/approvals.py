@@ -102,7 +102,11 @@ money_route(
 
 
 @router.get(
-    "/v1/approvals", tags=["Approvals"], summary="List approvals", response_model=ListView[ApprovalView]
+    "/v1/approvals",
+    tags=["Approvals"],
+    summary="List approvals",
+    response_model=ListView[ApprovalView],
+    response_model_exclude_unset=True,
 )
 def get_approvals(
     caller: StaffCaller,

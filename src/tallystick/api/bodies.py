@@ -5,11 +5,18 @@ from datetime import date, datetime
 from typing import Annotated, Final, TypeVar
 
 from fastapi import Request
-from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    StringConstraints,
+    ValidationError,
+    WithJsonSchema,
+)
 
 from tallystick.api.problems import validation_problem
 from tallystick.core.clock import parse_time
-from tallystick.core.errors import DomainError, MalformedError
+from tallystick.core.errors import DomainError, MalformedError, NotFoundError
 from tallystick.core.strict_json import BodyTooLargeError, JsonValue, parse_json
 
 __all__ = [
@@ -18,6 +25,7 @@ __all__ = [
     "Day",
     "IdempotencyKeyMalformedError",
     "IdempotencyKeyMissingError",
+    "MediaTypeUnsupportedError",
     "Moment",
     "ObjectId",
     "Reason",
@@ -25,17 +33,20 @@ __all__ = [
     "Schema",
     "checked_key",
     "idempotency_key",
+    "path_ids",
     "read_body",
     "read_json",
     "understood",
 ]
 
 IDEMPOTENCY_KEY_LENGTH_MAX: Final = 255
+_JSON: Final = "application/json"
 
 # Amounts are checked to the digit by the write path, which knows the class's scale: one place, one code.
 Amount = Annotated[str, StringConstraints(max_length=40)]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 ObjectId = Annotated[str, StringConstraints(max_length=64, pattern=r"^[A-Za-z0-9_.\-]+$")]
+_OBJECT_ID: Final = re.compile(r"[A-Za-z0-9_.\-]{1,64}", re.ASCII)
 Reference = Annotated[str, StringConstraints(min_length=1, max_length=140)]
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 
@@ -45,12 +56,25 @@ def _day(sent: object) -> object:
 
 
 def _moment(sent: object) -> object:
-    return parse_time(sent) if isinstance(sent, str) else sent
+    if not isinstance(sent, str):
+        return sent
+    try:
+        if _MOMENT.fullmatch(sent):
+            return parse_time(sent)
+    except (ValueError, OverflowError):
+        pass
+    # Python's own words for it repeat what was sent.
+    raise ValueError("not an RFC 3339 moment with an offset from UTC and at most six decimals")
 
 
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
-Day = Annotated[date, BeforeValidator(_day, json_schema_input_type=str)]
-Moment = Annotated[datetime, BeforeValidator(_moment, json_schema_input_type=str)]
+_MOMENT: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})", re.ASCII
+)
+Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
+Moment = Annotated[
+    datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})
+]
 
 
 class Schema(BaseModel):
@@ -74,15 +98,25 @@ class IdempotencyKeyMalformedError(MalformedError):
     title = "The Idempotency-Key is malformed"
 
 
+class MediaTypeUnsupportedError(DomainError):
+    """A body that says it is something else than JSON is not read as JSON."""
+
+    code = "media_type_unsupported"
+    status = 415
+    title = "The body must be application/json"
+
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
 def idempotency_key(request: Request) -> str:
-    """Return the request's key or refuse: IdempotencyKeyMissingError, IdempotencyKeyMalformedError."""
-    key = request.headers.get("idempotency-key")
-    if key is None:
+    """Return the request's one key or refuse: IdempotencyKeyMissingError, IdempotencyKeyMalformedError."""
+    keys = request.headers.getlist("idempotency-key")
+    if not keys:
         raise IdempotencyKeyMissingError
-    return checked_key(key)
+    if len(keys) > 1:
+        raise IdempotencyKeyMalformedError("There is more than one Idempotency-Key.")
+    return checked_key(keys[0])
 
 
 def checked_key(key: str) -> str:
@@ -90,6 +124,14 @@ def checked_key(key: str) -> str:
     if not 0 < len(key) <= IDEMPOTENCY_KEY_LENGTH_MAX or not key.isascii() or not key.isprintable():
         raise IdempotencyKeyMalformedError
     return key
+
+
+def path_ids(request: Request) -> dict[str, str]:
+    """Return the path's parameters; what can't be an id is an absent object and raises NotFoundError."""
+    found: dict[str, str] = request.path_params
+    if not all(map(_OBJECT_ID.fullmatch, found.values())):
+        raise NotFoundError
+    return found
 
 
 async def read_body(request: Request, size_max_bytes: int) -> bytes:
@@ -108,7 +150,13 @@ async def read_body(request: Request, size_max_bytes: int) -> bytes:
 
 
 async def read_json(request: Request, size_max_bytes: int) -> JsonValue:
-    """Return the body's JSON, read strictly (see `core.strict_json`)."""
+    """Return the body's JSON, read strictly (see `core.strict_json`).
+
+    Raises MediaTypeUnsupportedError where `Content-Type` names another type; without one the body speaks for itself.
+    """
+    media_type = request.headers.get("content-type", _JSON)
+    if media_type != _JSON and media_type.partition(";")[0].strip().lower() != _JSON:
+        raise MediaTypeUnsupportedError
     return parse_json(await read_body(request, size_max_bytes), size_max_bytes=size_max_bytes)
 
 

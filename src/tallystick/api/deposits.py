@@ -99,7 +99,13 @@ money_route(
 )
 
 
-@router.get("/v1/deposits", tags=["Deposits"], summary="List deposits", response_model=ListView[DepositView])
+@router.get(
+    "/v1/deposits",
+    tags=["Deposits"],
+    summary="List deposits",
+    response_model=ListView[DepositView],
+    response_model_exclude_unset=True,
+)
 def get_deposits(
     caller: AnyCaller,
     state: Annotated[str | None, Query(pattern="^(unassigned|pending_approval|settled|rejected)$")] = None,
@@ -122,7 +128,11 @@ def get_deposit(caller: AnyCaller, deposit_id: PathId) -> Response:
 
 
 @router.get(
-    "/v1/deposit-releases", tags=["Deposits"], summary="List releases", response_model=ListView[ReleaseView]
+    "/v1/deposit-releases",
+    tags=["Deposits"],
+    summary="List releases",
+    response_model=ListView[ReleaseView],
+    response_model_exclude_unset=True,
 )
 def get_deposit_releases(caller: StaffCaller, cursor: Cursor = "", limit: Limit = 100) -> Any:
     """Return releases, oldest first."""

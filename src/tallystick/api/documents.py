@@ -40,6 +40,8 @@ def application() -> FastAPI:
         redoc_url=None,
         static_url="/docs-assets",
         separate_input_output_schemas=False,
+        # A redirect would send people where the Host header says, and callers their key along with it.
+        redirect_slashes=False,
     )
 
     def openapi() -> dict[str, Any]:

@@ -11,11 +11,11 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy import Connection
 
 from tallystick import events, ledger, liabilities, participants, signing
-from tallystick.api.access import AnyCaller, Caller, public, service_of
+from tallystick.api.access import EVERYONE, AnyCaller, Caller, authenticated, public, service_of
 from tallystick.api.pages import IdQuery, IndexCursor, Limit, PathId, page
 from tallystick.api.views import ListView, View
 from tallystick.core.clock import format_time
-from tallystick.core.errors import MalformedError
+from tallystick.core.errors import DomainError, MalformedError
 from tallystick.events import Event, EventNotFoundError
 from tallystick.ledger import CLAIM_CODES, HOLDER_CODES, ledger_account_id
 
@@ -43,9 +43,14 @@ class EventView(View):
 
 
 @router.get(
-    "/v1/events", tags=["Events"], summary="List or follow events", response_model=ListView[EventView]
+    "/v1/events",
+    tags=["Events"],
+    summary="List or follow events",
+    response_model=ListView[EventView],
+    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
 )
 def get_events(  # noqa: PLR0917 FastAPI passes them by name.
+    request: Request,
     caller: AnyCaller,
     account_id: IdQuery = None,
     liability_id: IdQuery = None,
@@ -69,7 +74,7 @@ def get_events(  # noqa: PLR0917 FastAPI passes them by name.
             found = _page(connection, caller, account_ids, liability_id is not None, cursor, limit + 1)
             return page(found, limit, _show, lambda one: str(one.event_index))
     return StreamingResponse(
-        _follow(caller, account_ids, liability_id is not None, cursor),
+        _follow(request, account_id, liability_id, cursor),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store"},
     )
@@ -131,16 +136,22 @@ def _page(
 
 
 async def _follow(
-    caller: Caller, account_ids: list[str] | None, claims_only: bool, after_index: int
+    request: Request, account_id: str | None, liability_id: str | None, after_index: int
 ) -> AsyncIterator[bytes]:
-    def next_page() -> list[Event]:
+    def next_page(caller: Caller) -> list[Event]:
         with caller.read() as connection:
-            return _page(connection, caller, account_ids, claims_only, after_index, _STREAM_PAGE)
+            account_ids = _account_ids(connection, caller, account_id, liability_id)
+            return _page(connection, caller, account_ids, liability_id is not None, after_index, _STREAM_PAGE)
 
     idle_polls = 0
     yield b": following\n\n"
-    while not caller.service.closing:
-        found = await run_in_threadpool(next_page)
+    while not service_of(request).closing:
+        try:
+            # Asked again each time: keys are revoked and accounts opened while a stream lives.
+            found = await run_in_threadpool(next_page, await authenticated(request, EVERYONE))
+        except DomainError:
+            # The stream ends in order; whoever may still read resumes from the last event's id.
+            return
         for one in found:
             yield b"id: %d\nevent: %s\ndata: %s\n\n" % (
                 one.event_index,

@@ -92,7 +92,13 @@ money_route(
 )
 
 
-@router.get("/v1/holds", tags=["Holds"], summary="List holds", response_model=ListView[HoldView])
+@router.get(
+    "/v1/holds",
+    tags=["Holds"],
+    summary="List holds",
+    response_model=ListView[HoldView],
+    response_model_exclude_unset=True,
+)
 def get_holds(
     caller: AnyCaller,
     state: Annotated[str | None, Query(pattern="^(held|executed|voided)$")] = None,

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from sqlalchemy import Connection
 
 from tallystick import events, ledger, participants
@@ -14,7 +14,7 @@ from tallystick.api.views import ListView, View
 from tallystick.core.clock import format_time
 from tallystick.core.money import format_amount
 from tallystick.events import Event
-from tallystick.ledger import CHART, CLAIM_CODES, DEBIT_NORMAL_CODES, EntryLine, LedgerAccount
+from tallystick.ledger import CHART, CLAIM_CODES, DEBIT_NORMAL_CODES, INDEX_MAX, EntryLine, LedgerAccount
 from tallystick.participants import TokenClass
 
 __all__ = ["router"]
@@ -127,7 +127,7 @@ def get_ledger_entries(caller: StaffCaller, cursor: IndexCursor = -1, limit: Lim
     summary="Get a journal entry",
     response_model=EntryView,
 )
-def get_ledger_entry(caller: StaffCaller, event_index: int) -> Any:
+def get_ledger_entry(caller: StaffCaller, event_index: Annotated[int, Path(ge=0, le=INDEX_MAX)]) -> Any:
     """Return the entry that the event at this index posted."""
     with caller.read() as connection:
         found = events.event_by_index(connection, caller.issuer_id, event_index)

@@ -4,6 +4,7 @@ import logging
 import re
 from typing import Final
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tallystick.api.problems import problem_response
@@ -38,6 +39,9 @@ class RequestIds:
 
         try:
             await self.app(scope, receive, send_with_id)
+        except ClientDisconnect:
+            # The caller went away before it had sent everything: nothing was begun, and nobody is there to answer.
+            return
         except Exception:
             _log.exception("request %s failed", request_id.decode())
             if started:

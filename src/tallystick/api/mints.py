@@ -46,7 +46,13 @@ money_route(
 )
 
 
-@router.get("/v1/mints", tags=["Mints"], summary="List mints", response_model=ListView[MintView])
+@router.get(
+    "/v1/mints",
+    tags=["Mints"],
+    summary="List mints",
+    response_model=ListView[MintView],
+    response_model_exclude_unset=True,
+)
 def get_mints(
     caller: AnyCaller,
     state: Annotated[str | None, Query(pattern="^(pending_approval|settled|rejected)$")] = None,

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from tallystick import tokens
 from tallystick.api.access import authenticated
-from tallystick.api.bodies import idempotency_key, read_json, understood
+from tallystick.api.bodies import idempotency_key, path_ids, read_json, understood
 from tallystick.api.posts import post_route
 from tallystick.core.strict_json import JsonValue
 from tallystick.participants import Principal, Role
@@ -75,7 +75,7 @@ def money_route(
         caller = await authenticated(request, roles)
         key = idempotency_key(request)
         asked = await read_json(request, caller.service.settings.body_size_max_bytes)
-        scope: dict[str, str] = request.path_params
+        scope = path_ids(request)
         body = understood(schema, asked)
         instruction = new_request(caller.principal, kind, key, asked, fields(body, scope), scope)
         settled = await caller.service.settle(caller.issuer_id, Submission((instruction,)))

@@ -6,6 +6,7 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
+from tallystick.api.short_way import reads_raw_request
 from tallystick.participants import Role
 
 __all__ = ["REQUEST_SCHEMAS", "post_route"]
@@ -46,7 +47,7 @@ def post_route(
     reference = {"$ref": f"#/components/schemas/{schema.__name__}"}
     router.add_api_route(
         path,
-        endpoint,
+        reads_raw_request(endpoint),
         methods=["POST"],
         summary=summary,
         tags=[tag],

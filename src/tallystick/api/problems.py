@@ -1,6 +1,7 @@
 """Every refusal as an RFC 9457 problem: `application/problem+json` with a stable `code`, never what was sent."""
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
@@ -8,8 +9,8 @@ from typing import Any, Final
 import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from tallystick.core.errors import DomainError, MalformedError, NotFoundError, UnavailableError
 
@@ -25,6 +26,8 @@ __all__ = [
 MEDIA_TYPE: Final = "application/problem+json"
 _log: Final = logging.getLogger(__name__)
 _ERRORS_SHOWN_MAX: Final = 20
+_METHODS: Final = ("GET", "HEAD", "POST")
+_PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_\-]{1,64}", re.ASCII)
 
 
 class RequestInvalidError(MalformedError):
@@ -73,21 +76,22 @@ def problem_response(error: DomainError) -> Response:
     return Response(problem_body(error), error.status, headers, media_type=MEDIA_TYPE)
 
 
-def validation_problem(errors: Sequence[Mapping[str, Any]]) -> DomainError:
+def validation_problem(errors: Sequence[Mapping[str, Any]]) -> RequestInvalidError:
     """Return pydantic's findings as one refusal, without the values that were sent."""
-    if any(error["loc"] and error["loc"][0] == "path" for error in errors):
-        # An id that can't exist is an absent object.
-        return NotFoundError()
     return RequestInvalidError(
         errors=[
-            {
-                "pointer": "".join(f"/{part}" for part in error["loc"] if part != "body"),
-                "code": error["type"],
-                "detail": error["msg"],
-            }
+            {"pointer": _pointer(error["loc"]), "code": error["type"], "detail": error["msg"]}
             for error in errors[:_ERRORS_SHOWN_MAX]
         ]
     )
+
+
+def _pointer(location: Sequence[str | int]) -> str:
+    """Return the JSON Pointer (RFC 6901) of a field. The schema's names are plain; an unknown one may be anything,
+    and where it isn't plain the pointer ends at the object that holds it.
+    """
+    parts = [str(part) for part in location]
+    return "".join(f"/{part}" for part in parts if _PLAIN_NAME.fullmatch(part))
 
 
 def install(app: FastAPI) -> None:
@@ -98,17 +102,32 @@ def install(app: FastAPI) -> None:
         return problem_response(error)
 
     def invalid(_request: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError | ValidationError)
+        assert isinstance(error, RequestValidationError)
+        if any(found["loc"][0] == "path" for found in error.errors()):
+            # An id that can't exist is an absent object.
+            return problem_response(NotFoundError())
         return problem_response(validation_problem(error.errors()))
 
-    def http(_request: Request, error: Exception) -> Response:
+    def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             response = problem_response(MethodNotAllowedError())
-            response.headers.update(error.headers or {})
+            response.headers["Allow"] = ", ".join(_allowed_methods(request))
             return response
         return problem_response(PathUnknownError())
 
     app.add_exception_handler(DomainError, refused)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
+
+
+def _allowed_methods(request: Request) -> list[str]:
+    # The router names those of one route only; RFC 9110 (15.5.6) wants all that the path has.
+    return [
+        method
+        for method in _METHODS
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in request.app.routes
+        )
+    ]

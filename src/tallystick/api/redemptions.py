@@ -50,6 +50,7 @@ money_route(
     tags=["Redemptions"],
     summary="List redemptions",
     response_model=ListView[RedemptionView],
+    response_model_exclude_unset=True,
 )
 def get_redemptions(
     caller: AnyCaller,

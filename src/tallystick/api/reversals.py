@@ -47,7 +47,11 @@ money_route(
 
 
 @router.get(
-    "/v1/reversals", tags=["Reversals"], summary="List reversals", response_model=ListView[ReversalView]
+    "/v1/reversals",
+    tags=["Reversals"],
+    summary="List reversals",
+    response_model=ListView[ReversalView],
+    response_model_exclude_unset=True,
 )
 def get_reversals(
     caller: AnyCaller,

@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from tallystick import participants, signing
 from tallystick.core.clock import Clock, SystemClock
 from tallystick.core.database import Database, OutcomeUnknownError
+from tallystick.core.errors import ConflictError
 from tallystick.core.settings import Settings
 from tallystick.participants import Principal
 from tallystick.signing import KeyDirectory
@@ -38,8 +39,8 @@ class Service:
         self.key_directory = KeyDirectory(settings.key_directory, settings.key_passphrase)
         self.settler = Settler(
             clock=self.clock,
-            load_signer=lambda connection, issuer_id: signing.load_signer(
-                connection, issuer_id, self.key_directory
+            ask_signer=lambda pipeline, issuer_id: signing.ask_signer(
+                pipeline, issuer_id, self.key_directory
             ),
             approval_lifetime=timedelta(hours=settings.approval_lifetime_hours),
         )
@@ -112,8 +113,9 @@ class Service:
 
         try:
             return self.database.run(work)
-        except IntegrityError:
-            # The same key was answered meanwhile; now its answer is there to return.
+        except (IntegrityError, ConflictError):
+            # The same key may have been answered meanwhile, and what it made be what is in the way: if so, its answer
+            # is there to return now.
             return self.database.run(work)
 
     def _authenticate(self, presented_key: str) -> Principal:

@@ -4,15 +4,15 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import Query
-from pydantic import AwareDatetime
 from sqlalchemy import Connection
 
 from tallystick import events
+from tallystick.api.bodies import Moment
 
 __all__ = ["AsOf", "index_as_of"]
 
 AsOf = Annotated[
-    AwareDatetime | None, Query(description="A moment with an offset from UTC (RFC 3339); now if left out.")
+    Moment | None, Query(description="A moment with an offset from UTC (RFC 3339); now if left out.")
 ]
 
 

@@ -125,6 +125,7 @@ post_route(
     tags=["Transfers"],
     summary="List settled transfers",
     response_model=ListView[TransferView],
+    response_model_exclude_unset=True,
 )
 def get_transfers(
     caller: AnyCaller,

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from tallystick import tokens
 from tallystick.api.access import Caller, authenticated
-from tallystick.api.bodies import idempotency_key, read_json, understood
+from tallystick.api.bodies import idempotency_key, path_ids, read_json, understood
 from tallystick.api.money import answer
 from tallystick.api.posts import post_route
 from tallystick.core.strict_json import JsonValue
@@ -44,7 +44,7 @@ def write_route(
         key = idempotency_key(request)
         asked = await read_json(request, caller.service.settings.body_size_max_bytes)
         body = understood(schema, asked)
-        scope: dict[str, str] = request.path_params
+        scope = path_ids(request)
         hashed: dict[str, JsonValue] = {"body": asked, "path": dict(scope)}
 
         def made(connection: Connection) -> Made:

@@ -1,26 +1,184 @@
-"""The commands."""
+"""The commands and their options. Each loads what it needs when it runs, so that `--help` answers at once.
 
-import json
+What scripts can rely on: the exit codes of `report.ExitCode`, one JSON document on standard output with `--json`, and
+`code: detail` on standard error for a refusal.
+"""
+
+# ruff: noqa: PLC0415 Each command loads only what it needs.
+
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tallystick.core.settings import Settings
+from tallystick import __version__
+from tallystick.cli import api_keys, issuers, keys, principals
+from tallystick.cli.options import ApiKey, AsJson, ServiceUrl
+from tallystick.cli.report import reported
 
-__all__ = ["main"]
+__all__ = ["application", "main"]
 
 application = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+application.add_typer(issuers.application, name="issuers")
+application.add_typer(principals.application, name="principals")
+application.add_typer(api_keys.application, name="api-keys")
+application.add_typer(keys.application, name="keys")
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"tallystick {__version__}")
+        raise typer.Exit
+
+
+@application.callback()
+def start(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Deposit tokens: issue, move, redeem and prove them. Settings are TALLYSTICK_… environment variables."""
 
 
 @application.command()
 def serve(
     sandbox: Annotated[bool, typer.Option("--sandbox", help="Migrate, and seed an empty database.")] = False,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.", metavar="ADDRESS")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that serve.")] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Serve the API."""
-    from tallystick.cli.serving import serve as run  # noqa: PLC0415 Each command loads only what it needs.
+    """Serve the API until SIGINT or SIGTERM."""
+    with reported(as_json=as_json) as report:
+        from tallystick.cli.running import load_settings
+        from tallystick.cli.serving import serve as run
 
-    run(Settings.from_environment(), with_sandbox=sandbox)
+        run(report, load_settings(host=host, port=port, workers=workers), with_sandbox=sandbox)
+
+
+@application.command()
+def migrate(as_json: AsJson = False) -> None:
+    """Bring the database to this release's schema, as the tables' owner."""
+    with reported(as_json=as_json) as report:
+        from tallystick.cli.migrating import migrate as run
+        from tallystick.cli.running import load_settings
+
+        run(report, load_settings())
+
+
+@application.command("seed-sandbox")
+def seed_sandbox(as_json: AsJson = False) -> None:
+    """Put the sandbox's bank into an empty database; its API keys go into a file that only you can read."""
+    with reported(as_json=as_json) as report:
+        from tallystick.cli.running import load_settings
+        from tallystick.cli.seeding import seed_sandbox as run
+
+        run(report, load_settings())
+
+
+@application.command("import-statement")
+def import_statement(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="camt.053 files, oldest first.")],
+    key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Import bank statements, as a treasury maker. What was imported before changes nothing."""
+    with reported(as_json=as_json) as report:
+        from tallystick.cli.importing import import_statements as run
+        from tallystick.cli.running import load_settings
+
+        run(report, load_settings(), key, files)
+
+
+@application.command()
+def reconcile(
+    token_class: Annotated[
+        str | None,
+        typer.Option("--token-class", metavar="CLASS", help="A token class's id, or its currency."),
+    ] = None,
+    every_class: Annotated[bool, typer.Option("--all", help="Every token class of the issuer.")] = False,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", metavar="TIME", help="A moment with its offset (RFC 3339).")
+    ] = None,
+    key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hold events, balances, books and bank statement against each other; exit code 1 if they differ."""
+    with reported(as_json=as_json) as report:
+        from tallystick.cli.reconciling import reconcile as run
+        from tallystick.cli.running import load_settings
+
+        run(report, load_settings(), key, token_class=token_class, every_class=every_class, as_of=as_of)
+
+
+@application.command()
+def export(  # noqa: PLR0917 Typer passes them by name.
+    booked_after: Annotated[
+        str | None,
+        typer.Option("--from", metavar="TIME", help="Events booked after this moment; from the beginning."),
+    ] = None,
+    booked_until: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="Events booked up to this moment; until now.")
+    ] = None,
+    export_format: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help="csv, jsonl, hledger or beancount.")
+    ] = "csv",
+    token_class_id: Annotated[
+        str | None, typer.Option("--token-class", metavar="ID", help="One token class; all unless given.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where the export's folder goes; the state directory's exports."),
+    ] = None,
+    key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the books and the log of a period to files, with a manifest of their SHA-256 hashes."""
+    with reported(as_json=as_json) as report:
+        from tallystick.cli.exporting import export as run
+        from tallystick.cli.running import load_settings
+
+        run(
+            report,
+            load_settings(),
+            key,
+            booked_after=booked_after,
+            booked_until=booked_until,
+            export_format=export_format,
+            token_class_id=token_class_id,
+            output=output,
+        )
+
+
+@application.command("transfer-file")
+def transfer_file(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE.csv",
+            help="Columns: payer_account_id, payee_account_id, amount, currency; optional: reference, "
+            "idempotency_key.",
+        ),
+    ],
+    url: ServiceUrl = "http://127.0.0.1:8000",
+    key: ApiKey = None,
+    results: Annotated[
+        Path | None, typer.Option(help="Where each row's result goes; FILE.results.csv unless given.")
+    ] = None,
+    atomic: Annotated[
+        bool, typer.Option("--atomic", help="All rows or none; for files of up to 1,000 rows.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Send a file of transfers to a running service, a thousand at a time. To send it again pays nothing twice.
+
+    A row without an idempotency_key of its own has one from the file's content and the row's place in it: the same
+    file resumes where it stopped; a file that was changed is another file.
+    """
+    with reported(as_json=as_json) as report:
+        from tallystick.cli.transfer_file import send_file as run
+
+        run(report, file, url=url, api_key=key, results=results, atomic=atomic)
 
 
 @application.command()
@@ -31,18 +189,29 @@ def openapi(
     ] = None,
 ) -> None:
     """Print the API's OpenAPI document, write it, or check the one in the repository."""
-    from tallystick import api  # noqa: PLC0415
+    with reported(as_json=False) as report:
+        from tallystick.cli.documenting import openapi as run
 
-    document = json.dumps(api.build().openapi(), indent=2, ensure_ascii=False) + "\n"
-    if write is not None:
-        write.write_text(document, encoding="utf-8")
-    elif check is not None:
-        if not check.exists() or check.read_text(encoding="utf-8") != document:
-            raise typer.Exit(1)
-    else:
-        pass
+        run(report, write=write, check=check)
 
 
-def main() -> None:
-    """Run the command line."""
-    application()
+@application.command()
+def demo(
+    url: Annotated[
+        str | None, typer.Option(help="A running sandbox; without it the demo starts its own.", metavar="URL")
+    ] = None,
+    keys_file: Annotated[
+        Path | None, typer.Option(help="The sandbox.json of that service, for its API keys.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Play the life of a deposit token over HTTP and check every figure; exit code 1 if anything is off."""
+    with reported(as_json=as_json) as report:
+        from tallystick.cli.demo import play as run
+
+        run(report, url=url, keys_file=keys_file)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; leaves by SystemExit."""
+    application(args=arguments)

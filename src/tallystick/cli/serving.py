@@ -1,52 +1,146 @@
 """`tallystick serve`: the API, with the sandbox if asked for, until it is told to stop."""
 
-import logging
 import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from types import FrameType
 from typing import Any, Final
 
-import typer
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.supervisors import Multiprocess
 
-from tallystick import app, sandbox
+from tallystick import app
+from tallystick.cli.report import CommandRefusedError, ExitCode, Report
 from tallystick.cli.running import migrated_database
-from tallystick.core.clock import SystemClock
-from tallystick.core.database import Database
+from tallystick.cli.seeding import keys_file, seed
 from tallystick.core.settings import Settings
-from tallystick.signing import KeyDirectory
 
-__all__ = ["serve"]
+__all__ = ["serve", "worker_application"]
 
-_log: Final = logging.getLogger("tallystick")
 _GRACE_SECONDS: Final = 20
+_BACKLOG: Final = 2_048
+_WORKER_START_SECONDS_MAX: Final = 60
+_PARENT_CHECK_SECONDS: Final = 1.0
 
 
 class _Server(uvicorn.Server):
-    """A server that tells followers of the log to end as soon as it is asked to stop."""
+    """A server that tells when it serves."""
 
-    def __init__(self, config: uvicorn.Config, application: FastAPI) -> None:
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
         super().__init__(config)
-        self._application = application
+        self._announce = announce
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._application.state.service.closing = True
-        super().handle_exit(sig, frame)
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._announce()
 
 
-def serve(settings: Settings, *, with_sandbox: bool, announce: bool = True) -> None:
+class _Supervisor(Multiprocess):
+    """Worker processes on one socket, and word of it once the first one serves."""
+
+    def __init__(
+        self, config: uvicorn.Config, sockets: list[socket.socket], announce: Callable[[], None]
+    ) -> None:
+        super().__init__(config, sockets)
+        self._announce = announce
+
+    def init_processes(self) -> None:
+        super().init_processes()
+        if self.processes[0].wait_until_ready(_WORKER_START_SECONDS_MAX, self.should_exit):
+            self._announce()
+
+
+def serve(report: Report, settings: Settings, *, with_sandbox: bool) -> None:
     """Serve until SIGINT or SIGTERM, then settle what is queued and stop the embedded database."""
-    with migrated_database(settings, migrate=with_sandbox) as address:
+    with _stopped_by_signals(), migrated_database(settings, migrate=with_sandbox) as address:
         if with_sandbox:
-            _seed(settings, address.service_url)
-        if announce:
-            _announce(settings, with_sandbox=with_sandbox)
+            seed(settings, address.service_url)
+        listener = _listen(settings)
+        url = _url(settings, listener)
+
+        announced = threading.Event()
+
+        def announce() -> None:
+            _announce(report, settings, url, with_sandbox=with_sandbox)
+            announced.set()
+
         if settings.workers == 1:
             application = app.create_with(settings, address.service_url)
-            _Server(uvicorn.Config(application, **_options(settings)), application).run()
+            _end_followers_at_exit(application)
+            _Server(uvicorn.Config(application, **_options(settings)), announce).run([listener])
         else:
+            # The workers read their settings anew, as `app.create` does under any other server.
             os.environ["TALLYSTICK_DATABASE_URL"] = address.service_url
-            uvicorn.run("tallystick.app:create", factory=True, workers=settings.workers, **_options(settings))
+            config = uvicorn.Config(
+                f"{__name__}:worker_application", factory=True, workers=settings.workers, **_options(settings)
+            )
+            _Supervisor(config, [listener], announce).run()
+        if not announced.is_set():
+            raise CommandRefusedError(
+                "service_not_started", "The service did not start; see above.", ExitCode.UNAVAILABLE
+            )
+
+
+def worker_application() -> FastAPI:
+    """Return the application of one of several processes, which ends with the process that started it."""
+    application = app.create()
+    _end_followers_at_exit(application)
+    threading.Thread(target=_stop_with_parent, args=(os.getppid(),), daemon=True).start()
+    return application
+
+
+def _end_followers_at_exit(application: FastAPI) -> None:
+    """Let followers of the log end as soon as the server is asked to stop: it waits for open connections."""
+    lifespan = application.router.lifespan_context
+
+    @asynccontextmanager
+    async def with_signals(running: FastAPI) -> AsyncIterator[None]:
+        # By now the server's own handlers are in place; it puts back what was before them when it ends.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _closing_first(application, signal.getsignal(number)))
+        async with lifespan(running):
+            yield
+
+    application.router.lifespan_context = with_signals
+
+
+def _closing_first(application: FastAPI, handler: Any) -> Callable[[int, FrameType | None], None]:
+    def handle(number: int, frame: FrameType | None) -> None:
+        application.state.service.closing = True
+        if callable(handler):
+            handler(number, frame)
+
+    return handle
+
+
+def _stop_with_parent(parent_id: int) -> None:
+    # A parent that was killed can't tell its workers to stop, and they would keep the port.
+    while os.getppid() == parent_id:
+        time.sleep(_PARENT_CHECK_SECONDS)
+    signal.raise_signal(signal.SIGTERM)
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """Turn SIGTERM into what SIGINT is, an exception, so that either one ends the service in order."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except KeyboardInterrupt:
+        # The server has ended in order and raised its signal again, or had not begun yet.
+        return
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _options(settings: Settings) -> dict[str, Any]:
@@ -59,26 +153,36 @@ def _options(settings: Settings) -> dict[str, Any]:
         "access_log": False,
         "server_header": False,
         "date_header": False,
+        "proxy_headers": False,
         "timeout_graceful_shutdown": _GRACE_SECONDS,
     }
 
 
-def _seed(settings: Settings, service_url: str) -> None:
-    database = Database(service_url, pool_size=2)
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        sandbox.seed_unless_present(
-            database,
-            SystemClock(),
-            KeyDirectory(settings.key_directory, settings.key_passphrase),
-            settings.state_directory,
-        )
-    finally:
-        database.close()
+        listener = socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+    except (OSError, OverflowError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise CommandRefusedError(
+            "address_unusable",
+            f"Can't listen on {settings.host} port {settings.port}: {reason}.",
+            ExitCode.UNAVAILABLE,
+        ) from error
+    listener.set_inheritable(True)
+    return listener
 
 
-def _announce(settings: Settings, *, with_sandbox: bool) -> None:
-    address = f"http://{settings.host}:{settings.port}"
-    typer.echo(f"tallystick serves on {address}   documents: {address}/docs")
+def _url(settings: Settings, listener: socket.socket) -> str:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{listener.getsockname()[1]}"
+
+
+def _announce(report: Report, settings: Settings, url: str, *, with_sandbox: bool) -> None:
+    keys = str(keys_file(settings).absolute()) if with_sandbox else None
+    report.document({"object": "service", "url": url, "documents_url": f"{url}/docs", "keys_file": keys})
+    report.end()
+    report.say(f"tallystick serves on {url}   documents: {url}/docs")
     if with_sandbox:
-        typer.echo(f"the sandbox's API keys: {settings.state_directory / sandbox.KEYS_FILE_NAME}")
-        typer.echo("next, in another terminal: make demo")
+        report.say(f"the sandbox's API keys: {keys_file(settings)}")
+        report.say("next, in another terminal: make demo, or the five-minute tour in README.md")

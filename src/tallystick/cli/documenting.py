@@ -1,0 +1,23 @@
+"""`tallystick openapi`: the document that the application makes of itself, and the copy in the repository."""
+
+import json
+from pathlib import Path
+
+import typer
+
+from tallystick import api
+from tallystick.cli.report import CommandRefusedError, Report
+
+__all__ = ["openapi"]
+
+
+def openapi(report: Report, *, write: Path | None, check: Path | None) -> None:
+    """Print the document, write it to a file, or refuse with `openapi_differs` a file that isn't it."""
+    document = json.dumps(api.build().openapi(), indent=2, ensure_ascii=False) + "\n"
+    if write is not None:
+        write.write_text(document, encoding="utf-8")
+        report.note(f"written: {write}")
+    if check is not None and (not check.exists() or check.read_text(encoding="utf-8") != document):
+        raise CommandRefusedError("openapi_differs", f"{check} differs from the application: make openapi")
+    if write is None and check is None:
+        typer.echo(document, nl=False)

@@ -1,0 +1,68 @@
+"""`tallystick export`: the books and the log of a period, as files in a directory of one's choice."""
+
+from pathlib import Path
+from typing import Any
+
+from tallystick import exports
+from tallystick.api.access import STAFF_AND_AUDITORS
+from tallystick.cli.acting import authorized, moment
+from tallystick.cli.report import CommandRefusedError, ExitCode, Report
+from tallystick.cli.running import opened_database, require_api_key
+from tallystick.core.clock import SystemClock, format_time
+from tallystick.core.settings import Settings
+from tallystick.exports import ExportArguments, ExportFormat
+
+__all__ = ["export"]
+
+
+def export(
+    report: Report,
+    settings: Settings,
+    presented_key: str | None,
+    *,
+    booked_after: str | None,
+    booked_until: str | None,
+    export_format: str,
+    token_class_id: str | None,
+    output: Path | None,
+) -> None:
+    """Make an export under `output`/<export id>, by default where the service serves it from."""
+    presented = require_api_key(presented_key)
+    if export_format not in set(ExportFormat):
+        raise CommandRefusedError(
+            "format_unknown", f"The formats are {', '.join(ExportFormat)}.", ExitCode.USAGE
+        )
+    arguments = ExportArguments(
+        ExportFormat(export_format),
+        moment("--from", booked_after),
+        moment("--to", booked_until),
+        token_class_id,
+    )
+    directory = output or settings.export_directory
+    with opened_database(settings) as database:
+        viewer = authorized(database, presented, STAFF_AND_AUDITORS)
+        made = exports.create_export(database, SystemClock(), viewer, arguments, directory)
+    manifest: dict[str, Any] = made.manifest
+    folder = directory / made.id
+    report.document(
+        {
+            "id": made.id,
+            "object": "export",
+            "created_at": format_time(made.created_at),
+            "issuer_id": made.issuer_id,
+            "requested_by": made.requested_by,
+            "format": export_format,
+            "folder": str(folder.absolute()),
+            "manifest": manifest,
+        }
+    )
+    report.say(f"Exported to {folder}")
+    report.table(
+        ["file", "rows", "bytes", "sha256"],
+        [[one["name"], one["rows"], one["bytes"], one["sha256"]] for one in manifest["files"]],
+    )
+    for total in manifest["control_totals"]:
+        ties = "ties" if total["ties"] else "DOES NOT TIE"
+        report.say(f"{total['currency']}: debits {total['debits']}, credits {total['credits']}, {ties}")
+    if not all(total["ties"] for total in manifest["control_totals"]):
+        report.exit_code = ExitCode.REFUSED

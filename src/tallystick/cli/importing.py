@@ -1,0 +1,101 @@
+"""`tallystick import-statement`: the same import as `POST /v1/statements`, from files."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection
+
+from tallystick import statements
+from tallystick.api import Service
+from tallystick.api.statements import IMPORTERS, show_import
+from tallystick.cli.acting import authorized, opened_service
+from tallystick.cli.report import ExitCode, Report
+from tallystick.cli.running import require_api_key
+from tallystick.core.errors import DomainError, UnavailableError
+from tallystick.core.settings import Settings
+from tallystick.participants import Principal
+
+__all__ = ["import_statements"]
+
+
+def import_statements(
+    report: Report, settings: Settings, presented_key: str | None, files: Sequence[Path]
+) -> None:
+    """Import each file in a transaction of its own; one that is refused doesn't keep the others from being imported."""
+    presented = require_api_key(presented_key)
+    shown = []
+    with opened_service(settings) as service:
+        importer = authorized(service.database, presented, IMPORTERS)
+        for number, file in enumerate(files, 1):
+            if len(files) > 1:
+                report.note(f"{number} of {len(files)}: {file}")
+            shown.append(_import(report, service, importer, file))
+    report.document({"object": "list", "data": shown})
+
+
+def _import(report: Report, service: Service, importer: Principal, file: Path) -> dict[str, Any]:
+    size_max_bytes = service.settings.statement_size_max_bytes
+    with file.open("rb") as opened:
+        # One byte more than is allowed is enough to be refused for it.
+        content = opened.read(size_max_bytes + 1)
+
+    def work(connection: Connection) -> dict[str, Any]:
+        done = statements.import_statement(
+            connection, service.settler, importer, content, size_max_bytes=size_max_bytes
+        )
+        shown = show_import(connection, importer.issuer_id, done)
+        for one in shown["statements"]:
+            one["deposits"] = _deposits(connection, importer.issuer_id, one["id"])
+            one["findings"] = _findings(connection, importer.issuer_id, one["id"])
+        return shown
+
+    try:
+        shown = service.database.run(work)
+    except UnavailableError:
+        raise
+    except DomainError as refusal:
+        report.exit_code = ExitCode.REFUSED
+        report.note(f"{file}: {refusal.code}: {refusal.detail}")
+        return {"file": str(file), "imported": False, "code": refusal.code, "detail": refusal.detail}
+    for one in shown["statements"]:
+        _tell(report, file, one)
+    return {"file": str(file), **shown}
+
+
+def _tell(report: Report, file: Path, one: dict[str, Any]) -> None:
+    if not one["imported"]:
+        report.say(f"{file}: {one['bank_statement_id']} was imported before; nothing was changed.")
+        return
+    deposits = one["deposits"]
+    report.say(
+        f"{file}: {one['bank_statement_id']}, {one['entry_count']} entries, closing balance "
+        f"{one['currency']} {one['closing_balance'] or 'not stated'}: {deposits['confirmed']} deposits confirmed, "
+        f"{deposits['unassigned']} waiting for assignment, {len(one['findings'])} findings."
+    )
+    for found in one["findings"]:
+        report.say(f"    {found['severity']} {found['code']} at {found['location']}: {found['message']}")
+
+
+def _deposits(connection: Connection, issuer_id: str, statement_id: str) -> dict[str, int]:
+    """Count what the import made of the entries: confirmed to an account, waiting for one, or no deposit."""
+    counts: Counter[str] = Counter()
+    for entry in statements.stream_entries(connection, issuer_id, statement_id):
+        if entry.deposit_id is None:
+            counts["none"] += 1
+        else:
+            counts["confirmed" if entry.matched_by is not None else "unassigned"] += 1
+    return {name: counts[name] for name in ("confirmed", "unassigned", "none")}
+
+
+def _findings(connection: Connection, issuer_id: str, statement_id: str) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = []
+    after = 0
+    while some := statements.findings(connection, issuer_id, statement_id, after=after, limit=1_000):
+        found += [
+            {"code": one.code, "severity": one.severity, "location": one.location, "message": one.message}
+            for one in some
+        ]
+        after = some[-1].finding_number
+    return found

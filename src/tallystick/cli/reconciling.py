@@ -1,0 +1,83 @@
+"""`tallystick reconcile`: the same run as `POST /v1/reconciliations`, for one token class or all."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from tallystick import participants, reconciliation
+from tallystick.api.reconciliations import RECONCILERS, show_run
+from tallystick.cli.acting import authorized, moment
+from tallystick.cli.report import CommandRefusedError, ExitCode, Report
+from tallystick.cli.running import opened_database, require_api_key
+from tallystick.core.clock import SystemClock
+from tallystick.core.database import Database
+from tallystick.core.settings import Settings
+from tallystick.participants import Principal, TokenClass
+from tallystick.reconciliation import Verdict
+
+__all__ = ["reconcile"]
+
+
+def reconcile(
+    report: Report,
+    settings: Settings,
+    presented_key: str | None,
+    *,
+    token_class: str | None,
+    every_class: bool,
+    as_of: str | None,
+) -> None:
+    """Reconcile, keep each run, and tell it; the exit code is 1 where a verdict is `broken`."""
+    presented = require_api_key(presented_key)
+    if (token_class is None) != every_class:
+        raise CommandRefusedError("choice_missing", "Give either --token-class or --all.", ExitCode.USAGE)
+    at = moment("--as-of", as_of)
+    runs = []
+    with opened_database(settings) as database:
+        actor = authorized(database, presented, RECONCILERS)
+        for of_class in _classes(database, actor, token_class):
+            report.note(f"reconciling {of_class.currency} {of_class.id}")
+            runs.append(_run(database, actor, of_class, at))
+    report.document({"object": "list", "data": runs})
+    for run in runs:
+        _tell(report, run)
+    if any(run["verdict"] != Verdict.TIED for run in runs):
+        report.exit_code = ExitCode.REFUSED
+
+
+def _classes(database: Database, actor: Principal, chosen: str | None) -> list[TokenClass]:
+    with database.read() as connection:
+        known = participants.token_classes(connection, actor.issuer_id, limit=1_000)
+    if chosen is None:
+        return known
+    found = [one for one in known if chosen in (one.id, one.currency)]
+    if not found:
+        raise participants.TokenClassNotFoundError
+    return found
+
+
+def _run(database: Database, actor: Principal, of_class: TokenClass, at: datetime | None) -> dict[str, Any]:
+    def work(connection: Connection) -> dict[str, Any]:
+        run = reconciliation.reconcile(connection, SystemClock(), actor, of_class.id, as_of=at)
+        return show_run(connection, run)
+
+    return database.run(work)
+
+
+def _tell(report: Report, run: dict[str, Any]) -> None:
+    report.say(
+        f"{run['currency']}: {run['verdict'].upper()} up to event {run['event_index']}   ({run['id']})"
+    )
+    report.table(
+        ["", "", "amount"],
+        [
+            [group, name, figure]
+            for group, figures in run["figures"].items()
+            for name, figure in figures.items()
+        ],
+    )
+    for one in run["breaks"]:
+        report.say(
+            f"    {one['state']} {one['type']} {one['currency']} {one['difference']}: {one['explanation']}"
+        )

@@ -1,0 +1,390 @@
+"""Files of transfers over real HTTP: every row has one result, and no failure pays a row twice."""
+
+import csv
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tallystick.cli.report import CommandRefusedError, ExitCode, Report
+from tallystick.cli.transfer_file import send_file
+from tallystick.cli.transfer_file.rows import BATCH_ROWS_MAX, batches, read_rows, survey
+from tallystick.cli.transfer_file.sending import ATTEMPTS_MAX, Sender
+from tests.cli.conftest import CommandLine, Ran
+from tests.cli.faulty_proxy import FaultyProxy, faulty_proxy
+from tests.cli.processes import REPOSITORY, Served
+
+COLUMNS = ("payer_account_id", "payee_account_id", "amount", "currency", "reference", "idempotency_key")
+STATEMENT = REPOSITORY / "examples" / "statements" / "2026-11-20-usd.xml"
+
+
+@pytest.fixture(scope="module")
+def funded(served: Served) -> Served:
+    """The sandbox with 250,000.00 for Harbour, as bank and people bring it about."""
+    harbour = served.sandbox["accounts"]["harbour_usd"]
+    amount = {"amount": "250000.00", "currency": "USD"}
+    with served.client("maker") as maker, served.client("checker") as checker:
+        xml = {"Content-Type": "application/xml"}
+        assert maker.post("/v1/statements", content=STATEMENT.read_bytes(), headers=xml).status_code == 201
+        mint = maker.post(
+            "/v1/mints", json={"account_id": harbour, **amount}, headers={"Idempotency-Key": "fund"}
+        ).json()
+        approved = checker.post(
+            f"/v1/approvals/{mint['approval_id']}/approve", json=amount, headers={"Idempotency-Key": "fund"}
+        )
+        assert approved.json()["state"] == "approved"
+    return served
+
+
+@pytest.fixture
+def proxy(funded: Served) -> Iterator[FaultyProxy]:
+    with faulty_proxy(funded.url) as running:
+        yield running
+
+
+@pytest.fixture
+def sending(command_line: CommandLine, funded: Served, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+    """The command line as Harbour's, pointed at the service."""
+    monkeypatch.setenv("TALLYSTICK_API_KEY", funded.sandbox["keys"]["platform"])
+    monkeypatch.setenv("TALLYSTICK_URL", funded.url)
+    return command_line
+
+
+def write(path: Path, rows: list[dict[str, str]], columns: tuple[str, ...] = COLUMNS) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def row(served: Served, amount: str = "0.01", **cells: str) -> dict[str, str]:
+    accounts = served.sandbox["accounts"]
+    return {
+        "payer_account_id": accounts["harbour_usd"],
+        "payee_account_id": accounts["lantern_usd"],
+        "amount": amount,
+        "currency": "USD",
+        "reference": "",
+        "idempotency_key": "",
+        **cells,
+    }
+
+
+def results(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def balance(served: Served, account: str = "lantern_usd") -> Decimal:
+    with served.client("auditor") as auditor:
+        found = auditor.get(f"/v1/accounts/{served.sandbox['accounts'][account]}/balance")
+        return Decimal(found.json()["available"])
+
+
+def send(
+    file: Path, url: str, api_key: str, *, atomic: bool = False
+) -> tuple[dict[str, Any], ExitCode, list[float]]:
+    """Send with pauses that are counted instead of waited for; return the summary, exit code and pauses."""
+    report = Report(as_json=True)
+    pauses: list[float] = []
+    connect = partial(Sender, pause=pauses.append)
+    send_file(report, file, url=url, api_key=api_key, results=None, atomic=atomic, connect=connect)
+    document = report._document
+    assert isinstance(document, dict)
+    return document, report.exit_code, pauses
+
+
+def test_a_file_of_several_batches_settles_once(sending: CommandLine, funded: Served, tmp_path: Path) -> None:
+    file = write(tmp_path / "payouts.csv", [row(funded, reference=f"P-{n}") for n in range(2_300)])
+    before = balance(funded)
+
+    first = sending.run("transfer-file", file, "--json")
+    first_results = results(tmp_path / "payouts.csv.results.csv")
+    again = sending.run("transfer-file", file, "--results", tmp_path / "again.csv", "--json")
+
+    assert (first.exit_code, again.exit_code) == (0, 0), first.errors + again.errors
+    assert first.document["rows"] == first.document["settled"] == 2_300
+    assert [one["row"] for one in first_results] == [str(n) for n in range(1, 2_301)]
+    assert {one["status"] for one in first_results} == {"settled"}
+    assert len({one["transfer_id"] for one in first_results}) == 2_300
+    assert results(tmp_path / "again.csv") == first_results
+    assert balance(funded) - before == Decimal("23.00")
+
+
+def test_people_are_told(sending: CommandLine, funded: Served, tmp_path: Path) -> None:
+    file = write(tmp_path / "two.csv", [row(funded), row(funded, "999999.00")])
+
+    ran = sending.run("transfer-file", file)
+
+    assert ran.exit_code == 1
+    assert "1 of 2 transfers settled. Each row's result: " in ran.output
+    assert "1  insufficient_funds" in ran.output
+
+
+def test_a_row_that_was_refused_is_tried_again_and_others_are_not(
+    sending: CommandLine, funded: Served, tmp_path: Path
+) -> None:
+    payer = {"payer_account_id": funded.sandbox["accounts"]["silkroad_usd"]}
+    file = write(tmp_path / "mixed.csv", [row(funded, "5.00"), row(funded, "3.00", **payer)])
+    before = balance(funded)
+
+    first = sending.run("transfer-file", file, "--json")
+    refused = results(tmp_path / "mixed.csv.results.csv")
+    top_up = write(
+        tmp_path / "top-up.csv",
+        [row(funded, "3.00", payee_account_id=funded.sandbox["accounts"]["silkroad_usd"])],
+    )
+    assert sending.run("transfer-file", top_up).exit_code == 0
+    second = sending.run("transfer-file", file, "--json")
+
+    assert (first.exit_code, first.document["settled"], first.document["codes"]) == (
+        1,
+        1,
+        {"insufficient_funds": 1},
+    )
+    assert [one["status"] for one in refused] == ["settled", "refused"]
+    assert refused[1]["code"] == "insufficient_funds"
+    assert (second.exit_code, second.document["settled"]) == (0, 2)
+    assert results(tmp_path / "mixed.csv.results.csv")[0]["transfer_id"] == refused[0]["transfer_id"]
+    assert balance(funded) - before == Decimal("8.00")
+
+
+def test_a_row_keeps_its_own_key_when_the_file_changes(
+    sending: CommandLine, funded: Served, tmp_path: Path
+) -> None:
+    file = write(tmp_path / "own.csv", [row(funded, idempotency_key="own-key-1")])
+    assert sending.run("transfer-file", file).exit_code == 0
+    before = balance(funded)
+    write(file, [row(funded, "0.07"), row(funded, idempotency_key="own-key-1")])
+
+    ran = sending.run("transfer-file", file, "--json")
+
+    assert (ran.exit_code, ran.document["settled"]) == (0, 2)
+    assert balance(funded) - before == Decimal("0.07")
+
+
+BAD_ROWS: list[tuple[dict[str, str], str]] = [
+    ({"amount": ""}, "amount_malformed"),
+    ({"amount": "1,00"}, "amount_malformed"),
+    ({"amount": "0.001"}, "amount_malformed"),
+    ({"amount": "-1.00"}, "amount_malformed"),
+    ({"amount": "1" * 41}, "row_malformed"),
+    ({"currency": "usd"}, "row_malformed"),
+    ({"currency": "EUR"}, "currency_mismatch"),
+    ({"payee_account_id": "account/../x"}, "row_malformed"),
+    ({"payee_account_id": "account_1"}, "account_not_found"),
+    ({"reference": "x" * 141}, "row_malformed"),
+    ({"reference": "a\0b"}, "row_malformed"),
+    ({"idempotency_key": "ключ"}, "idempotency_key_malformed"),
+    ({"idempotency_key": "k" * 256}, "idempotency_key_malformed"),
+]
+
+
+def test_each_bad_row_is_refused_on_its_own(sending: CommandLine, funded: Served, tmp_path: Path) -> None:
+    rows = [row(funded, **cells) for cells, _ in BAD_ROWS]
+    file = write(tmp_path / "bad.csv", [row(funded), *rows, row(funded)])
+
+    ran = sending.run("transfer-file", file, "--json")
+
+    found = results(tmp_path / "bad.csv.results.csv")
+    assert [one["code"] for one in found] == ["", *[code for _, code in BAD_ROWS], ""]
+    assert (ran.exit_code, ran.document["settled"], ran.document["refused"]) == (1, 2, len(BAD_ROWS))
+
+
+def test_a_key_that_stands_twice_in_a_file_pays_once(
+    sending: CommandLine, funded: Served, tmp_path: Path
+) -> None:
+    file = write(tmp_path / "twice.csv", [row(funded, idempotency_key="twice")] * 2)
+    before = balance(funded)
+
+    ran = sending.run("transfer-file", file, "--json")
+
+    assert (ran.document["settled"], ran.document["codes"]) == (1, {"idempotency_key_repeated": 1})
+    assert balance(funded) - before == Decimal("0.01")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "The first line names the columns"),
+        (b"payer;payee;amount\n", "The first line names the columns"),
+        (b"payer_account_id,payee_account_id,amount\na,b,1.00\n", "The first line names the columns"),
+        (b"payer_account_id,payee_account_id,amount,currency,colour\n", "The first line names the columns"),
+        (b"payer_account_id,payee_account_id,amount,currency,currency\n", "The first line names the columns"),
+        (b"payer_account_id,payee_account_id,amount,currency\n", "The file has no rows."),
+        (b'payer_account_id,payee_account_id,amount,currency\na,b,"1.00,USD\n', "The file is no CSV"),
+        (b"payer_account_id,payee_account_id,amount,currency\n\xff,b,1.00,USD\n", "not UTF-8"),
+    ],
+)
+def test_a_file_that_is_no_file_of_transfers(
+    sending: CommandLine, tmp_path: Path, content: bytes, told: str
+) -> None:
+    file = tmp_path / "wrong.csv"
+    file.write_bytes(content)
+
+    ran = sending.run("transfer-file", file, "--json")
+
+    assert (ran.exit_code, ran.document["code"]) == (1, "file_malformed")
+    assert told in ran.errors
+    assert not (tmp_path / "wrong.csv.results.csv").exists()
+
+
+def test_rows_with_too_many_or_too_few_cells(funded: Served, tmp_path: Path) -> None:
+    file = write(tmp_path / "cells.csv", [row(funded)], COLUMNS)
+    file.write_text(file.read_text() + "a,b\n" + "\n" + ",".join("abcdefg") + "\n", encoding="utf-8-sig")
+
+    found = list(read_rows(file, survey(file).file_hash))
+
+    assert [one.refusal and one.refusal[0] for one in found] == [None, "row_malformed", "row_malformed"]
+
+
+def test_batches_stay_under_the_services_limits(funded: Served, tmp_path: Path) -> None:
+    long = [row(funded, reference="😀" * 140, idempotency_key=f"{n:0>255}") for n in range(1_500)]
+    file = write(tmp_path / "long.csv", long)
+
+    found = list(batches(read_rows(file, survey(file).file_hash)))
+
+    assert [one.number for batch in found for one in batch] == list(range(1, 1_501))
+    assert len(found[0]) < BATCH_ROWS_MAX
+    for batch in found:
+        assert sum(one.size_bytes for one in batch) < 1_000_000
+        assert len(batch) <= BATCH_ROWS_MAX
+
+
+def test_all_or_none(sending: CommandLine, funded: Served, tmp_path: Path) -> None:
+    good = [row(funded, "1.00", reference=str(n)) for n in range(3)]
+    before = balance(funded)
+
+    one_bad = sending.run(
+        "transfer-file", write(tmp_path / "a.csv", [*good, row(funded, "999999.00")]), "--atomic", "--json"
+    )
+    after_bad = balance(funded)
+    one_malformed = sending.run(
+        "transfer-file", write(tmp_path / "b.csv", [*good, row(funded, currency="?")]), "--atomic", "--json"
+    )
+    all_good = sending.run("transfer-file", write(tmp_path / "c.csv", good), "--atomic", "--json")
+
+    assert (one_bad.exit_code, one_malformed.exit_code, all_good.exit_code) == (1, 1, 0)
+    for ran, code in ((one_bad, "insufficient_funds"), (one_malformed, "row_malformed")):
+        assert (ran.document["settled"], ran.document["not_settled"], ran.document["codes"]) == (
+            0,
+            3,
+            {code: 1},
+        )
+    statuses = Counter(one["status"] for one in results(tmp_path / "a.csv.results.csv"))
+    assert statuses == {"not_settled": 3, "refused": 1}
+    assert after_bad == before
+    assert all_good.document["settled"] == 3
+    assert balance(funded) - before == Decimal("3.00")
+
+
+def test_all_or_none_has_a_limit(sending: CommandLine, funded: Served, tmp_path: Path) -> None:
+    file = write(tmp_path / "long.csv", [row(funded)] * (BATCH_ROWS_MAX + 1))
+
+    ran = sending.run("transfer-file", file, "--atomic")
+
+    assert (ran.exit_code, ran.errors.partition(":")[0]) == (1, "atomic_file_too_long")
+    assert "1,001" in ran.errors
+    assert not (tmp_path / "long.csv.results.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("faults", "pauses"),
+    [
+        (["busy", "busy"], [7.0, 7.0]),
+        (["cut_before", "busy"], [1.0, 7.0]),
+        (["cut_behind"], [1.0]),
+        (["cut_behind", "cut_behind", "cut_behind", "cut_behind"], [1.0, 1.0, 2.0, 4.0]),
+    ],
+)
+def test_what_was_not_answered_is_asked_again_and_paid_once(
+    funded: Served, proxy: FaultyProxy, tmp_path: Path, faults: list[str], pauses: list[float]
+) -> None:
+    file = write(tmp_path / "f.csv", [row(funded, "1.00", reference="".join(faults))] * 3)
+    before = balance(funded)
+    proxy.faults += faults
+
+    summary, exit_code, waited = send(file, proxy.url, funded.sandbox["keys"]["platform"])
+
+    assert (exit_code, summary["settled"], waited) == (ExitCode.DONE, 3, pauses)
+    assert balance(funded) - before == Decimal("3.00")
+
+
+def test_a_service_that_stays_away_leaves_known_results_and_can_be_resumed(
+    funded: Served, proxy: FaultyProxy, tmp_path: Path
+) -> None:
+    file = write(tmp_path / "long.csv", [row(funded, reference="away") for _ in range(2_500)])
+    before = balance(funded)
+    proxy.faults += ["fine", "cut_behind", *["busy"] * (ATTEMPTS_MAX - 1)]
+    key = funded.sandbox["keys"]["platform"]
+
+    summary, exit_code, pauses = send(file, proxy.url, key)
+    statuses = Counter(one["status"] for one in results(tmp_path / "long.csv.results.csv"))
+    resumed, resumed_exit_code, _ = send(file, proxy.url, key)
+
+    assert (exit_code, summary["code"]) == (ExitCode.UNAVAILABLE, "service_unavailable")
+    assert statuses == {"settled": 1_000, "unknown": 1_000}
+    assert (summary["settled"], summary["unknown"], summary["not_sent"]) == (1_000, 1_000, 500)
+    assert len(pauses) == ATTEMPTS_MAX - 1
+    assert max(pauses) <= 32
+    assert (resumed_exit_code, resumed["settled"]) == (ExitCode.DONE, 2_500)
+    assert balance(funded) - before == Decimal("25.00")
+
+
+def test_what_is_no_tallystick_is_not_believed(funded: Served, proxy: FaultyProxy, tmp_path: Path) -> None:
+    file = write(tmp_path / "f.csv", [row(funded)])
+    proxy.faults.append("foreign")
+
+    summary, exit_code, _ = send(file, proxy.url, funded.sandbox["keys"]["platform"])
+
+    assert (exit_code, summary["code"], summary["unknown"]) == (
+        ExitCode.UNAVAILABLE,
+        "answer_not_understood",
+        1,
+    )
+
+
+def test_a_wrong_key_sends_nothing(sending: CommandLine, funded: Served, tmp_path: Path) -> None:
+    file = write(tmp_path / "f.csv", [row(funded), row(funded)])
+
+    def ran(who: str) -> Ran:
+        return sending.run("transfer-file", file, "--key", who, "--json")
+
+    unknown, auditor = ran("tsk_nobody"), ran(funded.sandbox["keys"]["auditor"])
+
+    assert (unknown.exit_code, unknown.document["code"]) == (1, "api_key_invalid")
+    assert (auditor.exit_code, auditor.document["code"]) == (1, "role_not_allowed")
+    assert unknown.document["not_sent"] == auditor.document["not_sent"] == 2
+
+
+@pytest.mark.parametrize(
+    ("url", "exit_code", "code"),
+    [("http://127.0.0.1:1", 4, "service_unavailable"), ("http://[::", 2, "url_malformed")],
+)
+def test_a_service_that_is_not_there(
+    sending: CommandLine, funded: Served, tmp_path: Path, url: str, exit_code: int, code: str
+) -> None:
+    file = write(tmp_path / "f.csv", [row(funded)])
+
+    ran = sending.run("transfer-file", file, "--url", url)
+
+    assert (ran.exit_code, ran.errors.partition(":")[0]) == (exit_code, code)
+    assert not (tmp_path / "f.csv.results.csv").exists()
+
+
+def test_a_file_that_is_not_there(sending: CommandLine, tmp_path: Path) -> None:
+    ran = sending.run("transfer-file", tmp_path / "none.csv")
+
+    assert (ran.exit_code, ran.errors.partition(":")[0]) == (1, "file_unusable")
+
+
+def test_a_url_without_a_scheme_is_refused() -> None:
+    with Sender("localhost:8000", "tsk_x") as sender, pytest.raises(CommandRefusedError) as refused:
+        sender.require_service()
+
+    assert refused.value.exit_code == ExitCode.UNAVAILABLE

@@ -1,0 +1,336 @@
+"""One request that settles, for every operation that takes a key: made on demand from a bank with some life in it.
+
+`examples` has one maker of examples per path. A route that is added without one fails the tests that are generated
+from the routes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+import httpx
+
+from tallystick import liabilities, participants, tokens
+from tallystick.core.ids import new_suffix, with_prefix
+from tallystick.participants import HolderKind, KycStatus, Principal, Role
+from tallystick.tokens import Kind
+from tests import camt_writer
+from tests.api.edge import api_key
+from tests.bank import Bank
+
+__all__ = ["Example", "Strangers", "add_strangers", "examples", "life_of", "staff_life_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A request that settles: who may make it, where, with which JSON body, and a body that asks something else."""
+
+    role: Role
+    path: str
+    body: dict[str, Any]
+    other_body: dict[str, Any]
+
+
+def examples(bank: Bank) -> dict[str, Callable[[], Example]]:
+    """Return, by path template, how to make an example; each call prepares what it needs in the bank."""
+    return {template: partial(make, bank, template) for template, make in _EXAMPLES.items()}
+
+
+def _example(role: Role, path: str, body: dict[str, Any], **other: object) -> Example:
+    return Example(role, path, body, body | other)
+
+
+def _filled(template: str, identifier: str) -> str:
+    before, _, behind = template.partition("{")
+    return before + identifier + behind.partition("}")[2]
+
+
+def _token_class(bank: Bank, path: str) -> Example:
+    with bank.database.read() as connection:
+        taken = {one.currency for one in participants.token_classes(connection, bank.issuer_id)}
+    currency = next(
+        one for one in ("GBP", "CHF", "JPY", "SGD", "HKD", "CAD", "AUD", "NZD") if one not in taken
+    )
+    body = {"currency": currency, "name": "Riverbank token", "backing_account_number": f"CONTROL-{currency}"}
+    return _example(Role.OPERATOR, path, body, name="Riverbank coin")
+
+
+def _holder(bank: Bank, path: str) -> Example:
+    body = {
+        "kind": "merchant",
+        "legal_name": "Kestrel Shipping",
+        "country": "DK",
+        "residency": "DK",
+        "platform_id": bank.holders["HARBOUR"].id,
+    }
+    return _example(Role.OPERATOR, path, body, legal_name="Kestrel Freight")
+
+
+def _kyc(bank: Bank, path: str) -> Example:
+    body = {"status": "verified", "expires_on": "2031-01-31"}
+    return _example(Role.OPERATOR, _filled(path, bank.holders["LANTERN"].id), body, expires_on="2032-01-31")
+
+
+def _account(bank: Bank, path: str) -> Example:
+    number = new_suffix()
+    body = {
+        "holder_id": bank.holders["LANTERN"].id,
+        "token_class_id": bank.classes["USD"].id,
+        "deposit_account_number": number,
+    }
+    return _example(Role.OPERATOR, path, body, deposit_account_number=f"{number}-2")
+
+
+def _account_action(bank: Bank, path: str) -> Example:
+    with bank.database.engine.begin() as connection:
+        opened = tokens.open_account(
+            connection,
+            bank.clock,
+            bank.issuer_id,
+            holder_id=bank.holders["LANTERN"].id,
+            token_class_id=bank.classes["USD"].id,
+            deposit_account_number=new_suffix(),
+        )
+    bank.accounts[opened.id] = opened
+    if path.endswith("unfreeze"):
+        bank.freeze(opened.id)
+    body = {"reason": "Asked for by the holder."}
+    return _example(Role.OPERATOR, _filled(path, opened.id), body, reason="Court order 2.")
+
+
+def _unfreeze(bank: Bank, path: str) -> Example:
+    example = _account_action(bank, path)
+    return Example(Role.TREASURY_MAKER, example.path, example.body, example.other_body)
+
+
+def _deposit(bank: Bank, path: str) -> Example:
+    body = {**_amount(bank), "reason": "Seen on the core's screen.", "value_date": "2026-11-20"}
+    return _example(Role.TREASURY_MAKER, path, body, value_date="2026-11-19")
+
+
+def _assignment(bank: Bank, path: str) -> Example:
+    waiting = bank.ask(
+        Kind.DEPOSIT,
+        bank.maker,
+        amount="5.00",
+        currency="USD",
+        token_class_id=bank.classes["USD"].id,
+        related_id="statement_00000000000000000000000000.2",
+        evidence=True,
+    ).resource_id
+    body = {"account_id": bank.account_id("LANTERN-USD"), "reason": "The payer wrote to us."}
+    return _example(Role.TREASURY_MAKER, _filled(path, waiting), body, reason="A guess.")
+
+
+def _from_deposit(bank: Bank, path: str) -> Example:
+    bank.deposit("HARBOUR-USD", "5.00")
+    return _example(Role.TREASURY_MAKER, path, _amount(bank), reference="Other")
+
+
+def _redemption(bank: Bank, path: str) -> Example:
+    bank.mint("HARBOUR-USD", "5.00")
+    return _example(Role.PLATFORM, path, _amount(bank), reference="Other")
+
+
+def _movement(bank: Bank, path: str) -> Example:
+    bank.mint("HARBOUR-USD", "5.00")
+    return _example(Role.PLATFORM, path, _sides(bank), reference="Other")
+
+
+def _batch(bank: Bank, path: str) -> Example:
+    bank.mint("HARBOUR-USD", "10.00")
+    items = [_sides(bank), _sides(bank) | {"reference": "Second"}]
+    return _example(Role.PLATFORM, path, {"items": items}, atomic=True)
+
+
+def _hold_execution(bank: Bank, path: str) -> Example:
+    body = {"amount": "2.00", "currency": "USD"}
+    return _example(Role.PLATFORM, _filled(path, _hold(bank)), body, amount="1.00")
+
+
+def _hold_void(bank: Bank, path: str) -> Example:
+    return _example(Role.PLATFORM, _filled(path, _hold(bank)), {"reason": "Returned."}, reason="Lost.")
+
+
+def _reversal(bank: Bank, path: str) -> Example:
+    bank.mint("HARBOUR-USD", "5.00")
+    transfer = bank.transfer("HARBOUR-USD", "LANTERN-USD", "5.00")
+    body = {"transfer_id": transfer, "amount": "5.00", "currency": "USD", "reason": "Sent twice."}
+    return _example(Role.TREASURY_MAKER, path, body, amount="4.00")
+
+
+def _approval(bank: Bank, path: str) -> Example:
+    body = {"amount": "5.00", "currency": "USD"}
+    return _example(Role.TREASURY_CHECKER, _filled(path, _waiting(bank)), body, reason="Looks right.")
+
+
+def _rejection(bank: Bank, path: str) -> Example:
+    return _example(Role.TREASURY_CHECKER, _filled(path, _waiting(bank)), {"reason": "No."}, reason="Never.")
+
+
+def _export(bank: Bank, path: str) -> Example:
+    bank.mint("HARBOUR-USD", "5.00")
+    body = {"format": "csv", "token_class_id": bank.classes["USD"].id}
+    return _example(Role.AUDITOR, path, body, format="beancount")
+
+
+def _reconciliation(bank: Bank, path: str) -> Example:
+    body = {"token_class_id": bank.classes["USD"].id}
+    return _example(Role.AUDITOR, path, body, token_class_id=bank.classes["EUR"].id)
+
+
+def _amount(bank: Bank) -> dict[str, Any]:
+    return {"account_id": bank.account_id("HARBOUR-USD"), "amount": "5.00", "currency": "USD"}
+
+
+def _sides(bank: Bank) -> dict[str, Any]:
+    return {
+        "payer_account_id": bank.account_id("HARBOUR-USD"),
+        "payee_account_id": bank.account_id("LANTERN-USD"),
+        "amount": "5.00",
+        "currency": "USD",
+    }
+
+
+def _hold(bank: Bank) -> str:
+    bank.mint("HARBOUR-USD", "5.00")
+    return bank.hold("HARBOUR-USD", "LANTERN-USD", "5.00")
+
+
+def _waiting(bank: Bank) -> str:
+    bank.deposit("HARBOUR-USD", "5.00")
+    mint = bank.ask(
+        Kind.MINT,
+        bank.maker,
+        amount="5.00",
+        currency="USD",
+        payee_account_id=bank.account_id("HARBOUR-USD"),
+    )
+    return with_prefix("approval", mint.resource_id)
+
+
+_EXAMPLES: Final[dict[str, Callable[[Bank, str], Example]]] = {
+    "/v1/accounts": _account,
+    "/v1/accounts/{account_id}/close": _account_action,
+    "/v1/accounts/{account_id}/freeze": _account_action,
+    "/v1/accounts/{account_id}/unfreeze": _unfreeze,
+    "/v1/approvals/{approval_id}/approve": _approval,
+    "/v1/approvals/{approval_id}/reject": _rejection,
+    "/v1/deposit-releases": _from_deposit,
+    "/v1/deposits": _deposit,
+    "/v1/deposits/{deposit_id}/assign": _assignment,
+    "/v1/exports": _export,
+    "/v1/holders": _holder,
+    "/v1/holders/{holder_id}/kyc": _kyc,
+    "/v1/holds": _movement,
+    "/v1/holds/{hold_id}/execute": _hold_execution,
+    "/v1/holds/{hold_id}/void": _hold_void,
+    "/v1/mints": _from_deposit,
+    "/v1/reconciliations": _reconciliation,
+    "/v1/redemptions": _redemption,
+    "/v1/reversals": _reversal,
+    "/v1/token-classes": _token_class,
+    "/v1/transfer-batches": _batch,
+    "/v1/transfers": _movement,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Strangers:
+    """A second platform with a merchant at the same bank, and what they own (see `life_of`)."""
+
+    platform: Principal
+    ids: dict[str, str]
+
+
+def add_strangers(bank: Bank) -> Strangers:
+    """Let another platform and its merchant join the bank and do one of each."""
+    with bank.database.engine.begin() as connection:
+        platform = participants.register_holder(
+            connection,
+            bank.clock,
+            bank.issuer_id,
+            kind=HolderKind.PLATFORM,
+            legal_name="Island Marketplace",
+            country="IE",
+            residency="IE",
+            kyc_status=KycStatus.VERIFIED,
+        )
+        merchant = participants.register_holder(
+            connection,
+            bank.clock,
+            bank.issuer_id,
+            kind=HolderKind.MERCHANT,
+            legal_name="Coral Ceramics",
+            country="IE",
+            residency="IE",
+            platform_id=platform.id,
+            kyc_status=KycStatus.VERIFIED,
+        )
+        for name, holder, number in (("ISLAND", platform, "3000000001"), ("CORAL", merchant, "3000000002")):
+            bank.accounts[f"{name}-USD"] = tokens.open_account(
+                connection,
+                bank.clock,
+                bank.issuer_id,
+                holder_id=holder.id,
+                token_class_id=bank.classes["USD"].id,
+                deposit_account_number=number,
+                reference=f"{name}-USD",
+            )
+        principal = participants.register_principal(
+            connection,
+            bank.clock,
+            bank.issuer_id,
+            name="Island's server",
+            roles=frozenset({Role.PLATFORM}),
+            holder_id=platform.id,
+        )
+    return Strangers(principal, life_of(bank, merchant.id, "ISLAND-USD", "CORAL-USD"))
+
+
+def life_of(bank: Bank, holder_id: str, payer: str, payee: str) -> dict[str, str]:
+    """Do one of each between two accounts; return the ids by the names that paths and bodies use for them."""
+    mint = bank.mint(payer, "100.00")
+    transfer = bank.transfer(payer, payee, "70.00")
+    with bank.database.read() as connection:
+        [owed] = liabilities.liabilities(
+            connection, bank.issuer_id, holder_ids=[holder_id], token_class_id=bank.classes["USD"].id
+        )
+    return {
+        "account_id": bank.account_id(payee),
+        "approval_id": with_prefix("approval", mint),
+        "deposit_id": bank.deposit(payee, "31.13"),
+        "event_id": with_prefix("event", transfer),
+        "hold_id": bank.hold(payer, payee, "7.77"),
+        "holder_id": holder_id,
+        "issuer_id": bank.issuer_id,
+        "liability_id": owed.id,
+        "mint_id": mint,
+        "redemption_id": bank.redeem(payee, "3.33"),
+        "reversal_id": bank.reverse(transfer, "10.00"),
+        "token_class_id": bank.classes["USD"].id,
+        "transfer_id": transfer,
+    }
+
+
+async def staff_life_of(client: httpx.AsyncClient, bank: Bank) -> dict[str, str]:
+    """Let the bank's staff do one of each; return the ids by the names that paths use for them."""
+    maker = {"Authorization": f"Bearer {api_key(bank, bank.maker)}"}
+    unmatched = camt_writer.Entry("12.34", remittance="Nobody's"), camt_writer.Entry("5.67", credit=False)
+    file = camt_writer.message(
+        camt_writer.Stated(unmatched, opening="1000.00", closing="1.00"), message_id="M-1"
+    )
+    imported = await client.post("/v1/statements", content=file, headers=maker)
+    body = {"token_class_id": bank.classes["USD"].id}
+    keyed = maker | {"Idempotency-Key": f"staff {new_suffix()}"}
+    run = await client.post("/v1/reconciliations", json=body, headers=keyed)
+    export = await client.post("/v1/exports", json={"format": "csv"}, headers=keyed)
+    assert {imported.status_code, run.status_code, export.status_code} == {201}
+    return {
+        "statement_id": imported.json()["statements"][0]["id"],
+        "reconciliation_id": run.json()["id"],
+        "break_id": run.json()["breaks"][0]["id"],
+        "export_id": export.json()["id"],
+        "name": export.json()["manifest"]["files"][0]["name"],
+    }

@@ -1,0 +1,212 @@
+"""`/v1/exports`: made once per key, listed, and every file served as its manifest says."""
+
+import asyncio
+import base64
+import hashlib
+import json
+import shutil
+from typing import Any
+
+import pytest
+
+from tallystick.core.clock import format_time
+from tallystick.participants import Role
+from tests.api.edge import Edge, api_key, assert_problem, row_counts
+from tests.bank import OPENED_AT
+
+pytestmark = pytest.mark.anyio
+
+_PATH = "/v1/exports"
+_AUDITOR = Role.AUDITOR
+
+
+async def made(edge: Edge, body: dict[str, Any] | None = None, role: str = _AUDITOR) -> dict[str, Any]:
+    response = await edge.post(_PATH, body or {"format": "csv"}, role)
+    assert response.status_code == 201, response.text
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+def folders(edge: Edge) -> set[str]:
+    directory = edge.application.state.service.settings.export_directory
+    return {one.name for one in directory.iterdir()} if directory.exists() else set()
+
+
+@pytest.mark.parametrize(
+    ("export_format", "media_type"),
+    [
+        ("csv", "text/csv; charset=utf-8"),
+        ("jsonl", "application/x-ndjson"),
+        ("hledger", "text/plain; charset=utf-8"),
+        ("beancount", "text/plain; charset=utf-8"),
+    ],
+)
+async def test_every_file_is_served_as_the_manifest_says(
+    shared_edge: Edge, export_format: str, media_type: str
+) -> None:
+    shared_edge.bank.mint("HARBOUR-USD", "12.30")
+    export = await made(shared_edge, {"format": export_format})
+
+    assert (await shared_edge.get(f"{_PATH}/{export['id']}")).json() == export
+    assert (export["object"], export["format"]) == ("export", export_format)
+    assert export["requested_by"] == shared_edge.bank.auditor.id
+    assert export["manifest"]["files"]
+    for file in export["manifest"]["files"]:
+        served = await shared_edge.get(f"{_PATH}/{export['id']}/files/{file['name']}")
+        digest = hashlib.sha256(served.content)
+        assert served.status_code == 200
+        assert (len(served.content), digest.hexdigest()) == (file["bytes"], file["sha256"])
+        assert served.headers["content-type"] == media_type
+        assert media_type.startswith(file["media_type"])
+        assert served.headers["content-disposition"] == f'attachment; filename="{file["name"]}"'
+        assert served.headers["repr-digest"] == f"sha-256=:{base64.b64encode(digest.digest()).decode()}:"
+        assert served.headers["etag"] == f'"{file["sha256"]}"'
+    manifest = await shared_edge.get(f"{_PATH}/{export['id']}/files/manifest.json")
+    assert manifest.headers["content-type"] == "application/json"
+    assert json.loads(manifest.content) == export["manifest"]
+
+
+async def test_a_period_and_a_class(edge: Edge) -> None:
+    edge.bank.mint("HARBOUR-USD", "5.00")
+    edge.bank.mint("HARBOUR-EUR", "7.00")
+    class_id = edge.bank.classes["EUR"].id
+    body = {
+        "format": "jsonl",
+        "from": "2026-11-20T08:59:59.999999+01:00",
+        "to": format_time(OPENED_AT),
+        "token_class_id": class_id,
+    }
+
+    manifest = (await made(edge, body))["manifest"]
+
+    assert manifest["arguments"] == body | {"from": "2026-11-20T07:59:59.999999Z"}
+    assert [(one["currency"], one["supply"], one["ties"]) for one in manifest["control_totals"]] == [
+        ("EUR", "7.00", True)
+    ]
+
+
+async def test_a_key_makes_one_export(edge: Edge) -> None:
+    first = await edge.post(_PATH, {"format": "csv"}, _AUDITOR, key="month")
+    edge.bank.mint("HARBOUR-USD", "5.00")
+    again = await edge.post(_PATH, {"format": "csv"}, _AUDITOR, key="month")
+    other = await edge.post(_PATH, {"format": "jsonl"}, _AUDITOR, key="month")
+    somebody_else = await edge.post(_PATH, {"format": "csv"}, Role.OPERATOR, key="month")
+
+    assert (again.status_code, again.content) == (201, first.content)
+    assert again.headers["idempotency-replayed"] == "true"
+    assert assert_problem(other, 409, "idempotency_key_reused")["existing_id"] == first.json()["id"]
+    assert folders(edge) == {first.json()["id"], somebody_else.json()["id"]}
+
+
+async def test_one_key_at_once_makes_one_export(edge: Edge) -> None:
+    edge.bank.mint("HARBOUR-USD", "5.00")
+    answers = await asyncio.gather(
+        *(edge.post(_PATH, {"format": "hledger"}, _AUDITOR, key="at once") for _ in range(4))
+    )
+
+    told = {one.content for one in answers if one.status_code == 201}
+    assert len(told) == 1
+    for one in answers:
+        if one.status_code != 201:
+            assert_problem(one, 503, "exports_busy")
+            assert one.headers["retry-after"] == "15"
+    assert row_counts(edge.urls)["export"] == 1
+    assert folders(edge) == {json.loads(next(iter(told)))["id"]}
+
+
+async def test_a_lost_directory_is_made_again(edge: Edge) -> None:
+    edge.bank.mint("HARBOUR-USD", "5.00")
+    export = await made(edge)
+    path = f"{_PATH}/{export['id']}/files/journal.csv"
+    before = await edge.get(path)
+    shutil.rmtree(edge.application.state.service.settings.export_directory)
+
+    again = await edge.get(path)
+
+    assert again.status_code == 200
+    assert again.content == before.content
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({}, "request_invalid"),
+        ({"format": "xlsx"}, "request_invalid"),
+        ({"format": 1}, "request_invalid"),
+        ({"format": "csv", "from": "2026-11-20"}, "request_invalid"),
+        ({"format": "csv", "from": "2026-11-20T08:00:00"}, "request_invalid"),
+        ({"format": "csv", "from_": "2026-11-20T08:00:00Z"}, "request_invalid"),
+        ({"format": "csv", "to": 1}, "request_invalid"),
+        ({"format": "csv", "path": "/etc"}, "request_invalid"),
+        ({"format": "csv", "to": "2999-01-01T00:00:00Z"}, "export_period_invalid"),
+        (
+            {"format": "csv", "from": "2026-11-20T08:00:00Z", "to": "2026-11-19T08:00:00Z"},
+            "export_period_invalid",
+        ),
+    ],
+)
+async def test_what_is_refused(shared_edge: Edge, body: dict[str, Any], code: str) -> None:
+    before = row_counts(shared_edge.urls)
+
+    assert_problem(await shared_edge.post(_PATH, body, _AUDITOR), 422, code)
+
+    assert row_counts(shared_edge.urls) == before
+    assert not [name for name in folders(shared_edge) if name.startswith(".")]
+
+
+async def test_a_class_that_is_not_there(shared_edge: Edge) -> None:
+    for class_id in ("class_nobody", shared_edge.other.classes["USD"].id):
+        body = {"format": "csv", "token_class_id": class_id}
+        assert_problem(await shared_edge.post(_PATH, body, _AUDITOR), 404, "token_class_not_found")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "journal.jsonl",
+        "nobody.csv",
+        "%2E",
+        "%2E%2E",
+        "..%2F..%2Fsandbox.json",
+        "%2Fetc%2Fpasswd",
+        "journal.csv%00",
+    ],
+)
+async def test_names_that_are_no_file(shared_edge: Edge, name: str) -> None:
+    export = await made(shared_edge)
+
+    response = await shared_edge.get(f"{_PATH}/{export['id']}/files/{name}")
+
+    assert_problem(response, 404)
+
+
+async def test_another_bank_s_export_is_absent(shared_edge: Edge) -> None:
+    export = await made(shared_edge)
+    theirs = {"Authorization": f"Bearer {api_key(shared_edge.other, shared_edge.other.auditor)}"}
+    get = shared_edge.client.get
+
+    absent = await shared_edge.get(f"{_PATH}/export_00000000000000000000000000")
+    other = await get(f"{_PATH}/{export['id']}", headers=theirs)
+    assert assert_problem(other, 404, "export_not_found") == assert_problem(absent, 404)
+    file = await get(f"{_PATH}/{export['id']}/files/journal.csv", headers=theirs)
+    assert_problem(file, 404, "export_not_found")
+    assert (await get(_PATH, headers=theirs)).json()["data"] == []
+
+
+async def test_exports_are_listed_in_pages(edge: Edge) -> None:
+    exports = [await made(edge, role=role) for role in (_AUDITOR, Role.OPERATOR, Role.TREASURY_CHECKER)]
+
+    first = (await edge.get(f"{_PATH}?limit=2")).json()
+    second = (await edge.get(f"{_PATH}?limit=2&cursor={first['next_cursor']}")).json()
+
+    assert [*first["data"], *second["data"]] == exports
+    assert (first["has_more"], second["has_more"]) == (True, False)
+
+
+@pytest.mark.parametrize("role", [Role.PLATFORM, Role.HOLDER])
+async def test_holders_and_platforms_may_not(shared_edge: Edge, role: str) -> None:
+    export = await made(shared_edge)
+
+    assert_problem(await shared_edge.post(_PATH, {"format": "csv"}, role), 403, "role_not_allowed")
+    for path in (_PATH, f"{_PATH}/{export['id']}", f"{_PATH}/{export['id']}/files/journal.csv"):
+        assert_problem(await shared_edge.get(path, role), 403, "role_not_allowed")

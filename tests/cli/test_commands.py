@@ -172,6 +172,7 @@ def test_the_repository_holds_the_applications_document(command_line: CommandLin
     changed = command_line.run("openapi", "--check", copy)
 
     assert printed.exit_code == same.exit_code == 0
+    assert command_line.run("openapi", "--json").output == printed.output
     assert json.loads(printed.output)["openapi"] == "3.1.0"
     assert changed.exit_code == 1
     assert changed.errors == f"openapi_differs: {copy} differs from the application: make openapi\n"

@@ -187,9 +187,10 @@ def openapi(
     check: Annotated[
         Path | None, typer.Option(help="Fail if this file differs from the application.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Print the API's OpenAPI document, write it, or check the one in the repository."""
-    with reported(as_json=False) as report:
+    with reported(as_json=as_json) as report:
         from tallystick.cli.documenting import openapi as run
 
         run(report, write=write, check=check)

@@ -3,8 +3,6 @@
 import json
 from pathlib import Path
 
-import typer
-
 from tallystick import api
 from tallystick.cli.report import CommandRefusedError, Report
 
@@ -13,11 +11,15 @@ __all__ = ["openapi"]
 
 def openapi(report: Report, *, write: Path | None, check: Path | None) -> None:
     """Print the document, write it to a file, or refuse with `openapi_differs` a file that isn't it."""
-    document = json.dumps(api.build().openapi(), indent=2, ensure_ascii=False) + "\n"
+    described = api.build().openapi()
+    document = json.dumps(described, indent=2, ensure_ascii=False) + "\n"
+    if write is None and check is None:
+        report.document(described)
+        report.say(document.removesuffix("\n"))
+        return
     if write is not None:
         write.write_text(document, encoding="utf-8")
         report.note(f"written: {write}")
     if check is not None and (not check.exists() or check.read_text(encoding="utf-8") != document):
         raise CommandRefusedError("openapi_differs", f"{check} differs from the application: make openapi")
-    if write is None and check is None:
-        typer.echo(document, nl=False)
+    report.document({"object": "openapi", "paths": len(described["paths"])})

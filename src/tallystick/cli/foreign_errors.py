@@ -1,5 +1,6 @@
 """What libraries raise when a database, a server or a file is not as it should be, in one sentence and with a code."""
 
+import httpx
 import psycopg
 import sqlalchemy.exc
 
@@ -26,6 +27,9 @@ def explained(error: Exception) -> CommandRefusedError | None:
         return _refused_by_database(error.orig)
     if isinstance(error, psycopg.Error):
         return _refused_by_database(error)
+    if isinstance(error, httpx.TransportError):
+        detail = f"The service does not answer any more ({type(error).__name__})."
+        return CommandRefusedError("service_unavailable", detail, ExitCode.UNAVAILABLE)
     if isinstance(error, OSError) and error.filename is not None:
         return CommandRefusedError("file_unusable", f"{error.filename}: {error.strerror}.")
     return None

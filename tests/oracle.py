@@ -136,7 +136,6 @@ def _replayed(payloads: list[dict[str, Any]]) -> _Replay:
             movement = debit - credit if account[:4] in _DEBIT_NORMAL else credit - debit
             balance = replay.balances.get(account, 0) + movement
             version = replay.versions.get(account, 0) + 1
-            assert (_minor(line["balance"], scale), line["account_version"]) == (balance, version)
             replay.balances[account], replay.versions[account] = balance, version
             replay.lines.append((payload["index"], number, account, debit, credit, balance, version))
         assert sides == 0, f"the entry of {payload['id']} does not balance"

@@ -34,7 +34,7 @@ CHANGEABLE: Final = {
     "api_key": ("revoked_at",),
     "approval": ("state",),
     "holder": ("kyc_status", "kyc_expires_on"),
-    "instruction": ("state", "remaining_minor", "payee_account_id", "settled_at", "event_index"),
+    "instruction": ("state", "remaining_minor", "payee_account_id", "reason", "settled_at", "event_index"),
     "ledger_account": ("balance_minor", "version", "last_event_index"),
     "log_head": ("next_index", "last_booked_at"),
     "principal": ("status",),
@@ -50,7 +50,7 @@ BEGIN
         CREATE ROLE {SERVICE} NOLOGIN;
     END IF;
     -- Whoever may migrate may also act as the service, so that one URL is enough for a trial.
-    IF NOT pg_has_role(current_user, '{SERVICE}', 'MEMBER') THEN
+    IF NOT pg_has_role(current_user, '{SERVICE}', 'USAGE') THEN
         EXECUTE format('GRANT {SERVICE} TO %I', current_user);
     END IF;
 END

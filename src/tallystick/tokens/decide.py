@@ -58,7 +58,10 @@ class Facts:
 
 
 class Plan(NamedTuple):
-    """What a request will do. `settled` is the instruction whose event is recorded (None: nothing is settled yet)."""
+    """What a request will do. `settled` is the instruction whose event is recorded (None: nothing is settled yet).
+
+    `added` is new, `changed` were there before.
+    """
 
     answers_with: Instruction
     currency: str
@@ -195,7 +198,13 @@ def _deposit_assignment(facts: Facts, request: Request) -> Plan:
     _allow(facts, payee, (payee,))
     postings = journal(Kind.DEPOSIT, deposit.amount_minor, payee.token_class_id, None, payee.account_id)
     facts.book.check(postings)
-    settled = deposit._replace(state=State.SETTLED, payee_account_id=payee.account_id)
+    # The event names the person who assigned, and the deposit keeps the reason.
+    settled = deposit._replace(
+        state=State.SETTLED,
+        payee_account_id=payee.account_id,
+        principal_id=request.principal.id,
+        reason=request.reason,
+    )
     return Plan(settled, payee.currency, payee.scale, postings, settled=settled, changed=(settled,))
 
 

@@ -14,7 +14,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+import psycopg
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from tallystick.core.database import Database
 from tallystick.core.errors import DomainError, UnavailableError
@@ -164,16 +166,30 @@ class GroupCommit:
             outcomes = self._database.run(work)
         except UnavailableError as error:
             outcomes = [_refused(error)] * len(taken)
-        except Exception:  # noqa: BLE001 Whatever it is, it must not take its neighbours with it.
+        except Exception as error:  # noqa: BLE001 Whatever it is, it must not take its neighbours with it.
             if len(taken) > 1:
                 middle = len(taken) // 2
                 self._settle_or_split(taken[:middle])
                 self._settle_or_split(taken[middle:])
                 return
-            _log.exception("an instruction could not be settled")
+            _log_fault(error)
             outcomes = [_refused(InternalError())]
         for waiting, outcome in zip(taken, outcomes, strict=True):
             _call(waiting.resolve, outcome)
+
+
+def _log_fault(error: Exception) -> None:
+    # The database's own words may hold the row that it refused, and with it what a customer wrote.
+    if isinstance(error, DBAPIError) and isinstance(error.orig, psycopg.Error):
+        found = error.orig.diag
+        _log.error(
+            "an instruction could not be settled: SQLSTATE %s, table %s, constraint %s",
+            found.sqlstate,
+            found.table_name,
+            found.constraint_name,
+        )
+    else:
+        _log.error("an instruction could not be settled", exc_info=error)
 
 
 def _call(told: Callable[..., None], *outcome: SubmissionOutcome) -> None:

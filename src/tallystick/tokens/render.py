@@ -116,10 +116,10 @@ def event_payload(
 ) -> bytes:
     """Return the canonical JSON (RFC 8785) that is signed for a settled instruction.
 
-    It repeats amounts as decimal strings with their scale and holds the journal lines with the balances they led to,
-    so that the log alone rebuilds the books. Personal data is not part of it. Every value is an id, a code, a number,
-    a hash or a time of ours, which JSON writes as they are, and the names stand in RFC 8785's order: the template
-    below is therefore canonical, and a test holds it against the reference.
+    It repeats amounts as decimal strings with their scale and holds the journal lines, so that the log alone rebuilds
+    the books. Balances are not part of it, for payer and payee both get to see it; nor is personal data. Every value is
+    an id, a code, a number, a hash or a time of ours, which JSON writes as they are, and the names stand in RFC 8785's
+    order: the template below is therefore canonical, and a test holds it against the reference.
     """
     amount = format_amount(row.amount_minor, scale)
     shown_lines = ",".join([_line(line, row.amount_minor, amount, scale) for line in lines])
@@ -138,9 +138,8 @@ def event_payload(
 
 
 def _line(line: Line, amount_minor: int, amount: str, scale: int) -> str:
-    _, _, account_id, _, debit_minor, credit_minor, _, balance_minor, version, _ = line
-    balance = format_amount(balance_minor, scale)
+    debit_minor, credit_minor = line.debit_minor, line.credit_minor
     moved_minor = debit_minor or credit_minor
     moved = amount if moved_minor == amount_minor else format_amount(moved_minor, scale)
-    start = f'{{"account":"{account_id}","account_version":{version},"balance":"{balance}",'
-    return f'{start}"debit":"{moved}"}}' if debit_minor else f'{start}"credit":"{moved}"}}'
+    side = "debit" if debit_minor else "credit"
+    return f'{{"account":"{line.ledger_account_id}","{side}":"{moved}"}}'

@@ -30,7 +30,8 @@ SELECT %s, %s, n.key_digest, n.request_hash, n.resource_id, n.status, n.body, n.
 FROM unnest(%s, %s, %s, %s, %s, %s) AS n(key_digest, request_hash, resource_id, status, body, event_index)
 """
 _UPDATE: Final = """
-UPDATE instruction SET state = %s, remaining_minor = %s, payee_account_id = %s, settled_at = %s, event_index = %s
+UPDATE instruction SET state = %s, remaining_minor = %s, payee_account_id = %s, reason = %s, settled_at = %s,
+                       event_index = %s
 WHERE issuer_id = %s AND id = %s
 """
 
@@ -132,6 +133,7 @@ def update_instructions(pipeline: Pipeline, issuer_id: str, rows: Sequence[Instr
                 row.state,
                 row.remaining_minor,
                 row.payee_account_id,
+                row.reason,
                 row.settled_at,
                 row.event_index,
                 issuer_id,

@@ -11,6 +11,7 @@ COPY requirements/run.txt requirements/run.txt
 RUN pip install --no-deps --require-hashes --requirement requirements/run.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY migrations migrations
+COPY examples examples
 COPY src src
 RUN pip install --no-deps --no-build-isolation . && pip check
 

@@ -85,6 +85,13 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("related_id IS NOT NULL"),
     )
+    op.create_index(
+        "ix_instruction_by_hand",
+        "instruction",
+        ["issuer_id", "payee_account_id", "id"],
+        unique=False,
+        postgresql_where=sa.text("kind = 'deposit' AND related_id IS NULL"),
+    )
     op.create_table(
         "issuer",
         sa.Column("issuer_id", sa.Text(collation="C"), nullable=False),
@@ -110,7 +117,9 @@ def upgrade() -> None:
         sa.Column("booked_at", sa.TIMESTAMP(timezone=True), nullable=False),
         sa.Column("value_date", sa.Date(), nullable=False),
         sa.CheckConstraint(
-            "abs(balance_minor - previous_balance_minor) = debit_minor + credit_minor",
+            "balance_minor - previous_balance_minor = CASE WHEN left(ledger_account_id, 4) IN "
+            "('1010', '1020', '1100', '1210', '1390', '1510', '5010', '5020') "
+            "THEN debit_minor - credit_minor ELSE credit_minor - debit_minor END",
             name=op.f("ck_journal_line_moves_by_amount"),
         ),
         sa.CheckConstraint("account_version > 0", name=op.f("ck_journal_line_account_version")),
@@ -537,6 +546,13 @@ def upgrade() -> None:
             name=op.f("fk_statement_entry_statement"),
         ),
         sa.PrimaryKeyConstraint("issuer_id", "statement_id", "entry_number", name=op.f("pk_statement_entry")),
+    )
+    op.create_index(
+        "ix_statement_entry_confirmed_by_hand",
+        "statement_entry",
+        ["issuer_id", "deposit_id"],
+        unique=True,
+        postgresql_where=sa.text("matched_by = 'confirmed_by_hand'"),
     )
     op.create_table(
         "statement_finding",

@@ -179,3 +179,22 @@ def test_two_currencies_may_balance_side_by_side() -> None:
     lines = book.post(3, TODAY, exchange)
     assert [line.balance_minor for line in lines] == [0, 100, 714, 714]
     assert [line.line_number for line in lines] == [0, 1, 2, 3]
+
+
+def test_lines_are_taken_once_and_what_they_touched_is_remembered() -> None:
+    book = book_of(c1100=0, c2010=0, c2110=0)
+    deposit, mint = [debit("c1100", 5), credit("c2010", 5)], [debit("c2010", 5), credit("c2110", 5)]
+    first = book.post(3, TODAY, deposit)
+    assert book.take_lines() == first
+    second = book.post(4, TODAY, mint)
+    third = book.post(5, TODAY, deposit)
+    book.undo_to(2)
+    assert book.take_lines() == second
+    assert book.take_lines() == []
+    assert third[0].balance_minor == 10
+    assert {name: account.balance_minor for name, account in book.balances.items()} == {
+        "c1100": 5,
+        "c2010": 0,
+        "c2110": 5,
+    }
+    assert book.touched == {"c1100": (7, 3), "c2010": (7, 4), "c2110": (7, 4)}

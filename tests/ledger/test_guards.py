@@ -103,7 +103,10 @@ def test_a_balanced_entry_is_taken(
         ([("1100.x", 5, 0, 4), ("2010.x", 0, 5, 5)], "ck_journal_line_moves_by_amount"),
         ([("1100.x", 5, 0, 0), ("2010.x", 0, 5, 5)], "ck_journal_line_moves_by_amount"),
         ([("1100.x", 0, 0, 0), ("2010.x", 0, 0, 0)], "ck_journal_line_one_side"),
-        ([("1100.x", 5, 5, 10), ("2010.x", 5, 5, 10)], "ck_journal_line_one_side"),
+        # The debit of a liability lowers it, and the credit of an asset too.
+        ([("1100.x", 5, 0, 5), ("2010.x", 0, 5, -5)], "ck_journal_line_moves_by_amount"),
+        ([("1100.x", 0, 5, 5), ("2010.x", 5, 0, 5)], "ck_journal_line_moves_by_amount"),
+        ([("1100.x", 5, 5, 0), ("2010.x", 5, 5, 0)], "ck_journal_line_one_side"),
         ([("1100.x", -5, 0, -5), ("2010.x", 0, -5, -5)], "ck_journal_line_"),
     ],
 )

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from tallystick import ledger
 from tallystick.core.embedded_postgres import EmbeddedPostgres
 from tallystick.core.errors import InvariantError
+from tallystick.core.pipeline import pipelined
 from tallystick.ledger import INDEX_MAX, Code, Posting, ledger_account_id
 from tests.bank import OPENED_AT, Bank, open_bank, oracle
 from tests.database import cloned_database
@@ -150,13 +151,18 @@ def test_a_balance_that_changed_under_its_lock_stops_everything(settled_bank: Ba
     harbour, lantern = available(settled_bank, "HARBOUR-USD"), available(settled_bank, "LANTERN-USD")
 
     def work(connection: Connection) -> None:
-        book = ledger.lock(connection, settled_bank.issuer_id, [harbour, lantern])
+        with pipelined(connection) as pipeline:
+            locked = ledger.lock(pipeline, settled_bank.issuer_id, [harbour, lantern])
+        book = locked.result()
         book.post(900, OPENED_AT.date(), [Posting(harbour, 1, 0), Posting(lantern, 0, 1)])
         connection.exec_driver_sql(
             "UPDATE ledger_account SET version = version + 1 WHERE issuer_id = %s AND id = %s",
             (settled_bank.issuer_id, harbour),
         )
-        ledger.write(connection, settled_bank.issuer_id, book, OPENED_AT)
+        with pipelined(connection) as pipeline:
+            ledger.write_lines(pipeline, settled_bank.issuer_id, book, OPENED_AT)
+            check = ledger.write_balances(pipeline, settled_bank.issuer_id, book)
+        check()
 
     with pytest.raises(InvariantError):
         settled_bank.database.run(work)

@@ -14,7 +14,7 @@ PATIENCE_SECONDS: Final = 60
 
 
 def transfer(
-    bank: Bank, amount: str = "0.01", *, key: str | None = None, payee: str = "LANTERN-USD"
+    bank: Bank, amount: str = "0.01", *, key: str | None = None, reference: str | None = None
 ) -> Request:
     return bank.request(
         Kind.TRANSFER,
@@ -23,7 +23,8 @@ def transfer(
         amount=amount,
         currency="USD",
         payer_account_id=bank.account_id("HARBOUR-USD"),
-        payee_account_id=bank.account_id(payee),
+        payee_account_id=bank.account_id("LANTERN-USD"),
+        reference=reference,
     )
 
 

@@ -1,9 +1,12 @@
 """Deposits: on a statement, by hand with two people, or found later; and never twice."""
 
+import json
 import threading
 from typing import Any, Final
 
+import orjson
 import pytest
+from jwt.utils import base64url_decode
 
 from tallystick import tokens
 from tallystick.core.errors import DomainError
@@ -75,6 +78,23 @@ def test_a_deposit_of_nobody_waits_and_counts_for_nothing(bank: Bank) -> None:
     assert (outcome.status, outcome.resource_id) == (201, deposit_id)
     assert (state_of(bank, deposit_id), bank.balance_minor("2010", HARBOUR)) == ("settled", 500)
     oracle(bank)
+
+
+def test_an_assignment_tells_who_made_it_and_why(bank: Bank) -> None:
+    deposit_id = unassigned(bank, reason="Found on statement 0.")
+    outcome = bank.ask(
+        Kind.DEPOSIT_ASSIGNMENT,
+        bank.checker,
+        related_id=deposit_id,
+        payee_account_id=bank.account_id(HARBOUR),
+        reason="Called the customer.",
+    )
+    answer = orjson.loads(outcome.body)
+    payload = json.loads(base64url_decode(answer["signed_event"].split(".")[1]))
+    assert payload["principal_id"] == bank.checker.id
+    with bank.database.read() as connection:
+        kept = tokens.instruction(connection, bank.maker, Kind.DEPOSIT, deposit_id)
+    assert kept.reason == answer["reason"] == "Called the customer."
 
 
 def test_a_deposit_without_a_statement_is_never_assigned_by_one_person(bank: Bank) -> None:

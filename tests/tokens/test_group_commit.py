@@ -9,6 +9,8 @@ import pytest
 
 from tallystick import signing
 from tallystick.core.database import Database
+from tallystick.core.pipeline import Asked, Pipeline
+from tallystick.signing import Signer
 from tallystick.tokens import (
     GroupCommit,
     Kind,
@@ -142,6 +144,48 @@ def test_a_poisonous_instruction_fails_alone(
     assert settled == list(range(3, 33 - len(poisoned)))
     assert len([record for record in caplog.records if record.levelname == "ERROR"]) == len(poisoned)
     assert code_of(submit(queue, funded, transfer(funded))) == "settled"
+    oracle(funded)
+
+
+def test_a_fault_is_reported_without_what_customers_wrote(
+    funded: Bank, queue_of: Queues, caplog: pytest.LogCaptureFixture
+) -> None:
+    with connect(funded.urls.owner_url) as owner:
+        owner.execute("ALTER TABLE instruction ADD CONSTRAINT poison CHECK (reference <> 'canary')")
+    assert code_of(submit(queue_of(), funded, transfer(funded, reference="canary"))) == "internal_error"
+    [record] = caplog.records
+    assert record.getMessage() == (
+        "an instruction could not be settled: SQLSTATE 23514, table instruction, constraint poison"
+    )
+    assert "canary" not in caplog.text
+
+
+def test_a_fault_of_the_programs_own_is_reported_with_where_it_happened(
+    funded: Bank, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(_: Pipeline, issuer_id: str) -> Asked[Signer]:
+        raise LookupError(issuer_id)
+
+    settler = Settler(funded.clock, broken, funded.settler.approval_lifetime)
+    queue = GroupCommit(funded.database, settler, batch_size_max=10, queue_length_max=10)
+    assert code_of(submit(queue, funded, transfer(funded))) == "internal_error"
+    queue.close(PATIENCE_SECONDS)
+    assert "in broken" in caplog.text
+
+
+def test_poison_in_a_batch_that_is_written_in_parts_fails_alone_too(funded: Bank, queue_of: Queues) -> None:
+    """The first part's failure arrives while later ones are being decided."""
+    with connect(funded.urls.owner_url) as owner:
+        owner.execute("ALTER TABLE journal_line ADD CONSTRAINT poison CHECK (debit_minor <> 666)")
+    queue = queue_of(batch_size_max=1_000)
+    with held_back(funded, queue):
+        told = [
+            submit(queue, funded, transfer(funded, "6.66" if number == 20 else "0.01"))
+            for number in range(700)
+        ]
+    codes = [code_of(one) for one in told]
+    assert codes.count("settled") == 699
+    assert codes[20] == "internal_error"
     oracle(funded)
 
 

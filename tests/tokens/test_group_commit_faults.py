@@ -108,6 +108,21 @@ def test_a_commit_that_a_standby_may_not_have_is_in_doubt_until_it_is_confirmed(
     oracle(bank)
 
 
+def test_commits_that_often_fail_are_run_again_a_few_times_and_never_misreported(bank: Bank) -> None:
+    bank.mint("HARBOUR-USD", "10.00")
+    queue = GroupCommit(bank.database, bank.settler, batch_size_max=1, queue_length_max=100)
+    with at_commit(bank, "IF random() < 0.4 THEN RAISE EXCEPTION 'no' USING ERRCODE = '40001'; END IF;"):
+        told = [submit(queue, bank, transfer(bank, key=f"key-{number}")) for number in range(60)]
+        codes = [code_of(one) for one in told]
+    assert set(codes) <= {"settled", "database_unavailable"}
+    assert bank.balance_minor("2110", "LANTERN-USD") == codes.count("settled")
+    again = [outcome_of(submit(queue, bank, transfer(bank, key=f"key-{number}"))) for number in range(60)]
+    queue.close(PATIENCE_SECONDS)
+    assert [one.replayed for one in again] == [code == "settled" for code in codes]
+    assert bank.balance_minor("2110", "LANTERN-USD") == 60
+    oracle(bank)
+
+
 def transaction_count(bank: Bank) -> int:
     with connect(bank.urls.superuser_url) as connection:
         row = connection.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint").fetchone()

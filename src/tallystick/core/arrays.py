@@ -40,15 +40,24 @@ class TextArray:
 class IdArray:
     """A column of TEXT made of ids, codes and dates, written as an array literal, which is cheapest; None is NULL.
 
-    Raises ValueError for a value with a character that a literal would have to quote: that is for `TextArray`.
+    Raises ValueError for a value that a literal would have to quote, such as an empty one: that is for `TextArray`.
     """
 
     __slots__ = ("literal",)
 
     def __init__(self, values: Sequence[str | None]) -> None:
-        joined = ",".join(values if None not in values else [value or "NULL" for value in values])  # type: ignore[arg-type]
-        if _QUOTED.search(joined) is not None or joined.count(",") != max(len(values) - 1, 0):
+        joined = ",".join(values if None not in values else [value for value in values if value is not None])  # type: ignore[arg-type]
+        count = len(values) - values.count(None)
+        bounded = f",{joined.lower()},"
+        if count and (
+            _QUOTED.search(joined) is not None
+            or joined.count(",") != count - 1
+            or ",," in bounded
+            or ",null," in bounded
+        ):
             raise ValueError("an id with a character that no id has")
+        if count < len(values):
+            joined = ",".join(["NULL" if value is None else value for value in values])
         self.literal = f"{{{joined}}}".encode()
 
 

@@ -89,6 +89,8 @@ class Database:
             max_overflow=0,
             pool_timeout=5,
             pool_use_lifo=True,
+            # What is asked of the database holds names and account numbers, and errors are logged.
+            hide_parameters=True,
             connect_args={
                 "application_name": application_name,
                 "connect_timeout": 5,

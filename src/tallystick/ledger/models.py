@@ -9,6 +9,9 @@ from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Index, Sma
 
 from tallystick.core.columns import date_column, id_column, integer_column, moment_column, text_column
 from tallystick.core.database import metadata
+from tallystick.ledger.chart import DEBIT_NORMAL_CODES
+
+_DEBIT_NORMAL = ", ".join(f"'{code}'" for code in sorted(DEBIT_NORMAL_CODES))
 
 ledger_account = Table(
     "ledger_account",
@@ -52,7 +55,9 @@ journal_line = Table(
         "debit_minor >= 0 AND credit_minor >= 0 AND (debit_minor = 0) <> (credit_minor = 0)", name="one_side"
     ),
     CheckConstraint(
-        "abs(balance_minor - previous_balance_minor) = debit_minor + credit_minor", name="moves_by_amount"
+        "balance_minor - previous_balance_minor = CASE WHEN left(ledger_account_id, 4) IN "
+        f"({_DEBIT_NORMAL}) THEN debit_minor - credit_minor ELSE credit_minor - debit_minor END",
+        name="moves_by_amount",
     ),
     CheckConstraint("account_version > 0", name="account_version"),
 )

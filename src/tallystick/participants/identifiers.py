@@ -1,6 +1,9 @@
 """Identifiers of the outside world, checked before they are stored: LEI, BIC, IBAN, country."""
 
+import re
+from collections.abc import Callable
 from functools import cache
+from typing import Final
 
 from stdnum import bic as stdnum_bic
 from stdnum import iban as stdnum_iban
@@ -19,6 +22,9 @@ __all__ = [
     "compact_iban",
     "compact_lei",
 ]
+
+
+_LEI: Final = re.compile(r"[0-9A-Z]{18}[0-9]{2}")
 
 
 class LeiMalformedError(MalformedError):
@@ -51,29 +57,37 @@ class CountryUnknownError(MalformedError):
 
 def compact_lei(text: str) -> str:
     """Return the LEI in its compact form, or raise LeiMalformedError."""
-    try:
-        compact: str = stdnum_lei.validate(text)
-    except ValidationError as error:
-        raise LeiMalformedError from error
+    compact = _compact(stdnum_lei.validate, text)
+    # The library checks the check digits only.
+    if compact is None or _LEI.fullmatch(compact) is None:
+        raise LeiMalformedError
     return compact
 
 
 def compact_bic(text: str) -> str:
     """Return the BIC in its compact form, or raise BicMalformedError."""
-    try:
-        compact: str = stdnum_bic.validate(text)
-    except ValidationError as error:
-        raise BicMalformedError from error
+    compact = _compact(stdnum_bic.validate, text)
+    if compact is None:
+        raise BicMalformedError
     return compact
 
 
 def compact_iban(text: str) -> str:
     """Return the IBAN without spaces, or raise IbanMalformedError."""
-    try:
-        compact: str = stdnum_iban.validate(text, check_country=False)
-    except ValidationError as error:
-        raise IbanMalformedError from error
+    compact = _compact(lambda number: stdnum_iban.validate(number, check_country=False), text)
+    if compact is None:
+        raise IbanMalformedError
     return compact
+
+
+def _compact(validate: Callable[[str], str], text: str) -> str | None:
+    # The library takes the digits of every script for digits, and look-alikes of letters for letters.
+    if not text.isascii():
+        return None
+    try:
+        return validate(text)
+    except ValidationError:
+        return None
 
 
 @cache

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from datetime import date
 
 from sqlalchemy import Connection
 
@@ -17,7 +18,16 @@ from tallystick.tokens.group_commit import (
     QueueFullError,
     ShuttingDownError,
 )
-from tallystick.tokens.instructions import ID_PREFIX, Instruction, Kind, Outcome, Request, State, Submission
+from tallystick.tokens.instructions import (
+    ID_PREFIX,
+    ConfirmedByHand,
+    Instruction,
+    Kind,
+    Outcome,
+    Request,
+    State,
+    Submission,
+)
 from tallystick.tokens.locking import Settler
 from tallystick.tokens.opening import open_account, open_issuer, open_token_class
 from tallystick.tokens.refusals import InstructionNotFoundError, InternalError
@@ -26,6 +36,7 @@ from tallystick.tokens.settle import SubmissionOutcome, settle
 
 __all__ = [
     "EVENT_TYPES",
+    "ConfirmedByHand",
     "DeadlineExceededError",
     "GroupCommit",
     "Instruction",
@@ -42,6 +53,7 @@ __all__ = [
     "Submission",
     "SubmissionOutcome",
     "answer_once",
+    "deposits_confirmed_by_hand",
     "instruction",
     "instructions",
     "instructions_by_id",
@@ -100,6 +112,17 @@ def instructions(
 def instructions_by_id(connection: Connection, issuer_id: str, ids: Sequence[str]) -> dict[str, Instruction]:
     """Return instructions by id; absent ones are left out."""
     return store.read_instructions_by_id(connection, issuer_id, ids)
+
+
+def deposits_confirmed_by_hand(
+    connection: Connection, issuer_id: str, account_ids: Sequence[str], *, since: date, until: date
+) -> list[ConfirmedByHand]:
+    """Return the settled deposits to these accounts that name no statement's entry, in the order of the log.
+
+    Only those whose value date lies from `since` to `until`, both included. Under the lock of the class's control
+    account (1100) none can be added: each posts there.
+    """
+    return store.read_confirmed_by_hand(connection, issuer_id, account_ids, since, until)
 
 
 def _concerns(connection: Connection, viewer: Principal, found: Instruction) -> bool:

@@ -18,9 +18,10 @@ from tallystick.events import EventDraft
 from tallystick.participants import AccountStatus
 from tallystick.signing import Signer
 from tallystick.tokens import store
-from tallystick.tokens.decide import Plan, decide
+from tallystick.tokens.decide import decide
 from tallystick.tokens.instructions import Instruction, Outcome, Request, State
 from tallystick.tokens.locking import Locked, Settler
+from tallystick.tokens.plans import Plan
 from tallystick.tokens.refusals import IdempotencyKeyReusedError
 from tallystick.tokens.render import EVENT_TYPES, event_payload, resource
 from tallystick.tokens.store import Answer

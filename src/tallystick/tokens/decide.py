@@ -5,26 +5,24 @@ this one in the batch posted.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Final
 
 from tallystick.approvals import Approval, ApprovalNotFoundError, Vote, check_amount, check_vote, make_vote
 from tallystick.core.money import parse_positive_amount
-from tallystick.ledger import HOLDER_CODES, Book, Posting, ledger_account_id
+from tallystick.ledger import HOLDER_CODES, Posting, ledger_account_id
 from tallystick.participants import (
     AccountFacts,
     AccountNotFoundError,
     AccountStatus,
     AccountStatusConflictError,
     Principal,
-    TokenClass,
     TokenClassNotFoundError,
 )
 from tallystick.policy import PartyFacts, PolicyFacts, refusal
 from tallystick.policy import decide as decide_policy
 from tallystick.tokens.instructions import Instruction, Kind, Request, State
 from tallystick.tokens.journals import journal
+from tallystick.tokens.plans import Facts, Plan
 from tallystick.tokens.refusals import (
     AccountNotEmptyError,
     CurrencyMismatchError,
@@ -40,39 +38,7 @@ from tallystick.tokens.refusals import (
     TokenClassMismatchError,
 )
 
-__all__ = ["Facts", "Plan", "decide"]
-
-
-@dataclass(slots=True)
-class Facts:
-    """What a batch decides on, read under lock: accounts, earlier instructions, approvals, balances."""
-
-    book: Book
-    accounts: dict[str, AccountFacts]
-    now: datetime
-    today: date
-    approval_lifetime: timedelta
-    classes: dict[str, TokenClass] = field(default_factory=dict)
-    instructions: dict[str, Instruction] = field(default_factory=dict)
-    approvals: dict[str, tuple[Approval, list[Vote]]] = field(default_factory=dict)
-
-
-class Plan(NamedTuple):
-    """What a request will do. `settled` is the instruction whose event is recorded (None: nothing is settled yet).
-
-    `added` is new, `changed` were there before.
-    """
-
-    answers_with: Instruction
-    currency: str
-    scale: int
-    postings: tuple[Posting, ...] = ()
-    settled: Instruction | None = None
-    added: Instruction | None = None
-    changed: tuple[Instruction, ...] = ()
-    vote: tuple[Approval, Vote, str] | None = None
-    approval_hashes: tuple[bytes, ...] = ()
-    account_status: tuple[str, AccountStatus, str] | None = None
+__all__ = ["decide"]
 
 
 def decide(facts: Facts, request: Request) -> Plan:

@@ -14,6 +14,7 @@ from tallystick.participants import Principal
 __all__ = [
     "ID_PREFIX",
     "NEEDS_APPROVAL",
+    "ConfirmedByHand",
     "Instruction",
     "Kind",
     "Outcome",
@@ -135,6 +136,15 @@ class Instruction(NamedTuple):
     expires_at: datetime | None
     settled_at: datetime | None
     event_index: int | None
+
+
+class ConfirmedByHand(NamedTuple):
+    """A settled deposit that two people confirmed without a statement; `value_date` is the one that was signed."""
+
+    deposit_id: str
+    account_id: str
+    amount_minor: int
+    value_date: date
 
 
 class Outcome(NamedTuple):

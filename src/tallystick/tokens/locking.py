@@ -22,9 +22,9 @@ from tallystick.ledger import HOLDER_CODES, ledger_account_id
 from tallystick.participants import AccountFacts, TokenClass, TokenClassNotFoundError
 from tallystick.signing import Signer
 from tallystick.tokens import store
-from tallystick.tokens.decide import Facts
 from tallystick.tokens.instructions import Instruction, Kind, Request, Submission
 from tallystick.tokens.journals import ledger_accounts_of
+from tallystick.tokens.plans import Facts
 from tallystick.tokens.store import Answer
 
 __all__ = ["Locked", "Settler", "lock_and_read"]

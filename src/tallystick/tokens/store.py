@@ -1,7 +1,7 @@
 """All SQL of the write path's own tables."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final, NamedTuple
 
 import psycopg
@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from tallystick.core.arrays import BigintArray, BytesArray, IdArray, TextArray
 from tallystick.core.clock import format_time
 from tallystick.core.pipeline import Asked, Pipeline
-from tallystick.tokens.instructions import Instruction
+from tallystick.tokens.instructions import ConfirmedByHand, Instruction
 
 _COLUMNS: Final = ", ".join(Instruction._fields)
 _INSERT: Final = """
@@ -90,6 +90,22 @@ def read_instructions_by_id(
         (issuer_id, list(ids)),
     )
     return {row[0]: Instruction._make(row) for row in rows}
+
+
+def read_confirmed_by_hand(
+    connection: Connection, issuer_id: str, account_ids: Sequence[str], since: date, until: date
+) -> list[ConfirmedByHand]:
+    # Without a value date of its own a deposit was signed with the day that it was booked on.
+    rows = connection.exec_driver_sql(
+        """SELECT id, payee_account_id, amount_minor, signed.value_date
+           FROM instruction,
+                LATERAL (SELECT coalesce(value_date, (settled_at AT TIME ZONE 'UTC')::date)) AS signed(value_date)
+           WHERE issuer_id = %s AND payee_account_id = ANY(%s) AND kind = 'deposit' AND related_id IS NULL
+             AND state = 'settled' AND signed.value_date BETWEEN %s AND %s
+           ORDER BY event_index""",
+        (issuer_id, list(account_ids), since, until),
+    )
+    return [ConfirmedByHand._make(row) for row in rows]
 
 
 def insert_instructions(

@@ -1,0 +1,205 @@
+"""The schema as the database itself describes it: one tenant per key, nothing that can't be distributed, least rights.
+
+Whatever a later revision adds is held to the same rules without anybody thinking of it.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy
+from alembic import command
+
+from tallystick.core import migrations
+from tallystick.core.database import SERVICE_ROLE
+from tallystick.core.embedded_postgres import EmbeddedPostgres
+from tests.bank import Bank
+from tests.database import cloned_database, connect
+
+# Rows that may change after they were written; all others are only ever added.
+CHANGEABLE = {
+    "account": {"status", "status_reason", "closed_at"},
+    "api_key": {"revoked_at"},
+    "approval": {"state"},
+    "holder": {"kyc_status", "kyc_expires_on"},
+    "instruction": {"state", "remaining_minor", "payee_account_id", "reason", "settled_at", "event_index"},
+    "ledger_account": {"balance_minor", "version", "last_event_index"},
+    "log_head": {"next_index", "last_booked_at"},
+    "principal": {"status"},
+    "reconciliation_break": {"state"},
+    "signing_key": {"state", "retired_at", "revoked_at", "compromised_at", "reason"},
+    "token_class": {"mode", "terms_version"},
+}
+PUBLIC_TABLES = "FROM pg_class c WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace"
+
+
+@pytest.fixture(scope="module")
+def catalogue(postgres_server: EmbeddedPostgres, migrated_template: str) -> Iterator[psycopg.Connection[Any]]:
+    with (
+        cloned_database(postgres_server, migrated_template) as urls,
+        connect(urls.superuser_url) as connection,
+    ):
+        yield connection
+
+
+def rows(catalogue: psycopg.Connection[Any], query: str) -> Sequence[tuple[Any, ...]]:
+    return catalogue.execute(query.encode()).fetchall()
+
+
+def tables(catalogue: psycopg.Connection[Any]) -> set[str]:
+    return {name for (name,) in rows(catalogue, f"SELECT c.relname {PUBLIC_TABLES}")} - {"alembic_version"}
+
+
+def test_every_table_begins_with_its_tenant(catalogue: psycopg.Connection[Any]) -> None:
+    first = dict(
+        rows(
+            catalogue,
+            "SELECT table_name, column_name || ' ' || is_nullable FROM information_schema.columns"
+            " WHERE table_schema = 'public' AND ordinal_position = 1",
+        )
+    )
+    assert {name: first[name] for name in tables(catalogue)} == dict.fromkeys(
+        tables(catalogue), "issuer_id NO"
+    )
+
+
+def test_every_index_begins_with_the_tenant(catalogue: psycopg.Connection[Any]) -> None:
+    """Primary keys and unique constraints are indexes too."""
+    found = rows(
+        catalogue,
+        """SELECT i.indexrelid::regclass::text, a.attname, i.indrelid::regclass::text, i.indisprimary
+           FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
+           LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+           WHERE c.relnamespace = 'public'::regnamespace AND c.relname <> 'alembic_version'""",
+    )
+    assert {name for name, column, _, _ in found if column != "issuer_id"} == set()
+    assert {table for _, _, table, primary in found if primary} == tables(catalogue)
+
+
+def test_every_foreign_key_stays_within_the_tenant(catalogue: psycopg.Connection[Any]) -> None:
+    found = rows(
+        catalogue,
+        """SELECT c.conname, here.attname, there.attname, c.condeferrable
+           FROM pg_constraint c
+           JOIN pg_attribute here ON here.attrelid = c.conrelid AND here.attnum = c.conkey[1]
+           JOIN pg_attribute there ON there.attrelid = c.confrelid AND there.attnum = c.confkey[1]
+           WHERE c.contype = 'f'""",
+    )
+    assert len(found) > 10
+    assert {(here, there, deferrable) for _, here, there, deferrable in found} == {
+        ("issuer_id", "issuer_id", False)
+    }
+
+
+# Identifiers that others gave out: nobody sorts by them.
+FOREIGN_IDS = (
+    "('event', 'key_id'), ('signing_key', 'id'), ('statement', 'bank_statement_id'), ('statement', 'message_id'),"
+    " ('statement_entry', 'end_to_end_id')"
+)
+COLUMNS = (
+    "SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = 'public'"
+)
+FORBIDDEN = {
+    "sequences": "SELECT relname FROM pg_class WHERE relkind = 'S'",
+    "identity or generated columns": f"{COLUMNS} AND (is_identity = 'YES' OR is_generated <> 'NEVER')",
+    "defaults, for ids and times are the application's to give": f"{COLUMNS} AND column_default IS NOT NULL",
+    "exclusion constraints": "SELECT conname FROM pg_constraint WHERE contype = 'x'",
+    "deferrable constraints": "SELECT conname FROM pg_constraint WHERE condeferrable",
+    "domains, enumerations or ranges": (
+        "SELECT typname FROM pg_type"
+        " WHERE typnamespace = 'public'::regnamespace AND typtype IN ('d', 'e', 'r', 'm')"
+    ),
+    "numbers that are not whole": (
+        f"{COLUMNS} AND data_type IN ('real', 'double precision', 'numeric', 'money')"
+    ),
+    "minor units that are no BIGINT": f"{COLUMNS} AND column_name LIKE '%\\_minor' AND data_type <> 'bigint'",
+    "moments without a time zone": (
+        f"{COLUMNS} AND (data_type = 'timestamp without time zone'"
+        "  OR column_name LIKE '%\\_at' AND data_type <> 'timestamp with time zone')"
+    ),
+    "ids that sort by the database's locale": (
+        f"{COLUMNS} AND (column_name = 'id' OR column_name LIKE '%\\_id')"
+        f" AND collation_name IS DISTINCT FROM 'C' AND (table_name, column_name) NOT IN ({FOREIGN_IDS})"
+    ),
+    "functions with another's rights": "SELECT proname FROM pg_proc WHERE prosecdef",
+    "rows that are hidden by policy": "SELECT polname FROM pg_policy",
+    "unlogged tables": f"SELECT relname {PUBLIC_TABLES} AND relpersistence <> 'p'",
+    "tables that hang on others": "SELECT inhrelid FROM pg_inherits",
+}
+
+
+@pytest.mark.parametrize("what", FORBIDDEN)
+def test_there_are_no(catalogue: psycopg.Connection[Any], what: str) -> None:
+    assert rows(catalogue, FORBIDDEN[what]) == []
+
+
+class TestRights:
+    def test_the_service_is_nobody_special_and_owns_nothing(self, catalogue: psycopg.Connection[Any]) -> None:
+        assert rows(
+            catalogue,
+            "SELECT rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls FROM pg_roles"
+            f" WHERE rolname = '{SERVICE_ROLE}'",
+        ) == [(False,) * 5]
+        owned = "SELECT classid::regclass, objid FROM pg_shdepend WHERE deptype = 'o' AND refobjid = "
+        assert rows(catalogue, f"{owned} '{SERVICE_ROLE}'::regrole") == []
+        assert rows(
+            catalogue,
+            f"SELECT has_schema_privilege('{SERVICE_ROLE}', 'public', 'CREATE'),"
+            f" has_database_privilege('{SERVICE_ROLE}', current_database(), 'CREATE')",
+        ) == [(False, False)]
+
+    def test_the_service_deletes_and_truncates_nothing(self, catalogue: psycopg.Connection[Any]) -> None:
+        may = rows(
+            catalogue,
+            "SELECT c.relname, right_ FROM pg_class c, unnest('{DELETE,TRUNCATE,TRIGGER,REFERENCES}'::text[]) right_"
+            " WHERE c.relkind IN ('r', 'p', 'v', 'm') AND c.relnamespace = 'public'::regnamespace"
+            f" AND has_table_privilege('{SERVICE_ROLE}', c.oid, right_)",
+        )
+        assert may == []
+
+    def test_the_service_changes_the_columns_that_are_known_to_change(
+        self, catalogue: psycopg.Connection[Any]
+    ) -> None:
+        changeable: dict[str, set[str]] = {}
+        for table, column in rows(
+            catalogue,
+            "SELECT c.relname, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid"
+            " WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace AND a.attnum > 0 AND NOT a.attisdropped"
+            f" AND has_column_privilege('{SERVICE_ROLE}', c.oid, a.attnum, 'UPDATE')",
+        ):
+            changeable.setdefault(table, set()).add(column)
+        assert changeable == CHANGEABLE
+
+    def test_what_does_not_change_is_guarded_against_its_owner_too(
+        self, catalogue: psycopg.Connection[Any]
+    ) -> None:
+        guarded = rows(
+            catalogue,
+            "SELECT c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid"
+            # Before, for each statement, on update, delete and truncate; and switched on.
+            " WHERE t.tgname = 'append_only' AND t.tgtype = 2 + 8 + 16 + 32 AND t.tgenabled = 'O'",
+        )
+        assert {name for (name,) in guarded} == tables(catalogue) - set(CHANGEABLE)
+
+    def test_the_public_has_no_rights(self, catalogue: psycopg.Connection[Any]) -> None:
+        assert (
+            rows(
+                catalogue,
+                f"SELECT c.relname {PUBLIC_TABLES} AND EXISTS"
+                " (SELECT 1 FROM aclexplode(c.relacl) WHERE grantee = 0)",
+            )
+            == []
+        )
+
+
+def test_down_with_data_and_up_again(bank: Bank) -> None:
+    bank.mint("HARBOUR-USD", "5.00")
+    bank.database.close()
+    engine = sqlalchemy.create_engine(bank.urls.owner_url, poolclass=sqlalchemy.NullPool)
+    for verb, revision in ((command.downgrade, "base"), (command.upgrade, "head")):
+        with engine.begin() as connection:
+            verb(migrations.alembic_configuration(connection, compare=False), revision)
+    with connect(bank.urls.superuser_url) as connection_now:
+        assert "event" in tables(connection_now)
+        assert rows(connection_now, "SELECT count(*) FROM event") == [(0,)]

@@ -1,6 +1,7 @@
 """Importing into the test bank, and looking at what came of it."""
 
 from pathlib import Path
+from typing import Any
 
 from tallystick import statements, tokens
 from tallystick.ledger import Code
@@ -31,6 +32,21 @@ def deposit(bank: Bank, entry: StatementEntry) -> Instruction:
     assert entry.deposit_id is not None
     with bank.database.read() as connection:
         return tokens.instruction(connection, bank.auditor, Kind.DEPOSIT, entry.deposit_id)
+
+
+def confirm_by_hand(bank: Bank, account: str, amount: str, **asked: Any) -> str:
+    """Confirm a deposit that no statement shows, with two people; return its id."""
+    waiting = bank.ask(
+        Kind.DEPOSIT,
+        bank.maker,
+        amount=amount,
+        currency=account[-3:],
+        payee_account_id=bank.account_id(account),
+        reason="Seen on a notification.",
+        **asked,
+    )
+    bank.approve(waiting.resource_id, amount, account[-3:])
+    return waiting.resource_id
 
 
 def deposits_minor(bank: Bank, account: str) -> int:

@@ -43,11 +43,11 @@ def gather(
     trial_minor = {
         row.id: row.balance_minor for row in ledger.trial_balance(connection, issuer_id, class_id, last_index)
     }
-    covered = covered_statements(
-        statements.statements_in_order(connection, issuer_id, class_id, imported_until=imported_until)
-    )
+    imported = statements.statements_in_order(connection, issuer_id, class_id, imported_until=imported_until)
+    covered = covered_statements(imported)
     of_log, of_bank = BreakCollector(money), BreakCollector(money)
-    control = ControlAccount(connection, issuer_id, money, of_bank, covered, last_index)
+    imported_ids = frozenset(one.id for one in imported)
+    control = ControlAccount(connection, issuer_id, money, of_bank, covered, imported_ids, last_index)
     replayed = replay(
         connection,
         issuer_id,

@@ -2,8 +2,8 @@
 
 Everything that the statements up to the latest closing balance tell, and everything that signed events moved on the
 control account, is paired; what is left over is named and typed, so that the difference of the two balances is
-explained to the minor unit. The bank's entries pair with deposits by the deposit that each became; its debits pair
-with releases of the same amount, first with first.
+explained to the minor unit. The bank's entries pair with deposits by the deposit that each became, or by the one that
+people had confirmed for it before; its debits pair with releases of the same amount, first with first.
 """
 
 from collections import defaultdict, deque
@@ -35,7 +35,8 @@ def covered_statements(in_order: Sequence[Statement]) -> list[Statement]:
 class ControlAccount:
     """Pairs movements as they come from the log, and then the statements' entries.
 
-    `statements` are those that are covered by the latest closing balance, which is the last one's.
+    `statements` are those that are covered by the latest closing balance, which is the last one's; `imported_ids` are
+    those and the ones behind them.
     """
 
     connection: Connection
@@ -43,6 +44,7 @@ class ControlAccount:
     money: Money
     found: BreakCollector
     statements: Sequence[Statement]
+    imported_ids: frozenset[str]
     last_index: int
     #: Sum of what differs: the books less the bank.
     difference_minor: int = 0
@@ -77,12 +79,11 @@ class ControlAccount:
         self._name_movements_alone()
 
     def _pair_queued(self) -> None:
-        """Look up the entries that these deposits name as their evidence."""
+        """Compare these deposits with the bank's entries for them."""
         covered = {one.id for one in self.statements}
-        entry_ids = [one.statement_entry_id for one in self._queue if one.statement_entry_id]
-        entries = statements.entries_by_id(self.connection, self.issuer_id, entry_ids)
+        entries = self._entries_of_queued()
         for movement in self._queue:
-            entry = entries.get(movement.statement_entry_id or "")
+            entry = entries.get(movement.statement_entry_id or movement.instruction_id)
             if entry is None:
                 self._alone.append(movement)
             elif entry.statement_id not in covered:
@@ -110,6 +111,24 @@ class ControlAccount:
                     _evidence_of(movement),
                 )
         self._queue = []
+
+    def _entries_of_queued(self) -> dict[str, StatementEntry]:
+        """Look up the entries that these deposits name as their evidence, by the entries' ids.
+
+        Deposits that were signed without evidence were confirmed by hand. If an entry that came later is linked to
+        one, it stands under the deposit's id.
+        """
+        named_ids = [one.statement_entry_id for one in self._queue if one.statement_entry_id]
+        entries = statements.entries_by_id(self.connection, self.issuer_id, named_ids)
+        by_hand_ids = [one.instruction_id for one in self._queue if not one.statement_entry_id]
+        linked = statements.entries_confirmed_by_hand(self.connection, self.issuer_id, by_hand_ids)
+        # A statement that was imported after the moment that is looked at explains nothing of it.
+        entries |= {
+            deposit_id: entry
+            for deposit_id, entry in linked.items()
+            if entry.statement_id in self.imported_ids
+        }
+        return entries
 
     def _follow_statements(self, unproven: set[int]) -> None:
         """Walk from the first opening balance to the latest closing one, over every entry."""

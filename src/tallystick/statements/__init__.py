@@ -43,6 +43,7 @@ __all__ = [
     "StatementTypeNotImportedError",
     "entries",
     "entries_by_id",
+    "entries_confirmed_by_hand",
     "findings",
     "import_statement",
     "latest_statement",
@@ -100,6 +101,16 @@ def entries_by_id(connection: Connection, issuer_id: str, ids: Sequence[str]) ->
         if statement_id and number.isascii() and number.isdigit() and len(number) < 19:
             places.append((statement_id, int(number)))
     return {entry.id: entry for entry in store.read_entries_at(connection, issuer_id, places)}
+
+
+def entries_confirmed_by_hand(
+    connection: Connection, issuer_id: str, deposit_ids: Sequence[str]
+) -> dict[str, StatementEntry]:
+    """Return, by deposit, the entries that deposits confirmed by hand were linked to; a deposit has one at most."""
+    return {
+        entry.deposit_id or "": entry
+        for entry in store.read_confirmed_by_hand(connection, issuer_id, deposit_ids)
+    }
 
 
 def findings(

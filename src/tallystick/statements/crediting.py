@@ -25,7 +25,7 @@ from tallystick.statements.parsed import ParsedEntry, ParsedStatement
 from tallystick.statements.records import Statement, StatementEntry
 from tallystick.tokens import Kind, Request, Settler, Submission
 
-__all__ = ["StatementDraft", "find_accounts", "settle_credits"]
+__all__ = ["Place", "StatementDraft", "find_accounts", "settle_credits"]
 
 #: What a deposit's key is made under, whoever imports: one entry of a statement is one deposit for ever.
 _OPERATION: Final = "statement_entry"
@@ -142,7 +142,7 @@ def _seen_before(
         connection,
         issuer_id,
         class_id,
-        first_day - _SEEN_BEFORE,
+        first_day - min(_SEEN_BEFORE, first_day - date.min),
         sorted({booking.bank_reference for booking in bookings}),
     )
     return {Booking(class_id, *one) for one in known}
@@ -160,11 +160,17 @@ def settle_credits(
 ) -> None:
     """Confirm what was matched, record the rest as unassigned, and write into the rows what became of each.
 
-    Many entries are settled in several batches, so that memory is bounded. All their accounts are locked before the
-    first one, since the write path takes the log's head last.
+    Entries whose row names a deposit already are left as they are. Many are settled in several batches, so that
+    memory is bounded. All their accounts are locked before the first one, since the write path takes the log's head
+    last.
     """
     _lock_accounts(connection, importer.issuer_id, drafts)
-    places = ((draft, entry) for draft in drafts for entry in draft.parsed.entries if _is_deposit(entry))
+    places = (
+        (draft, entry)
+        for draft in drafts
+        for entry in draft.parsed.entries
+        if _is_deposit(entry) and draft.rows[entry.sequence - 1].deposit_id is None
+    )
     while batch := list(islice(places, _ENTRIES_AT_ONCE)):
         waiting = [place for place in batch if _match_of(place) is None]
         waiting += _submit(

@@ -30,6 +30,7 @@ FINDING_SEVERITIES: Final[dict[str, Severity]] = {
     "created_at_missing": "warning",
     "dates_inconsistent": "warning",
     "detail_amount_unreadable": "warning",
+    "deposit_confirmed_by_hand": "info",
     "details_sum_mismatch": "warning",
     "element_of_other_version": "info",
     "encoding_declaration_wrong": "info",

@@ -19,6 +19,7 @@ from tallystick.core.pipeline import pipelined
 from tallystick.ledger import Code, ledger_account_id
 from tallystick.participants import Principal, TokenClass
 from tallystick.statements import store
+from tallystick.statements.by_hand import link_confirmed_by_hand
 from tallystick.statements.camt import parse_camt
 from tallystick.statements.content import (
     bank_statement_id,
@@ -94,6 +95,7 @@ def import_statement(
     Each booked credit that is no reversal becomes a deposit: confirmed to the account that its reference or its payer
     points to, or unassigned, waiting for a person. It waits too if the account can't be credited, if the entry looks
     like one that was imported before, and if the statement contradicts itself. All that is odd is kept as findings.
+    A credit for which people had confirmed a deposit by hand is linked to that one, and nothing is confirmed again.
 
     A statement that was imported before, whatever the file's encoding, changes nothing (`imported` is False). Raises
     StatementImportNotAllowedError, what `parse_camt` raises, StatementTypeNotImportedError,
@@ -121,6 +123,7 @@ def import_statement(
     if drafts:
         drafts[0].findings[:0] = _findings_of_message(message)
     find_accounts(connection, drafts)
+    link_confirmed_by_hand(connection, importer.issuer_id, drafts)
     settle_credits(connection, settler, importer, drafts)
     for draft in drafts:
         store.insert_entries(connection, importer.issuer_id, draft.rows)

@@ -24,11 +24,15 @@ _NOT_PROVIDED: Final = "NOTPROVIDED"
 
 
 class MatchedBy(StrEnum):
-    """What a credit was recognised by."""
+    """What a credit was recognised by.
+
+    `confirmed_by_hand`: by one of the others, and by the deposit that two people had confirmed for it before.
+    """
 
     REFERENCE = "reference"
     IBAN = "iban"
     ACCOUNT_NUMBER = "account_number"
+    CONFIRMED_BY_HAND = "confirmed_by_hand"
 
 
 class Match(NamedTuple):

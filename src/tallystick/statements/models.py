@@ -1,6 +1,15 @@
 """Tables of what the bank said: statements as they came, their entries, and what was found odd in them."""
 
-from sqlalchemy import Boolean, CheckConstraint, Column, ForeignKeyConstraint, Index, Table, UniqueConstraint
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    Table,
+    UniqueConstraint,
+    text,
+)
 
 from tallystick.core.columns import (
     bytes_column,
@@ -60,6 +69,14 @@ statement_entry = Table(
     text_column("matched_by", nullable=True),
     ForeignKeyConstraint(["issuer_id", "statement_id"], ["statement.issuer_id", "statement.id"]),
     CheckConstraint("amount_minor >= 0", name="amount"),
+    # A deposit that people confirmed stands for one credit of the bank, whatever the code does.
+    Index(
+        "ix_statement_entry_confirmed_by_hand",
+        "issuer_id",
+        "deposit_id",
+        unique=True,
+        postgresql_where=text("matched_by = 'confirmed_by_hand'"),
+    ),
 )
 
 statement_finding = Table(

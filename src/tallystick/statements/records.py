@@ -56,9 +56,10 @@ class Statement:
 class StatementEntry(NamedTuple):
     """One entry of a statement, numbered from 1 in the order of the file.
 
-    `deposit_id` names the deposit that a booked credit became; `matched_by` is `reference`, `iban` or
-    `account_number` if the import confirmed it to an account, and None if it waited for assignment. A reversal is
-    already signed: a reversed credit is a debit.
+    `deposit_id` names the deposit that a booked credit became, or that people had confirmed for it before.
+    `matched_by` is `reference`, `iban` or `account_number` if the import confirmed it to an account,
+    `confirmed_by_hand` if people had, and None if it waited for assignment. A reversal is already signed: a reversed
+    credit is a debit.
     """
 
     statement_id: str

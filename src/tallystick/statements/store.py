@@ -157,6 +157,17 @@ def read_entries_at(
     return [StatementEntry._make(row) for row in rows]
 
 
+def read_confirmed_by_hand(
+    connection: Connection, issuer_id: str, deposit_ids: Sequence[str]
+) -> list[StatementEntry]:
+    rows = connection.exec_driver_sql(
+        f"""SELECT {_ENTRY_COLUMNS} FROM statement_entry
+            WHERE issuer_id = %s AND deposit_id = ANY(%s) AND matched_by = 'confirmed_by_hand'""",
+        (issuer_id, list(deposit_ids)),
+    )
+    return [StatementEntry._make(row) for row in rows]
+
+
 def read_booked_since(
     connection: Connection,
     issuer_id: str,

@@ -69,6 +69,14 @@ class Operation:
     def reads_json(self) -> bool:
         return "application/json" in self.document.get("requestBody", {}).get("content", {})
 
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The documented fields of the JSON body, by name."""
+        content = self.document["requestBody"]["content"]["application/json"]
+        schema = content["schema"]["$ref"].rpartition("/")[2]
+        fields: dict[str, Any] = _APPLICATION.openapi()["components"]["schemas"][schema]["properties"]
+        return fields
+
     def is_for(self, roles: frozenset[str]) -> bool:
         """Whether any of these roles may call it."""
         return isinstance(self.roles, frozenset) and not self.roles.isdisjoint(roles)
@@ -129,18 +137,19 @@ def _dependencies(dependant: Any) -> Iterator[Any]:
 
 
 # Made once for the names of generated tests; tests that serve have an application of their own.
-OPERATIONS: Final = operations(api.build())
+_APPLICATION: Final = api.build()
+OPERATIONS: Final = operations(_APPLICATION)
 
 
 @asynccontextmanager
 async def open_edge(
-    urls: DatabaseUrls, state_directory: Path, *, over_network: bool = False
+    urls: DatabaseUrls, state_directory: Path, *, over_network: bool = False, **settings_of_test: Any
 ) -> AsyncIterator[Edge]:
     """Yield the application on a migrated, empty database in which two banks have just opened.
 
     It is called in-process, or with `over_network` served by uvicorn in a thread, for what only a connection shows.
     """
-    settings = Settings(state_directory=state_directory)
+    settings = Settings(state_directory=state_directory, **settings_of_test)
     application = app.create_with(settings, urls.service_url)
     with (
         open_bank(urls, settings.key_directory, pool_size=4) as bank,

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 
-from tallystick import participants
+from tallystick import events, participants
 from tallystick.core.ids import new_suffix
 from tallystick.participants import Role
 from tests.api.edge import OPERATIONS, Edge, Operation, api_key, assert_problem, row_counts
@@ -329,3 +329,15 @@ async def test_a_role_is_all_that_counts_not_the_holder(twins: Twins) -> None:
     lantern = twins.edge.bank.account_id("LANTERN-USD")
     for role, status in ((Role.PLATFORM, 200), (Role.HOLDER, 404), (Role.AUDITOR, 200)):
         assert (await twins.edge.get(f"/v1/accounts/{lantern}/balance", role)).status_code == status
+
+
+async def test_a_payer_is_not_told_what_the_payee_has(twins: Twins) -> None:
+    bank = twins.edge.bank
+    with bank.database.read() as connection:
+        [last] = events.events(
+            connection,
+            bank.issuer_id,
+            after_index=events.last_index(connection, bank.issuer_id) - 1,
+            limit=1,
+        )
+    assert "balance" not in payload_of(last.jws)

@@ -53,7 +53,7 @@ class Following:
     """Opens a stream; use it with `async with`."""
 
     def __init__(
-        self, edge: Edge, role: str = Role.AUDITOR, last: str | None = None, **query: object
+        self, edge: Edge, role: str = Role.AUDITOR, last: str | None = None, **query: str | int
     ) -> None:
         headers = edge.bearer(role) | ({} if last is None else {"Last-Event-ID": last})
         self._opening = edge.client.stream(

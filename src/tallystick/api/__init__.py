@@ -56,6 +56,7 @@ def build() -> FastAPI:
     for room in _ROOMS:
         app.include_router(room.router)
     # The last one added is the outermost.
-    app.add_middleware(ShortWay, routes=app.routes)
+    # Asked of the rooms: the application may keep their routes folded.
+    app.add_middleware(ShortWay, routes=[route for room in _ROOMS for route in room.router.routes])
     app.add_middleware(RequestIds)
     return app

@@ -1,6 +1,7 @@
 """POST routes that read the raw request: FastAPI's own parsing is neither strict enough for money nor fast enough."""
 
 from collections.abc import Awaitable, Callable
+from inspect import cleandoc
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
@@ -50,6 +51,7 @@ def post_route(
         reads_raw_request(endpoint),
         methods=["POST"],
         summary=summary,
+        description=cleandoc(endpoint.__doc__ or schema.__doc__ or ""),
         tags=[tag],
         status_code=status,
         response_model=None,

@@ -1,0 +1,202 @@
+"""The run: one PostgreSQL, one bank, all measurements in turn, again and again; then the oracle, then growth."""
+
+import contextlib
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from benchmarks import oracle
+from benchmarks.bank import connect, open_bank
+from benchmarks.figures import Figure, figures
+from benchmarks.limits import CopyLimit, SigningLimit, flushes_per_second
+from benchmarks.requests import Kind
+from benchmarks.resources import postmaster_id
+from benchmarks.subject import Samples, Subject
+from benchmarks.traffic import Traffic
+from tallystick.core.embedded_postgres import EmbeddedPostgres, embedded_postgres
+
+__all__ = ["FULL", "QUICK", "Plan", "run"]
+
+_SETTINGS: Final = {
+    "shared_buffers": "2GB",
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "full_page_writes": "on",
+}
+_COPY_BATCHES: Final = 60
+_GROWTH_SECONDS_MAX: Final = 1_500.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How thoroughly to measure. `sides_repeated` repeats what no ratio needs in every round too."""
+
+    rounds: int
+    seconds: float
+    sides_repeated: bool
+    accounts: int
+    growth_events: int | None
+    only: str = ""
+
+
+QUICK: Final = Plan(rounds=3, seconds=0.7, sides_repeated=False, accounts=100_000, growth_events=None)
+FULL: Final = Plan(rounds=5, seconds=3.0, sides_repeated=True, accounts=100_000, growth_events=5_000_000)
+
+
+class _Measurement(NamedTuple):
+    name: str
+    in_ratios: bool
+    measure: Callable[[float], Samples]
+
+
+def run(plan: Plan, state_directory: Path) -> list[Figure]:
+    """Measure and return every figure; raise oracle.OracleError where the books do not bear them out."""
+    samples: dict[str, list[float]] = {}
+    with _server(state_directory) as (server, directory):
+        _tell(f"PostgreSQL in {directory}, opening a bank of {plan.accounts:,} accounts")
+        _add(samples, {"limit_fdatasync_per_second": flushes_per_second(directory, min(plan.seconds, 1.0))})
+        bank = open_bank(server, directory, "measured", plan.accounts)
+        with contextlib.ExitStack() as open_things:
+            subject = open_things.enter_context(
+                Subject(bank, postmaster_id(server), services=("product", "baseline"))
+            )
+            copy_limit = CopyLimit(bank, min(_COPY_BATCHES, plan.accounts // 1_000))
+            open_things.callback(copy_limit.close)
+            with connect(bank.superuser_url) as connection:
+                signing_limit = SigningLimit(connection, bank.issuer_id)
+            measurements = _measurements(subject, copy_limit, signing_limit)
+            _measure(plan, [one for one in measurements if plan.only in one.name], samples)
+            _add(samples, subject.memory(plan.seconds))
+        _tell(f"the oracle: {oracle.check(bank):,} acknowledged transfers are in the books")
+        if plan.growth_events is not None:
+            _grow(plan, server, directory, samples)
+    return figures(samples)
+
+
+def _measurements(subject: Subject, copy: CopyLimit, signing: SigningLimit) -> list[_Measurement]:
+    """Return every measurement; those that are divided by each other stand together."""
+    found = []
+
+    def load(name: str, kind: Kind, traffic: Traffic, connections: int, service: str = "product") -> None:
+        in_ratios = connections == 64 and traffic is not Traffic.UNIFORM_100K
+        found.append(
+            _Measurement(
+                name,
+                in_ratios or name == "bulk_uniform_1k",
+                lambda seconds: subject.load(name, kind, traffic, connections, seconds, service),
+            )
+        )
+
+    load("limit_empty_post_64", Kind.EMPTY, Traffic.UNIFORM_1K, 64)
+    for traffic in (Traffic.UNIFORM_1K, Traffic.HOT):
+        load(f"baseline_64_{traffic}", Kind.TRANSFER, traffic, 64, "baseline")
+        load(f"single_64_{traffic}", Kind.TRANSFER, traffic, 64)
+    for traffic in Traffic:
+        for connections in (1, 16, 64, 256):
+            if connections != 64 or traffic is Traffic.UNIFORM_100K:
+                load(f"single_{connections}_{traffic}", Kind.TRANSFER, traffic, connections)
+    load(f"baseline_64_{Traffic.UNIFORM_100K}", Kind.TRANSFER, Traffic.UNIFORM_100K, 64, "baseline")
+    found.append(
+        _Measurement("limit_copy", True, lambda seconds: {"limit_copy_per_second": copy.per_second(seconds)})
+    )
+    for traffic in Traffic:
+        # A commit of a thousand takes a while: to count them takes longer.
+        load(f"bulk_{traffic}", Kind.BATCH, traffic, 4)
+    found.append(
+        _Measurement(
+            "limit_signing",
+            True,
+            lambda seconds: {
+                "limit_signing_per_second": signing.per_second(seconds / 2),
+                "limit_signing_cryptography_per_second": signing.per_second_cryptography(seconds / 2),
+            },
+        )
+    )
+    found += [
+        _Measurement(
+            f"engine_{traffic}",
+            traffic is Traffic.UNIFORM_1K,
+            partial(subject.engine, f"engine_{traffic}", traffic),
+        )
+        for traffic in Traffic
+    ]
+    found.append(_Measurement("reads", False, subject.reads))
+    return found
+
+
+def _measure(plan: Plan, measurements: list[_Measurement], samples: dict[str, list[float]]) -> None:
+    for number in range(plan.rounds):
+        # Every other round runs backwards, so that no measurement always comes first or behind the same one.
+        for one in measurements if number % 2 == 0 else reversed(measurements):
+            if number == 0 or one.in_ratios or plan.sides_repeated:
+                found = one.measure(plan.seconds)
+                _add(samples, found)
+                rates = ", ".join(
+                    f"{rate:,.0f}/s" for name, rate in found.items() if name.endswith("_per_second")
+                )
+                _tell(f"round {number + 1} of {plan.rounds}: {one.name} {rates}")
+
+
+def _grow(plan: Plan, server: EmbeddedPostgres, directory: Path, samples: dict[str, list[float]]) -> None:
+    """Measure the same load on a small log and on one that the engine has filled, in turn."""
+    assert plan.growth_events is not None
+    sizes = {"10k": 10_000, "5m": plan.growth_events}
+    with contextlib.ExitStack() as open_things:
+        subjects = {}
+        banks = {}
+        for name, size in sizes.items():
+            banks[name] = open_bank(server, directory, f"growth_{name}", 1_000)
+            subject = Subject(banks[name], postmaster_id(server), services=("product",))
+            subjects[name] = open_things.enter_context(subject)
+            _tell(f"growth: filling a log with {size:,} events")
+            _add(
+                samples,
+                {f"growth_{name}_fill_per_second": subject.fill(size, _GROWTH_SECONDS_MAX)["per_second"]},
+            )
+            with connect(banks[name].superuser_url) as connection:
+                connection.execute("VACUUM ANALYZE")
+                connection.execute("CHECKPOINT")
+        for number in range(plan.rounds):
+            for name in sizes if number % 2 == 0 else reversed(sizes):
+                subject = subjects[name]
+                single = subject.load(
+                    f"growth_{name}_single_64", Kind.TRANSFER, Traffic.UNIFORM_1K, 64, plan.seconds
+                )
+                engine = subject.engine(f"growth_{name}_engine", Traffic.UNIFORM_1K, plan.seconds)
+                _add(samples, {**single, **engine})
+                rate = single[f"growth_{name}_single_64_per_second"]
+                _tell(f"growth, round {number + 1} of {plan.rounds}: {name} events {rate:,.0f}/s")
+    for name, bank in banks.items():
+        _tell(f"the oracle: {oracle.check(bank):,} acknowledged transfers of growth_{name} are in the books")
+
+
+@contextmanager
+def _server(state_directory: Path) -> Iterator[tuple[EmbeddedPostgres, Path]]:
+    """Yield a PostgreSQL of this run alone, on a disk, durable; nothing of it is left at the end."""
+    state_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    directory = Path(tempfile.mkdtemp(prefix="bench-", dir=state_directory)).resolve()
+    try:
+        with embedded_postgres(directory, settings=_SETTINGS) as server:
+            with connect(server.superuser_url) as connection:
+                for name, value in _SETTINGS.items():
+                    row = connection.execute(f"SHOW {name}".encode()).fetchone()
+                    assert row == (value,), f"{name} is {row}"
+            yield server, directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _add(samples: dict[str, list[float]], found: Samples) -> None:
+    for name, value in found.items():
+        samples.setdefault(name, []).append(value)
+
+
+def _tell(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)

@@ -46,7 +46,10 @@ Result = TypeVar("Result")
 
 # Every statement is led to its rows by an index that starts with the issuer. A plan that was made while a table was
 # small must not go on reading all of it when it has grown, so whole-table scans are not on offer.
-_SESSION_OPTIONS: Final = "-c timezone=UTC -c idle_in_transaction_session_timeout=60000 -c enable_seqscan=off -c random_page_cost=1.1"
+_SESSION_OPTIONS: Final = (
+    "-c timezone=UTC -c idle_in_transaction_session_timeout=60000 "
+    "-c enable_seqscan=off -c random_page_cost=1.1"
+)
 _ATTEMPTS_MAX: Final = 5
 _RETRY_PAUSE_SECONDS: Final = 0.02
 # A transaction that fails for these reasons has left nothing behind and may win when it is run again.

@@ -31,7 +31,7 @@ _SETTINGS: Final = {
     "full_page_writes": "on",
 }
 _COPY_BATCHES: Final = 60
-_GROWTH_SECONDS_MAX: Final = 1_500.0
+_GROWTH_SECONDS_MAX: Final = 3_600.0
 
 
 @dataclass(frozen=True, slots=True)

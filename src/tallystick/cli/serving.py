@@ -24,6 +24,7 @@ __all__ = ["serve", "worker_application"]
 
 _GRACE_SECONDS: Final = 20
 _BACKLOG: Final = 2_048
+_PARENT: Final = "_TALLYSTICK_PARENT_PROCESS_ID"
 _WORKER_START_SECONDS_MAX: Final = 60
 _PARENT_CHECK_SECONDS: Final = 1.0
 
@@ -77,6 +78,7 @@ def serve(report: Report, settings: Settings, *, with_sandbox: bool) -> None:
         else:
             # The workers read their settings anew, as `app.create` does under any other server.
             os.environ["TALLYSTICK_DATABASE_URL"] = address.service_url
+            os.environ[_PARENT] = str(os.getpid())
             config = uvicorn.Config(
                 f"{__name__}:worker_application", factory=True, workers=settings.workers, **_options(settings)
             )
@@ -91,7 +93,8 @@ def worker_application() -> FastAPI:
     """Return the application of one of several processes, which ends with the process that started it."""
     application = app.create()
     _end_followers_at_exit(application)
-    threading.Thread(target=_stop_with_parent, args=(os.getppid(),), daemon=True).start()
+    # Told by the parent, for it may be gone before this line is reached.
+    threading.Thread(target=_stop_with_parent, args=(int(os.environ[_PARENT]),), daemon=True).start()
     return application
 
 

@@ -18,7 +18,7 @@ from benchmarks.traffic import Traffic, transfers
 from benchmarks.workers import answer_questions
 from tallystick import events, participants
 from tallystick.core.clock import SystemClock
-from tallystick.core.collector import calm_collector
+from tallystick.core.interpreter import tune_interpreter
 from tallystick.tokens import Kind, Request
 
 __all__ = ["Engine"]
@@ -40,7 +40,7 @@ class Engine:
         self._acknowledged_path = Path(f"{bank.acknowledged_path}.engine")
         self._acknowledged = io.StringIO()
         # As in the service's own process.
-        calm_collector()
+        tune_interpreter()
 
     def answer(self, question: dict[str, Any]) -> dict[str, float]:
         """Measure, or fill, as asked."""

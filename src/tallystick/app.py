@@ -7,7 +7,7 @@ from fastapi import FastAPI
 
 from tallystick import api
 from tallystick.core import migrations
-from tallystick.core.collector import calm_collector
+from tallystick.core.interpreter import tune_interpreter
 from tallystick.core.settings import Settings
 
 __all__ = ["create", "create_with"]
@@ -38,7 +38,7 @@ def create_with(settings: Settings, database_url: str) -> FastAPI:
         try:
             with service.database.read() as connection:
                 migrations.require_head(connection)
-            calm_collector()
+            tune_interpreter()
             yield
         finally:
             service.close()

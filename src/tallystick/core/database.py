@@ -8,7 +8,9 @@ connection is lost meanwhile, or the server warns that it stopped waiting for a 
 `OutcomeUnknownError` and learns the outcome by sending the same key again.
 """
 
+import os
 import random
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -50,6 +52,7 @@ _SESSION_OPTIONS: Final = (
     "-c timezone=UTC -c idle_in_transaction_session_timeout=60000 "
     "-c enable_seqscan=off -c random_page_cost=1.1"
 )
+_SEND_BUFFER_SIZE_BYTES: Final = 4_194_304
 _ATTEMPTS_MAX: Final = 5
 _RETRY_PAUSE_SECONDS: Final = 0.02
 # A transaction that fails for these reasons has left nothing behind and may win when it is run again.
@@ -99,6 +102,7 @@ class Database:
             },
         )
         event.listen(self.engine, "connect", _assume_service_role)
+        event.listen(self.engine, "connect", _let_batches_flow)
 
     def close(self) -> None:
         """Close every idle connection."""
@@ -188,6 +192,13 @@ def _may_retry(error: Exception) -> bool:
     return (
         error.connection_invalidated or state is None or state in _RETRIED_STATES or state.startswith("57P0")
     )
+
+
+def _let_batches_flow(driver: psycopg.Connection[object], _record: object) -> None:
+    # A batch's rows fill a local socket's own buffer several times over, and whoever waits there decides nothing.
+    with socket.socket(fileno=os.dup(driver.fileno())) as channel:
+        if channel.family == socket.AF_UNIX:
+            channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_SIZE_BYTES)
 
 
 def _assume_service_role(driver: psycopg.Connection[object], _record: object) -> None:

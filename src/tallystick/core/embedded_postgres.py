@@ -71,7 +71,6 @@ _SETTINGS: Final[Mapping[str, str]] = MappingProxyType(
         "unix_socket_permissions": "0700",
         "fsync": "on",
         "synchronous_commit": "on",
-        "wal_compression": "on",
         "max_wal_size": "4GB",
         "checkpoint_timeout": "15min",
         "shared_buffers": "256MB",

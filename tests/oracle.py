@@ -172,6 +172,14 @@ def _check_acknowledged(
             "SELECT key_digest, resource_id, event_index FROM answer WHERE issuer_id = %s",
             issuer_id,
         )
+    } | {
+        row[0]: (row[1], row[2])
+        for row in _rows(
+            connection,
+            """SELECT key_digest, id, CASE WHEN first_answer IS NULL THEN event_index END FROM instruction
+               WHERE issuer_id = %s AND key_digest IS NOT NULL""",
+            issuer_id,
+        )
     }
     for resource_id, event_index in answered.values():
         assert event_index is None or resource_id in settled or resource_id.startswith("approval_")

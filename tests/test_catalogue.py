@@ -22,6 +22,7 @@ CHANGEABLE = {
     "account": {"status", "status_reason", "closed_at"},
     "api_key": {"revoked_at"},
     "approval": {"state"},
+    "facts_version": {"version"},
     "holder": {"kyc_status", "kyc_expires_on"},
     "instruction": {"state", "remaining_minor", "payee_account_id", "reason", "settled_at", "event_index"},
     "ledger_account": {"balance_minor", "version", "last_event_index"},

@@ -108,12 +108,13 @@ def write_balances(pipeline: Pipeline, issuer_id: str, book: Book) -> Callable[[
 
     The database refuses a balance below its floor; the check raises InvariantError if one was not as it was locked.
     """
-    if not book.touched:
+    touched = book.touched()
+    if not touched:
         return lambda: None
-    written = store.write_balances(pipeline, issuer_id, book)
+    written = store.write_balances(pipeline, issuer_id, touched)
 
     def check() -> None:
-        if written.result() != len(book.touched):
+        if written.result() != len(touched):
             raise InvariantError("a locked balance changed under its lock")
 
     return check

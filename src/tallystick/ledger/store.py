@@ -101,17 +101,15 @@ def write_lines(pipeline: Pipeline, issuer_id: str, lines: Sequence[Line], booke
     )
 
 
-def write_balances(pipeline: Pipeline, issuer_id: str, book: Book) -> Asked[int]:
-    ids = list(book.touched)
-    balances = [book.balances[account_id] for account_id in ids]
+def write_balances(pipeline: Pipeline, issuer_id: str, touched: Sequence[tuple[str, Balance]]) -> Asked[int]:
     return pipeline.tell(
         _WRITE_BALANCES,
         (
-            IdArray(ids),
-            BigintArray([balance.balance_minor for balance in balances]),
-            BigintArray([balance.version for balance in balances]),
-            BigintArray([touched.version_before for touched in book.touched.values()]),
-            BigintArray([touched.last_event_index for touched in book.touched.values()]),
+            IdArray([account_id for account_id, _ in touched]),
+            BigintArray([balance.balance_minor for _, balance in touched]),
+            BigintArray([balance.version for _, balance in touched]),
+            BigintArray([balance.version_before for _, balance in touched]),
+            BigintArray([balance.last_event_index for _, balance in touched]),
             issuer_id,
         ),
     )

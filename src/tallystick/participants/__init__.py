@@ -39,6 +39,7 @@ from tallystick.participants.registration import (
     register_principal,
     register_token_class,
 )
+from tallystick.participants.remembered import RememberedFacts
 
 __all__ = [
     "Account",
@@ -60,6 +61,7 @@ __all__ = [
     "PlatformNotFoundError",
     "Principal",
     "PrincipalMalformedError",
+    "RememberedFacts",
     "Role",
     "TokenClass",
     "TokenClassNotFoundError",
@@ -68,6 +70,7 @@ __all__ = [
     "accounts",
     "accounts_by_deposit",
     "api_keys",
+    "ask_facts_version",
     "authenticate",
     "holder",
     "holders",
@@ -231,6 +234,11 @@ def account_facts(
 ) -> Asked[dict[str, AccountFacts]]:
     """Ask what a decision needs of these accounts, by id; absent ones are left out."""
     return store.read_account_facts(pipeline, issuer_id, account_ids)
+
+
+def ask_facts_version(pipeline: Pipeline, issuer_id: str) -> Asked[int]:
+    """Ask for the version of the facts: what `RememberedFacts` kept at the same version still stands."""
+    return store.ask_facts_version(pipeline, issuer_id)
 
 
 def set_account_status(

@@ -165,7 +165,7 @@ def _deposit_assignment(facts: Facts, request: Request) -> Plan:
     postings = journal(Kind.DEPOSIT, deposit.amount_minor, payee.token_class_id, None, payee.account_id)
     facts.book.check(postings)
     # The event names the person who assigned, and the deposit keeps the reason.
-    settled = deposit._replace(
+    settled = _settled(facts, deposit)._replace(
         state=State.SETTLED,
         payee_account_id=payee.account_id,
         principal_id=request.principal.id,
@@ -264,7 +264,7 @@ def _settle_posting(facts: Facts, subject: Instruction, of_account: AccountFacts
         subject.payee_account_id,
     )
     facts.book.check(postings)
-    settled = subject._replace(state=State.SETTLED)
+    settled = _settled(facts, subject)._replace(state=State.SETTLED)
     return Plan(settled, of_account.currency, of_account.scale, postings, settled=settled, changed=(settled,))
 
 
@@ -282,15 +282,15 @@ def _settle_reversal(facts: Facts, subject: Instruction, of_account: AccountFact
         subject.payee_account_id,
     )
     facts.book.check(postings)
-    settled = subject._replace(state=State.SETTLED)
+    settled = _settled(facts, subject)._replace(state=State.SETTLED)
     changed = (settled, transfer._replace(remaining_minor=remaining_minor))
     return Plan(settled, of_account.currency, of_account.scale, postings, settled=settled, changed=changed)
 
 
-def _settle_unfreeze(_facts: Facts, subject: Instruction, of_account: AccountFacts) -> Plan:
+def _settle_unfreeze(facts: Facts, subject: Instruction, of_account: AccountFacts) -> Plan:
     if of_account.status != AccountStatus.FROZEN:
         raise AccountStatusConflictError(f"The account is {of_account.status}.")
-    settled = subject._replace(state=State.SETTLED)
+    settled = _settled(facts, subject)._replace(state=State.SETTLED)
     return Plan(
         settled,
         of_account.currency,
@@ -390,12 +390,7 @@ def _can_take_back(facts: Facts, transfer: Instruction) -> None:
 
 
 def _instruction(
-    facts: Facts,
-    request: Request,
-    token_class_id: str,
-    amount_minor: int,
-    state: State,
-    remaining_minor: int | None = None,
+    facts: Facts, request: Request, token_class_id: str, amount_minor: int, state: State
 ) -> Instruction:
     return Instruction(
         request.id,
@@ -404,7 +399,7 @@ def _instruction(
         request.principal.id,
         token_class_id,
         amount_minor,
-        remaining_minor,
+        None,
         request.payer_account_id,
         request.payee_account_id,
         request.related_id,
@@ -419,6 +414,15 @@ def _instruction(
     )
 
 
+def _settled(facts: Facts, row: Instruction) -> Instruction:
+    """Return an earlier instruction as it stands once its event is recorded."""
+    return row._replace(
+        value_date=row.value_date or facts.booked_at.date(),
+        settled_at=facts.booked_at,
+        event_index=facts.next_index,
+    )
+
+
 def _settles(
     facts: Facts,
     request: Request,
@@ -430,7 +434,26 @@ def _settles(
     remaining_minor: int | None = None,
     changed: tuple[Instruction, ...] = (),
 ) -> Plan:
-    settled = _instruction(facts, request, of_account.token_class_id, amount_minor, state, remaining_minor)
+    settled = Instruction(
+        request.id,
+        request.kind,
+        state.value,
+        request.principal.id,
+        of_account.token_class_id,
+        amount_minor,
+        remaining_minor,
+        request.payer_account_id,
+        request.payee_account_id,
+        request.related_id,
+        request.reference,
+        request.reason,
+        request.request_hash,
+        request.value_date or facts.booked_at.date(),
+        facts.now,
+        request.expires_at,
+        facts.booked_at,
+        facts.next_index,
+    )
     return Plan(
         settled,
         of_account.currency,

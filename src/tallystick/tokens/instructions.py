@@ -83,7 +83,8 @@ class Request(NamedTuple):
     """One thing asked of the write path, understood but not decided.
 
     `key_digest` finds the answer again for ever; `request_hash` is the SHA-256 of the canonical request; `amount` is
-    still text, since only the token class tells its scale. `evidence` says that a bank statement shows the deposit.
+    still text, since only the token class tells its scale. `evidence` says that a bank statement shows the deposit;
+    `source` where the request came from, as it is kept for the audit trail.
     """
 
     id: str
@@ -102,6 +103,7 @@ class Request(NamedTuple):
     value_date: date | None = None
     expires_at: datetime | None = None
     evidence: bool = False
+    source: str | None = None
 
 
 class Submission(NamedTuple):

@@ -7,7 +7,7 @@ committed before can be missed and nothing can change before the batch has ended
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final, NamedTuple
 
@@ -19,7 +19,7 @@ from tallystick.core.clock import Clock
 from tallystick.core.pipeline import Asked, Pipeline, pipelined
 from tallystick.events import Head
 from tallystick.ledger import HOLDER_CODES, ledger_account_id
-from tallystick.participants import AccountFacts, TokenClass, TokenClassNotFoundError
+from tallystick.participants import AccountFacts, RememberedFacts, TokenClass, TokenClassNotFoundError
 from tallystick.signing import Signer
 from tallystick.tokens import store
 from tallystick.tokens.instructions import Instruction, Kind, Request, Submission
@@ -40,6 +40,7 @@ class Settler:
     clock: Clock
     ask_signer: Callable[[Pipeline, str], Asked[Signer]]
     approval_lifetime: timedelta
+    remembered: RememberedFacts = field(default_factory=RememberedFacts)
 
 
 class Locked(NamedTuple):
@@ -63,20 +64,37 @@ def lock_and_read(
         book = ledger.lock(pipeline, issuer_id, _ledger_account_ids(requests, earlier, class_of, waiting))
         signer = settler.ask_signer(pipeline, issuer_id)
         head = events.lock_head(pipeline, issuer_id)
-        accounts = participants.account_facts(pipeline, issuer_id, account_ids)
-        known = store.read_answers(pipeline, issuer_id, _key_digests(submissions))
+        version = participants.ask_facts_version(pipeline, issuer_id)
+        known = _ask_answers(pipeline, issuer_id, submissions)
     now = settler.clock.now()
+    log_head = head.result()
+    booked_at = max(now, log_head.last_booked_at)
     facts = Facts(
         book=book.result(),
-        accounts=accounts.result(),
+        accounts=_account_facts(connection, settler, issuer_id, version.result(), account_ids),
         now=now,
         today=now.date(),
+        booked_at=booked_at,
+        next_index=log_head.next_index,
         approval_lifetime=settler.approval_lifetime,
         classes=_read_classes(connection, issuer_id, {request.token_class_id for request in requests}),
         instructions=earlier,
         approvals=waiting,
     )
-    return Locked(facts, head.result(), known.result(), signer)
+    return Locked(facts, log_head, known(), signer)
+
+
+def _account_facts(
+    connection: Connection, settler: Settler, issuer_id: str, version: int, account_ids: set[str]
+) -> dict[str, AccountFacts]:
+    found, missing = settler.remembered.recall(issuer_id, version, account_ids)
+    if missing:
+        with pipelined(connection) as pipeline:
+            asked = participants.account_facts(pipeline, issuer_id, missing)
+        read = asked.result()
+        settler.remembered.keep(issuer_id, version, read)
+        found |= read
+    return found
 
 
 def _lock_what_is_referred_to(
@@ -142,6 +160,9 @@ def _ledger_account_ids(
     for request in requests:
         kind = request.kind
         payer_id, payee_id = request.payer_account_id, request.payee_account_id
+        if kind == Kind.TRANSFER:
+            ids.update(ledger_accounts_of(kind, None, payer_id, payee_id))
+            continue
         if kind in _TOUCHES_WHOLE_ACCOUNT:
             ids |= {ledger_account_id(code, payer_id or "") for code in HOLDER_CODES}
             continue
@@ -164,7 +185,20 @@ def _ledger_account_ids(
     return ids
 
 
-def _key_digests(submissions: Sequence[Submission]) -> list[bytes]:
-    digests = [request.key_digest for one in submissions for request in one.requests]
-    digests += [one.batch.key_digest for one in submissions if one.batch is not None]
-    return digests
+def _ask_answers(
+    pipeline: Pipeline, issuer_id: str, submissions: Sequence[Submission]
+) -> Callable[[], dict[bytes, Answer]]:
+    """Ask what the submissions' keys were answered before: a transfer's row tells of its own."""
+    of_transfers: list[bytes] = []
+    others: list[bytes] = []
+    for one in submissions:
+        if one.batch is not None:
+            others.append(one.batch.key_digest)
+        for request in one.requests:
+            (of_transfers if request.kind == Kind.TRANSFER else others).append(request.key_digest)
+    asked: list[Asked[dict[bytes, Answer]]] = []
+    if of_transfers:
+        asked.append(store.read_transfers_by_key(pipeline, issuer_id, of_transfers))
+    if others:
+        asked.append(store.read_answers(pipeline, issuer_id, others))
+    return lambda: {digest: known for one in asked for digest, known in one.result().items()}

@@ -1,4 +1,7 @@
-"""Tables of the write path: what participants asked, and the answers that were given for ever."""
+"""Tables of the write path: what participants asked, and the answers that were given for ever.
+
+A transfer's answer is made of its own row; `answer` holds those of everything else.
+"""
 
 from sqlalchemy import CheckConstraint, Column, Index, SmallInteger, Table, text
 
@@ -34,6 +37,18 @@ instruction = Table(
     moment_column("expires_at", nullable=True),
     moment_column("settled_at", nullable=True),
     integer_column("event_index", nullable=True),
+    # A transfer's own key, and what was answered to it first where that is not what the settled row says.
+    bytes_column("key_digest", nullable=True),
+    text_column("first_answer", nullable=True),
+    # Where it came from: the caller's address.
+    text_column("source", nullable=True),
+    Index(
+        "uq_instruction_key",
+        "issuer_id",
+        "key_digest",
+        unique=True,
+        postgresql_where=text("key_digest IS NOT NULL"),
+    ),
     # Only what still waits for somebody is searched by state, so the index stays small while settled rows pile up.
     Index(
         "ix_instruction_open",
@@ -58,6 +73,7 @@ instruction = Table(
         "id",
         postgresql_where=text("kind = 'deposit' AND related_id IS NULL"),
     ),
+    CheckConstraint("octet_length(key_digest) = 32", name="key_digest"),
     CheckConstraint("amount_minor >= 0", name="amount"),
     CheckConstraint("remaining_minor BETWEEN 0 AND amount_minor", name="remaining"),
     CheckConstraint("(event_index IS NULL) = (settled_at IS NULL)", name="settled"),

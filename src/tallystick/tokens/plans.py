@@ -14,13 +14,18 @@ __all__ = ["Facts", "Plan"]
 
 @dataclass(slots=True)
 class Facts:
-    """What a batch decides on, read under lock: accounts, earlier instructions, approvals, balances."""
+    """What a batch decides on, read under lock: accounts, earlier instructions, approvals, balances.
+
+    `next_index` is the place in the log of the next instruction that settles, at `booked_at`.
+    """
 
     book: Book
     accounts: dict[str, AccountFacts]
     now: datetime
     today: date
     approval_lifetime: timedelta
+    booked_at: datetime
+    next_index: int
     classes: dict[str, TokenClass] = field(default_factory=dict)
     instructions: dict[str, Instruction] = field(default_factory=dict)
     approvals: dict[str, tuple[Approval, list[Vote]]] = field(default_factory=dict)

@@ -1,6 +1,6 @@
 """All SQL of the write path's own tables."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
 from typing import Any, Final, NamedTuple
 
@@ -9,25 +9,34 @@ from sqlalchemy import Connection
 
 from tallystick.core.arrays import BigintArray, BytesArray, IdArray, TextArray
 from tallystick.core.clock import format_time
+from tallystick.core.money import format_amount
 from tallystick.core.pipeline import Asked, Pipeline
 from tallystick.tokens.instructions import ConfirmedByHand, Instruction
+from tallystick.tokens.render import settled_transfer
 
 _COLUMNS: Final = ", ".join(Instruction._fields)
 _INSERT: Final = """
 INSERT INTO instruction (issuer_id, created_at, settled_at, id, kind, state, principal_id, token_class_id,
                          amount_minor, remaining_minor, payer_account_id, payee_account_id, related_id, reference,
-                         reason, request_hash, value_date, expires_at, event_index)
+                         reason, request_hash, value_date, expires_at, event_index, key_digest, first_answer, source)
 SELECT %s, %s, CASE WHEN n.event_index IS NOT NULL THEN %s::timestamptz END, n.id, n.kind, n.state, n.principal_id,
        n.token_class_id, n.amount_minor, n.remaining_minor, n.payer_account_id, n.payee_account_id, n.related_id,
-       n.reference, n.reason, n.request_hash, n.value_date::date, n.expires_at::timestamptz, n.event_index
-FROM unnest(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+       n.reference, n.reason, n.request_hash, n.value_date::date, n.expires_at::timestamptz, n.event_index,
+       n.key_digest, n.first_answer, n.source
+FROM unnest(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
      AS n(id, kind, state, principal_id, token_class_id, amount_minor, remaining_minor, payer_account_id,
-          payee_account_id, related_id, reference, reason, request_hash, value_date, expires_at, event_index)
+          payee_account_id, related_id, reference, reason, request_hash, value_date, expires_at, event_index,
+          key_digest, first_answer, source)
 """
 _INSERT_ANSWERS: Final = """
 INSERT INTO answer (issuer_id, answered_at, key_digest, request_hash, resource_id, status, body, event_index)
 SELECT %s, %s, n.key_digest, n.request_hash, n.resource_id, n.status, n.body, n.event_index
 FROM unnest(%s, %s, %s, %s, %s, %s) AS n(key_digest, request_hash, resource_id, status, body, event_index)
+"""
+_TRANSFERS_BY_KEY: Final = f"""
+SELECT i.key_digest, i.first_answer, c.currency, c.scale, {", ".join(f"i.{name}" for name in Instruction._fields)}
+FROM instruction i JOIN token_class c ON c.issuer_id = i.issuer_id AND c.id = i.token_class_id
+WHERE i.issuer_id = %s AND i.key_digest = ANY(%s)
 """
 _UPDATE: Final = """
 UPDATE instruction SET state = %s, remaining_minor = %s, payee_account_id = %s, reason = %s, settled_at = %s,
@@ -45,6 +54,17 @@ class Answer(NamedTuple):
     status: int
     body: str
     event_index: int | None
+
+
+class Added(NamedTuple):
+    """A new instruction with what only its row keeps: a transfer's key, the answer that it was given first where that
+    is not what the settled row says, and where it came from.
+    """
+
+    instruction: Instruction
+    key_digest: bytes | None
+    first_answer: str | None
+    source: str | None
 
 
 def lock_instructions(connection: Connection, issuer_id: str, ids: Iterable[str]) -> dict[str, Instruction]:
@@ -109,11 +129,12 @@ def read_confirmed_by_hand(
 
 
 def insert_instructions(
-    pipeline: Pipeline, issuer_id: str, rows: Sequence[Instruction], settled_at: datetime
+    pipeline: Pipeline, issuer_id: str, added: Sequence[Added], settled_at: datetime
 ) -> None:
     """Write new instructions of one batch: they were all taken up at once, and those with an event settled at once."""
-    if not rows:
+    if not added:
         return
+    rows, digests, first_answers, sources = zip(*added, strict=True)
     columns = dict(zip(Instruction._fields, zip(*rows, strict=True), strict=True))
     pipeline.tell(
         _INSERT,
@@ -137,6 +158,9 @@ def insert_instructions(
             IdArray([None if day is None else day.isoformat() for day in columns["value_date"]]),
             IdArray([None if at is None else format_time(at) for at in columns["expires_at"]]),
             BigintArray(columns["event_index"]),
+            BytesArray(digests),
+            TextArray(first_answers),
+            TextArray(sources),
         ),
     )
 
@@ -169,7 +193,16 @@ def read_answers(
     )
 
 
+def read_transfers_by_key(
+    pipeline: Pipeline, issuer_id: str, key_digests: Sequence[bytes]
+) -> Asked[dict[bytes, Answer]]:
+    """Ask for the answers of the transfers that have these keys."""
+    return pipeline.ask(_TRANSFERS_BY_KEY, (issuer_id, BytesArray(key_digests)), _read_transfers(issuer_id))
+
+
 def insert_answers(pipeline: Pipeline, issuer_id: str, rows: Sequence[Answer], answered_at: datetime) -> None:
+    if not rows:
+        return
     digests, hashes, resource_ids, statuses, bodies, event_indexes = zip(*rows, strict=True)
     pipeline.tell(
         _INSERT_ANSWERS,
@@ -188,3 +221,20 @@ def insert_answers(pipeline: Pipeline, issuer_id: str, rows: Sequence[Answer], a
 
 def _read_answers(cursor: psycopg.Cursor[Any]) -> dict[bytes, Answer]:
     return {bytes(row[0]): Answer(bytes(row[0]), bytes(row[1]), *row[2:]) for row in cursor.fetchall()}
+
+
+def _read_transfers(issuer_id: str) -> Callable[[psycopg.Cursor[Any]], dict[bytes, Answer]]:
+    def read(cursor: psycopg.Cursor[Any]) -> dict[bytes, Answer]:
+        found = {}
+        for digest, first_answer, currency, scale, *columns in cursor.fetchall():
+            row = Instruction._make(columns)
+            known = bytes(digest)
+            if first_answer is None:
+                amount = format_amount(row.amount_minor, scale)
+                body = settled_transfer(issuer_id, row, currency, amount)
+                found[known] = Answer(known, bytes(row.request_hash), row.id, 201, body, row.event_index)
+            else:
+                found[known] = Answer(known, bytes(row.request_hash), row.id, 202, first_answer, None)
+        return found
+
+    return read

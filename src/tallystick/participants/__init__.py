@@ -10,6 +10,7 @@ from tallystick.core.errors import ConflictError, DomainError, NotFoundError
 from tallystick.core.pipeline import Asked, Pipeline
 from tallystick.participants import store
 from tallystick.participants.api_keys import parse_key, secret_matches
+from tallystick.participants.identifiers import CountryUnknownError, check_country
 from tallystick.participants.parties import (
     Account,
     AccountFacts,
@@ -50,6 +51,7 @@ __all__ = [
     "ApiKey",
     "ApiKeyInvalidError",
     "ClassMode",
+    "CountryUnknownError",
     "DepositAccountMalformedError",
     "Holder",
     "HolderKind",
@@ -69,6 +71,7 @@ __all__ = [
     "accounts_by_deposit",
     "api_keys",
     "authenticate",
+    "check_country",
     "holder",
     "holders",
     "issue_api_key",

@@ -75,6 +75,7 @@ _TOKEN: Final = re.compile(
 )
 # What may stand before a list: anything else before a bracket would index.
 _BEFORE_LIST: Final = frozenset({"in", "(", ",", "[", "==", "!=", "&&", "||", "?", ":", "+"})
+_MELTING: Final = ({"string"}, {"string", "name"})
 # What CEL raises for one of its own reasons: no such key, no such overload, overflow, division by zero.
 _EVALUATION_ERRORS: Final = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
 
@@ -164,7 +165,7 @@ def compile_expression(text: str, pointer: str) -> Expression:
 
 
 def _tokens(text: str, pointer: str) -> list[tuple[str, str]]:
-    """Return (what it is, text) of each token. Two strings side by side are refused: CEL may read them as one."""
+    """Return (what it is, text) of each token. What CEL's own lexer could take otherwise than this one is refused."""
     found: list[tuple[str, str]] = []
     position, joined = 0, False
     while position < len(text):
@@ -175,8 +176,8 @@ def _tokens(text: str, pointer: str) -> list[tuple[str, str]]:
         if what == "number" and not _is_integer(match.group()):
             raise PolicyNumberNotIntegerError(pointer=pointer)
         if what is not None:
-            # A letter or a quotation mark right behind or before a string makes another string of it.
-            if joined and what in {"string", "name"} and "string" in {what, found[-1][0]}:
+            # A letter or a quotation mark beside a string makes another string of it; two slashes, a remark.
+            if joined and ({what, found[-1][0]} in _MELTING or found[-1][1] == match.group() == "/"):
                 raise PolicyExpressionInvalidError(f"It can't be read at {position + 1}.", pointer=pointer)
             found.append((what, match.group()))
         joined = what is not None
@@ -206,6 +207,8 @@ def _names(tokens: list[tuple[str, str]], pointer: str) -> tuple[str, ...]:
         before, following = texts[place - 1], texts[place + 1]
         if text == "[" and before not in _BEFORE_LIST:
             raise PolicyExpressionInvalidError("Nothing can be indexed.", pointer=pointer)
+        if before == "." and what == "number":
+            raise PolicyNumberNotIntegerError(pointer=pointer)
         if what != "name" or (text in _WORDS and before != "."):
             continue
         owner = FACTS.get(texts[place - 2]) if before == "." else None
@@ -225,12 +228,12 @@ def _names(tokens: list[tuple[str, str]], pointer: str) -> tuple[str, ...]:
 
 
 def _try_out(program: cel.Program, pointer: str) -> None:
-    # Facts keep their types, so what has a wrong type on samples has it always. What else goes wrong depends on values.
+    # Facts keep their types, so what has a wrong type on samples has it always; overflows depend on values.
     try:
         value = program.execute(dict(FACTS))
-    except TypeError:
-        raise PolicyExpressionTypeError(pointer=pointer) from None
-    except _EVALUATION_ERRORS:
+    except ArithmeticError:
         return
+    except _EVALUATION_ERRORS:
+        raise PolicyExpressionTypeError(pointer=pointer) from None
     if not isinstance(value, bool):
         raise PolicyExpressionTypeError(pointer=pointer)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tallystick.core.errors import ConflictError, DeniedError, MalformedError
+from tallystick.core.errors import ConflictError, DeniedError, InvariantError, MalformedError
 from tallystick.policy import REFUSALS, CompiledPolicy, Facts, Party, Reason, explain, shipped_policy
 from tests.policy.cases import USD, book_for, codes, facts, mint, party, policy_of, rule
 
@@ -299,8 +299,36 @@ def test_without_limits_nothing_is_read_or_counted() -> None:
         usage = book_for(shipped(), asked)
         assert shipped().usage_keys(asked) == ()
         shipped().count(asked, usage)
+        shipped().count(asked, None)
         assert not usage.changed()
     assert not shipped().needs_supply("mint")
+    assert not shipped().counts_usage
+    assert not policy_of(limits={"transaction": "1.00"}, issuance={"supply": "1.00"}).counts_usage
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"limits": {"pair_day": "50.00"}},
+        {"issuance": {"day": "50.00"}},
+        {"issuance": {"minter_allowances": {}}},
+        {
+            "corridors": {
+                "enabled": True,
+                "rows": [{"id": "all", "action": "allow", "quota_day": "50.00"}],
+            }
+        },
+        {"rules": [rule("used.payer_day_minor > 5000")]},
+    ],
+)
+def test_a_count_is_never_lost(members: dict[str, Any]) -> None:
+    policy = policy_of(**members)
+    assert policy.counts_usage
+    asked = mint() if "issuance" in members else facts()
+    with pytest.raises(InvariantError):
+        policy.count(asked, None)
+    with pytest.raises(InvariantError):
+        policy.count(asked, book_for(policy))
 
 
 @pytest.mark.parametrize(

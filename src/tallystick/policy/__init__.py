@@ -201,7 +201,10 @@ def compile_document(document: PolicyDocument, currency: str, scale: int, versio
 
 
 def read_usage(pipeline: Pipeline, issuer_id: str, keys: Iterable[str], at: datetime) -> Asked[UsageBook]:
-    """Ask what these subjects have used by now. Whoever will count holds the issuer's log head until the commit."""
+    """Ask what these subjects have used by `at`, which is best the moment of booking: that never runs backwards.
+
+    Whoever will count holds the issuer's log head until the commit.
+    """
     return store.read_usage(pipeline, issuer_id, sorted(set(keys)), hour_of(at))
 
 

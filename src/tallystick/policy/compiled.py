@@ -8,6 +8,7 @@ expression is evaluated only where it reads an amount, or the combination is new
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from tallystick.core.errors import InvariantError
 from tallystick.core.money import AMOUNT_MINOR_MAX
 from tallystick.policy.corridors import Corridor
 from tallystick.policy.facts import Decision, Facts, Party, Reason, decision_of
@@ -53,10 +54,18 @@ class _Standing(NamedTuple):
 
 
 class CompiledPolicy:
-    """One version of one class's rules. `version` goes into the event of everything that it let pass."""
+    """One version of one class's rules. `version` goes into the event of everything that it let pass.
+
+    Without `counts_usage`, no instruction has usage to read or to count.
+    """
 
     def __init__(self, terms: Terms, version: str) -> None:
         self.version = version
+        self.counts_usage = (
+            bool(terms.counted)
+            or terms.allowances_minor is not None
+            or (terms.corridors is not None and terms.corridors.has_quota)
+        )
         self._terms = terms
         self._remembered: dict[tuple[Any, ...], _Standing] = {}
 
@@ -102,9 +111,16 @@ class CompiledPolicy:
             "supply_minor" in rule.expression.names for rule in terms.rules.get(kind, ())
         )
 
-    def count(self, facts: Facts, usage: UsageBook) -> None:
-        """Count an instruction that settles against every limit that it belongs to."""
+    def count(self, facts: Facts, usage: UsageBook | None) -> None:
+        """Count an instruction that settles against every limit that it belongs to.
+
+        Raises InvariantError where there is something to count and nothing was read: no caller may lose a count.
+        """
         standing = self._remembered.get(facts[:-1]) or self._stand(facts)
+        if usage is None:
+            if standing.counts:
+                raise InvariantError("usage was counted that had not been read")
+            return
         for key in standing.counts:
             usage.add(key, facts.amount_minor)
         sign = SUPPLY_SIGN.get(facts.kind)

@@ -25,6 +25,7 @@ class Corridors:
 
     def __init__(self, rows: Sequence[Corridor], otherwise: str) -> None:
         self._rows = tuple(rows)
+        self.has_quota = any(row.quota_minor is not None for row in rows)
         self._otherwise = Corridor("corridors/otherwise", (ANY,) * 5, otherwise, None)
         self._found: dict[Ends, Corridor] = {}
 

@@ -69,6 +69,16 @@ def test_room_comes_back_after_a_day_and_at_most_an_hour() -> None:
         assert codes(limited, facts(), UsageBook(hour_of(at), {key: kept(book.usages[key], at)})) == expected
 
 
+def test_a_clock_that_runs_backwards_gives_no_room_early() -> None:
+    limited = policy_of(limits={"payer_day": "10.00"})
+    [key] = limited.usage_keys(facts())
+    book = UsageBook(hour_of(NOW), {key: Usage.none(hour_of(NOW))})
+    limited.count(facts(), book)
+    back = kept(book.usages[key], NOW - timedelta(hours=3))
+    for hours, used_minor in ((0, 1_000), (23, 1_000), (24, 1_000), (25, 0)):
+        assert kept(back, NOW + timedelta(hours=hours)).day_minor == used_minor
+
+
 @given(st.lists(st.integers(1, 500), max_size=12), st.integers(0, 12))
 def test_what_is_undone_was_never_counted(amounts: list[int], kept_count: int) -> None:
     limited = policy_of(limits={"payer_day": "1000.00", "pair_day": "1000.00"}, issuance={"supply": "9.00"})

@@ -15,6 +15,7 @@ from tallystick.api import (
     liabilities,
     mints,
     participants,
+    policies,
     problems,
     reconciliations,
     redemptions,
@@ -44,6 +45,7 @@ _ROOMS = (
     liabilities,
     reconciliations,
     exports,
+    policies,
     health,
     documents,
 )

@@ -10,6 +10,7 @@ from tallystick.core.errors import ConflictError, DomainError, NotFoundError
 from tallystick.core.pipeline import Asked, Pipeline
 from tallystick.participants import store
 from tallystick.participants.api_keys import parse_key, secret_matches
+from tallystick.participants.identifiers import CountryUnknownError, check_country
 from tallystick.participants.parties import (
     Account,
     AccountFacts,
@@ -51,6 +52,7 @@ __all__ = [
     "ApiKey",
     "ApiKeyInvalidError",
     "ClassMode",
+    "CountryUnknownError",
     "DepositAccountMalformedError",
     "Holder",
     "HolderKind",
@@ -72,6 +74,7 @@ __all__ = [
     "api_keys",
     "ask_facts_version",
     "authenticate",
+    "check_country",
     "holder",
     "holders",
     "issue_api_key",

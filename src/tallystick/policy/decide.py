@@ -4,11 +4,12 @@ A decision names every reason that blocks, not only the first, so that a caller 
 """
 
 from datetime import date
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from tallystick.core.errors import ConflictError, DeniedError, DomainError
+from tallystick.core.errors import DomainError
+from tallystick.policy.refusals import REFUSALS
 
-__all__ = ["REFUSALS", "Decision", "PartyFacts", "PolicyFacts", "decide", "refusal"]
+__all__ = ["PartyFacts", "PolicyFacts", "StandingDecision", "decide", "refusal"]
 
 
 class PartyFacts(NamedTuple):
@@ -28,7 +29,7 @@ class PolicyFacts(NamedTuple):
     today: date
 
 
-class Decision(NamedTuple):
+class StandingDecision(NamedTuple):
     """Allowed when there is no reason against; reasons are stable codes in a fixed order."""
 
     reasons: tuple[str, ...]
@@ -39,62 +40,7 @@ class Decision(NamedTuple):
         return not self.reasons
 
 
-class TokenClassPausedError(ConflictError):
-    """The token class is paused."""
-
-    code = "token_class_paused"
-    title = "The token class is paused"
-
-
-class TokenClassRedeemOnlyError(ConflictError):
-    """The token class is being wound down: only redemption is open."""
-
-    code = "token_class_redeem_only"
-    title = "The token class is open for redemption only"
-
-
-class AccountClosedError(ConflictError):
-    """An account is closed."""
-
-    code = "account_closed"
-    title = "The account is closed"
-
-
-class AccountFrozenError(DeniedError):
-    """An account is frozen."""
-
-    code = "account_frozen"
-    title = "The account is frozen"
-
-
-class KycNotVerifiedError(DeniedError):
-    """A holder's know-your-customer check is not complete."""
-
-    code = "kyc_not_verified"
-    title = "A holder's know-your-customer check is not complete"
-
-
-class KycExpiredError(DeniedError):
-    """A holder's know-your-customer check has expired."""
-
-    code = "kyc_expired"
-    title = "A holder's know-your-customer check has expired"
-
-
-REFUSALS: Final[dict[str, type[DomainError]]] = {
-    error.code: error
-    for error in (
-        TokenClassPausedError,
-        TokenClassRedeemOnlyError,
-        AccountClosedError,
-        AccountFrozenError,
-        KycNotVerifiedError,
-        KycExpiredError,
-    )
-}
-
-
-def decide(facts: PolicyFacts) -> Decision:
+def decide(facts: PolicyFacts) -> StandingDecision:
     """Decide on one instruction. Pure: equal facts give equal decisions."""
     mode, creates_or_moves, parties, today = facts
     reasons: list[str] = []
@@ -110,9 +56,9 @@ def decide(facts: PolicyFacts) -> Decision:
             reasons.append("kyc_not_verified")
         elif kyc_expires_on is not None and kyc_expires_on < today:
             reasons.append("kyc_expired")
-    return Decision(tuple(dict.fromkeys(reasons)))
+    return StandingDecision(tuple(dict.fromkeys(reasons)))
 
 
-def refusal(decision: Decision) -> DomainError:
+def refusal(decision: StandingDecision) -> DomainError:
     """Return the refusal of a decision that blocks: named by its first reason, with all of them as a member."""
     return REFUSALS[decision.reasons[0]](reasons=list(decision.reasons))

@@ -5,6 +5,8 @@ from fastapi import FastAPI
 from tallystick.api import (
     accounts,
     approvals,
+    breakers,
+    changes,
     deposits,
     documents,
     events,
@@ -20,6 +22,7 @@ from tallystick.api import (
     reconciliations,
     redemptions,
     reversals,
+    simulations,
     statements,
     transfers,
 )
@@ -46,6 +49,9 @@ _ROOMS = (
     reconciliations,
     exports,
     policies,
+    simulations,
+    changes,
+    breakers,
     health,
     documents,
 )

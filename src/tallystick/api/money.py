@@ -29,8 +29,14 @@ def new_request(
     asked: JsonValue,
     fields: Fields,
     scope: Mapping[str, str] | None = None,
+    *,
+    key_scope: str | None = None,
 ) -> tokens.Request:
-    """Return the write path's request for what was asked; `scope` is what the path adds to the body."""
+    """Return the write path's request for what was asked; `scope` is what the path adds to the body.
+
+    A key is unique within `key_scope`, by default the kind.
+    """
+    within = key_scope or kind
     hashed: dict[str, JsonValue] = {"body": asked}
     if scope:
         hashed["path"] = dict(scope)
@@ -38,8 +44,8 @@ def new_request(
         id=tokens.new_instruction_id(kind),
         kind=kind,
         principal=principal,
-        key_digest=tokens.key_digest(principal.id, kind, key),
-        request_hash=tokens.request_hash(kind, hashed),
+        key_digest=tokens.key_digest(principal.id, within, key),
+        request_hash=tokens.request_hash(within, hashed),
         **fields,
     )
 
@@ -57,6 +63,7 @@ def money_route(
     path: str,
     *,
     kind: str,
+    key_scope: str | None = None,
     schema: type[BaseModel],
     view: type[BaseModel],
     roles: frozenset[Role],
@@ -67,8 +74,8 @@ def money_route(
 ) -> None:
     """Add `POST path`, which asks the write path for an instruction of `kind`.
 
-    `fields` turns the understood body and the path's parameters into the request's fields; `view` documents the
-    answer.
+    A key is unique within `key_scope`, by default the kind. `fields` turns the understood body and the path's
+    parameters into the request's fields; `view` documents the answer.
     """
 
     async def endpoint(request: Request) -> Response:
@@ -77,7 +84,9 @@ def money_route(
         asked = await read_json(request, caller.service.settings.body_size_max_bytes)
         scope = path_ids(request)
         body = understood(schema, asked)
-        instruction = new_request(caller.principal, kind, key, asked, fields(body, scope), scope)
+        instruction = new_request(
+            caller.principal, kind, key, asked, fields(body, scope), scope, key_scope=key_scope
+        )
         settled = await caller.service.settle(caller.issuer_id, Submission((instruction,)))
         return answer(settled.outcomes[0])
 

@@ -9,7 +9,8 @@ from sqlalchemy import Connection
 
 from tallystick import policy
 from tallystick.api.access import Caller, StaffCaller
-from tallystick.api.bodies import Moment, ObjectId, Schema
+from tallystick.api.bodies import Moment, ObjectId, Reason, Schema
+from tallystick.api.changes import change_route
 from tallystick.api.pages import Cursor, IdQuery, Limit, PathId, page
 from tallystick.api.views import ListView, View
 from tallystick.api.writes import write_route
@@ -82,6 +83,36 @@ write_route(
     make=_make,
     summary="Draft a policy",
     tag="Policy",
+)
+
+
+class PolicyChangeRequest(Schema):
+    """Let a version into force, or take it out of it, and say why."""
+
+    reason: Reason
+
+
+change_route(
+    router,
+    "/v1/policies/{policy_id}/activate",
+    operation="policy_activation",
+    schema=PolicyChangeRequest,
+    roles=_OPERATOR,
+    subject="policy_id",
+    payload=lambda _body: {},
+    summary="Ask for a version to be let into force",
+    tag="Policies",
+)
+change_route(
+    router,
+    "/v1/policies/{policy_id}/retire",
+    operation="policy_retirement",
+    schema=PolicyChangeRequest,
+    roles=_OPERATOR,
+    subject="policy_id",
+    payload=lambda _body: {},
+    summary="Ask for a version to end",
+    tag="Policies",
 )
 
 

@@ -12,13 +12,23 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from tallystick import participants, signing
+from tallystick.api.housekeeping import Housekeeping
 from tallystick.core.clock import Clock, SystemClock
 from tallystick.core.database import Database, OutcomeUnknownError
 from tallystick.core.errors import ConflictError
 from tallystick.core.settings import Settings
 from tallystick.participants import Principal
 from tallystick.signing import KeyDirectory
-from tallystick.tokens import GroupCommit, Made, Outcome, Settler, Submission, SubmissionOutcome, answer_once
+from tallystick.tokens import (
+    GroupCommit,
+    Made,
+    Outcome,
+    Request,
+    Settler,
+    Submission,
+    SubmissionOutcome,
+    answer_once,
+)
 
 __all__ = ["Service"]
 
@@ -45,14 +55,23 @@ class Service:
             approval_lifetime=timedelta(hours=settings.approval_lifetime_hours),
         )
         self.closing = False
+        self._housekeeping = Housekeeping(
+            self.database, self.clock, settings.expiry_check_seconds, self._close_expired
+        )
         self._group_commit: GroupCommit | None = None
         self._started = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._principals: dict[bytes, tuple[float, Principal]] = {}
         self._delivered: list[tuple[asyncio.Future[SubmissionOutcome], SubmissionOutcome]] = []
+
+    def start(self) -> None:
+        """Begin what the service does by itself; for a process that serves."""
+        self._housekeeping.start()
 
     def close(self) -> None:
         """Settle what is queued, then close every connection."""
         self.closing = True
+        self._housekeeping.stop()
         if self._group_commit is not None:
             self._group_commit.close()
         self.database.close()
@@ -118,12 +137,18 @@ class Service:
             # is there to return now.
             return self.database.run(work)
 
+    def _close_expired(self, issuer_id: str, request: Request) -> None:
+        deadline_seconds = time.monotonic() + self.settings.request_deadline_seconds
+        self._queue(None).submit(issuer_id, Submission((request,)), deadline_seconds, _nobody_waits)
+
     def _authenticate(self, presented_key: str) -> Principal:
         with self.database.read() as connection:
             return participants.authenticate(connection, self.clock, presented_key)
 
-    def _queue(self, loop: asyncio.AbstractEventLoop) -> GroupCommit:
+    def _queue(self, loop: asyncio.AbstractEventLoop | None) -> GroupCommit:
         # Made with the first instruction: its thread must belong to the process that serves, not to one that forks.
+        if loop is not None:
+            self._loop = loop
         if self._group_commit is None:
             with self._started:
                 if self._group_commit is None:
@@ -132,15 +157,20 @@ class Service:
                         self.settler,
                         batch_size_max=self.settings.batch_size_max,
                         queue_length_max=self.settings.queue_length_max,
-                        announce=lambda: self._announce(loop),
+                        announce=self._announce,
                     )
         return self._group_commit
 
-    def _announce(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _announce(self) -> None:
         # Once for a whole batch: waking the loop for each request costs more than settling it.
         delivered, self._delivered = self._delivered, []
-        if delivered and not loop.is_closed():
+        loop = self._loop
+        if delivered and loop is not None and not loop.is_closed():
             loop.call_soon_threadsafe(_deliver, delivered)
+
+
+def _nobody_waits(_outcome: SubmissionOutcome) -> None:
+    """Take an outcome that is only asked for its effect: what failed is found again by the next look."""
 
 
 def _deliver(delivered: list[tuple[asyncio.Future[SubmissionOutcome], SubmissionOutcome]]) -> None:

@@ -10,6 +10,7 @@ from tallystick.api.bodies import (
     Amount,
     Currency,
     ObjectId,
+    Purpose,
     Reference,
     Schema,
     checked_key,
@@ -42,6 +43,7 @@ class TransferRequest(Schema):
     amount: Amount
     currency: Currency
     reference: Reference | None = None
+    purpose: Purpose | None = None
 
 
 class BatchItem(TransferRequest):
@@ -64,6 +66,7 @@ def _fields(body: TransferRequest, _path: object = None) -> dict[str, Any]:
         "amount": body.amount,
         "currency": body.currency,
         "reference": body.reference,
+        "purpose": body.purpose,
     }
 
 

@@ -34,6 +34,9 @@ class Settings(BaseModel):
     queue_length_max: int = Field(default=10_000, ge=1, description="Waiting instructions before 503.")
     request_deadline_seconds: float = Field(default=10.0, gt=0)
     approval_lifetime_hours: int = Field(default=72, ge=1)
+    expiry_check_seconds: float = Field(
+        default=5.0, gt=0, le=3600, description="How often expired approvals and holds are closed."
+    )
 
     @property
     def key_directory(self) -> Path:

@@ -134,6 +134,25 @@ def read_accounts(
     return [LedgerAccount(*row) for row in rows]
 
 
+def read_book(connection: Connection, issuer_id: str, ledger_account_ids: Sequence[str]) -> Book:
+    rows = connection.exec_driver_sql(
+        """SELECT id, code, currency, balance_minor, version FROM ledger_account
+           WHERE issuer_id = %s AND id = ANY(%s)""",
+        (issuer_id, list(ledger_account_ids)),
+    )
+    return Book({row[0]: Balance(*row[1:]) for row in rows})
+
+
+def read_sum(connection: Connection, issuer_id: str, token_class_id: str, codes: Sequence[str]) -> int:
+    return int(
+        connection.exec_driver_sql(
+            """SELECT COALESCE(sum(balance_minor), 0) FROM ledger_account
+               WHERE issuer_id = %s AND token_class_id = %s AND code = ANY(%s)""",
+            (issuer_id, token_class_id, list(codes)),
+        ).scalar_one()
+    )
+
+
 def read_balances(
     connection: Connection, issuer_id: str, ledger_account_ids: Sequence[str]
 ) -> dict[str, int]:

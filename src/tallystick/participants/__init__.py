@@ -52,6 +52,7 @@ __all__ = [
     "ApiKey",
     "ApiKeyInvalidError",
     "ClassMode",
+    "ClassModeConflictError",
     "CountryUnknownError",
     "DepositAccountMalformedError",
     "Holder",
@@ -74,6 +75,7 @@ __all__ = [
     "api_keys",
     "ask_facts_version",
     "authenticate",
+    "check_class_mode",
     "check_country",
     "holder",
     "holders",
@@ -89,6 +91,7 @@ __all__ = [
     "register_token_class",
     "revoke_api_key",
     "set_account_status",
+    "set_class_mode",
     "token_class",
     "token_classes",
 ]
@@ -107,6 +110,13 @@ class IssuerNotFoundError(NotFoundError):
 
     code = "issuer_not_found"
     title = "No such issuer"
+
+
+class ClassModeConflictError(ConflictError):
+    """The token class has this mode already."""
+
+    code = "class_mode_conflict"
+    title = "The token class has this mode already"
 
 
 class AccountStatusConflictError(ConflictError):
@@ -265,6 +275,28 @@ def set_account_status(
     changed = store.read_account(connection, issuer_id, account_id)
     assert changed is not None
     return changed
+
+
+def check_class_mode(
+    connection: Connection, issuer_id: str, token_class_id: str, mode: ClassMode
+) -> TokenClass:
+    """Return the token class that may get this mode. Raises TokenClassNotFoundError, ClassModeConflictError."""
+    found = token_class(connection, issuer_id, token_class_id)
+    if found.mode == mode:
+        raise ClassModeConflictError(f"The token class is in the mode {mode} already.")
+    return found
+
+
+def set_class_mode(
+    connection: Connection, issuer_id: str, token_class_id: str, mode: ClassMode
+) -> TokenClass:
+    """Let a token class be open for more, or for less. The caller holds the issuer's log head.
+
+    Raises TokenClassNotFoundError, ClassModeConflictError.
+    """
+    check_class_mode(connection, issuer_id, token_class_id, mode)
+    store.update_token_class(connection, issuer_id, token_class_id, mode=mode)
+    return token_class(connection, issuer_id, token_class_id)
 
 
 def principals(connection: Connection, issuer_id: str) -> list[Principal]:

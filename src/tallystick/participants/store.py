@@ -30,7 +30,7 @@ from tallystick.participants.parties import (
 )
 
 _FACTS: Final = """
-SELECT a.id, a.status, a.holder_id, h.platform_id, h.kyc_status, h.kyc_expires_on,
+SELECT a.id, a.status, a.holder_id, h.kind, h.platform_id, h.country, h.residency, h.kyc_status, h.kyc_expires_on,
        c.id, c.mode, c.currency, c.scale
 FROM account a
 JOIN holder h ON h.issuer_id = a.issuer_id AND h.id = a.holder_id
@@ -147,6 +147,15 @@ def read_accounts_by_deposit(
 def update_account(connection: Connection, issuer_id: str, account_id: str, **values: Any) -> None:
     connection.execute(
         update(account).where(account.c.issuer_id == issuer_id, account.c.id == account_id).values(**values)
+    )
+    _raise_facts_version(connection, issuer_id)
+
+
+def update_token_class(connection: Connection, issuer_id: str, token_class_id: str, **values: Any) -> None:
+    connection.execute(
+        update(token_class)
+        .where(token_class.c.issuer_id == issuer_id, token_class.c.id == token_class_id)
+        .values(**values)
     )
     _raise_facts_version(connection, issuer_id)
 

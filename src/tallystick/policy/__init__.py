@@ -19,12 +19,11 @@ from tallystick.core.pipeline import Asked, Pipeline, pipelined
 from tallystick.participants import Principal
 from tallystick.policy import store
 from tallystick.policy.compiled import CompiledPolicy
-from tallystick.policy.decide import PartyFacts, PolicyFacts, decide, refusal
 from tallystick.policy.documents import PolicyDocument, read_document, written_out
 from tallystick.policy.facts import ALLOW, DENY, REFER, ClassFacts, Decision, Facts, Party, Reason
 from tallystick.policy.in_force import PoliciesInForce, compiled_before, compiled_now, shipped_policy
 from tallystick.policy.refusals import REFUSALS
-from tallystick.policy.terms import make_terms
+from tallystick.policy.terms import BreakerTerms, make_terms
 from tallystick.policy.usage import UsageBook, hour_of
 from tallystick.policy.versions import (
     Policy,
@@ -39,16 +38,15 @@ __all__ = [
     "DENY",
     "REFER",
     "REFUSALS",
+    "BreakerTerms",
     "ClassFacts",
     "CompiledPolicy",
     "Decision",
     "Facts",
     "Party",
-    "PartyFacts",
     "PoliciesInForce",
     "Policy",
     "PolicyDocument",
-    "PolicyFacts",
     "PolicyNotFoundError",
     "PolicyStateConflictError",
     "Reason",
@@ -57,7 +55,6 @@ __all__ = [
     "check_activation",
     "check_retirement",
     "compile_document",
-    "decide",
     "draft",
     "explain",
     "policies",
@@ -65,7 +62,6 @@ __all__ = [
     "policy",
     "read_document",
     "read_usage",
-    "refusal",
     "retire",
     "shipped_policy",
     "simulate",

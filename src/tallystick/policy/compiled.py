@@ -56,7 +56,9 @@ class _Standing(NamedTuple):
 class CompiledPolicy:
     """One version of one class's rules. `version` goes into the event of everything that it let pass.
 
-    Without `counts_usage`, no instruction has usage to read or to count.
+    Without `counts_usage`, no instruction has usage to read or to count; without `asks_people`, none has an amount
+    above which people approve it; without `has_supply_rules`, no kind needs the supply. `breaker` says when issuance
+    stops by itself.
     """
 
     def __init__(self, terms: Terms, version: str) -> None:
@@ -66,6 +68,11 @@ class CompiledPolicy:
             or terms.allowances_minor is not None
             or (terms.corridors is not None and terms.corridors.has_quota)
         )
+        self.has_supply_rules = terms.supply_minor is not None or any(
+            "supply_minor" in rule.expression.names for rules in terms.rules.values() for rule in rules
+        )
+        self.asks_people = bool(terms.checkers)
+        self.breaker = terms.breaker
         self._terms = terms
         self._remembered: dict[tuple[Any, ...], _Standing] = {}
 
@@ -110,6 +117,11 @@ class CompiledPolicy:
         return (terms.supply_minor is not None and kind in MINTS) or any(
             "supply_minor" in rule.expression.names for rule in terms.rules.get(kind, ())
         )
+
+    def checkers(self, kind: str, amount_minor: int) -> int:
+        """Return how many other people must approve an instruction of this kind and amount, by the policy."""
+        rows = self._terms.checkers.get(kind, ())
+        return max((checkers for above_minor, checkers in rows if amount_minor > above_minor), default=0)
 
     def count(self, facts: Facts, usage: UsageBook | None) -> None:
         """Count an instruction that settles against every limit that it belongs to.

@@ -22,6 +22,7 @@ from tallystick.core.strict_json import JsonValue
 
 __all__ = [
     "DOCUMENT_SIZE_MAX_BYTES",
+    "Approvals",
     "CorridorRow",
     "PolicyDocument",
     "PolicyDocumentInvalidError",
@@ -87,7 +88,7 @@ class Kyc(_Part):
 class Screening(_Part):
     """What happens when a party matches a sanctions list, and when it was never screened."""
 
-    on_hit: Effect = "deny"
+    on_hit: Effect = "refer"
     on_unscreened: Action = "allow"
 
 
@@ -155,6 +156,40 @@ class CorridorTable(_Part):
     otherwise: Action = "allow"
 
 
+class CheckersRow(_Part):
+    """From amounts above `above` on, so many other people approve."""
+
+    above: Annotated[str, StringConstraints(max_length=40)] | None = None
+    checkers: Annotated[int, Field(ge=1, le=5)]
+
+
+CheckersRows = Annotated[list[CheckersRow], Field(max_length=8)]
+
+
+class Approvals(_Part):
+    """How many other people must approve, by amount; the row that asks for most of them counts.
+
+    Mints, reversals and deposits confirmed by hand take one at least. What is left out takes none.
+    """
+
+    mint: CheckersRows = []
+    deposit: CheckersRows = []
+    redemption: CheckersRows = []
+    deposit_release: CheckersRows = []
+    transfer: CheckersRows = []
+    hold: CheckersRows = []
+    reversal: CheckersRows = []
+    transfer_batch: CheckersRows = []
+
+
+class Breaker(_Part):
+    """When issuance stops by itself: more mints, or more in all, than this within so many seconds."""
+
+    window_seconds: Annotated[int, Field(ge=1, le=86_400)] = 60
+    mints: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    amount: Limit = None
+
+
 class Rule(_Part):
     """A rule of the bank's own: when `when` (CEL) holds of an instruction of these kinds, deny or refer it."""
 
@@ -181,6 +216,8 @@ class PolicyDocument(_Part):
     issuance: Issuance = Issuance()
     purposes: Purposes = Purposes()
     corridors: CorridorTable = CorridorTable()
+    approvals: Approvals = Approvals()
+    breaker: Breaker = Breaker()
     rules: Annotated[list[Rule], Field(max_length=_RULES_MAX)] = []
 
 

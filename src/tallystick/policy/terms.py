@@ -18,6 +18,7 @@ from tallystick.policy.refusals import REFUSALS
 from tallystick.policy.shipped import APPROVAL_REFERENCE_CURRENCIES, PURPOSE_CODES
 
 __all__ = [
+    "BreakerTerms",
     "CompiledRule",
     "PolicyCodeReservedError",
     "PolicyCorridorInvalidError",
@@ -85,6 +86,14 @@ class CompiledRule(NamedTuple):
     message: str
 
 
+class BreakerTerms(NamedTuple):
+    """How much may be issued within so many seconds before issuance stops by itself; None: as much as comes."""
+
+    window_seconds: int
+    mints_max: int | None
+    amount_max_minor: int | None
+
+
 class Terms(NamedTuple):
     """One policy in the terms of one token class; None where something is not limited, or not asked."""
 
@@ -107,6 +116,8 @@ class Terms(NamedTuple):
     corridors: Corridors | None
     rules: Mapping[str, tuple[CompiledRule, ...]]
     counted: frozenset[str]
+    checkers: Mapping[str, tuple[tuple[int, int], ...]]
+    breaker: BreakerTerms | None
 
 
 def make_terms(document: PolicyDocument, currency: str, scale: int) -> Terms:
@@ -160,7 +171,24 @@ def make_terms(document: PolicyDocument, currency: str, scale: int) -> Terms:
             for name in _COUNTED_NAMES
             if set_limits[f"{name}_minor"] is not None or f"used.{name}_minor" in read
         ),
+        checkers={
+            kind: tuple(
+                (0 if row.above is None else _amount(row.above, scale, f"/approvals/{kind}"), row.checkers)
+                for row in getattr(document.approvals, kind)
+            )
+            for kind in type(document.approvals).model_fields
+            if getattr(document.approvals, kind)
+        },
+        breaker=_breaker(document, scale),
     )
+
+
+def _breaker(document: PolicyDocument, scale: int) -> BreakerTerms | None:
+    asked = document.breaker
+    if asked.mints is None and asked.amount is None:
+        return None
+    amount_max_minor = None if asked.amount is None else _amount(asked.amount, scale, "/breaker/amount")
+    return BreakerTerms(asked.window_seconds, asked.mints, amount_max_minor)
 
 
 def _amount(amount: str, scale: int, pointer: str) -> int:

@@ -7,40 +7,30 @@ committed before can be missed and nothing can change before the batch has ended
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
-from tallystick import approvals, events, ledger, participants
+from tallystick import approvals, events, ledger, participants, policy
 from tallystick.approvals import Approval, Vote
-from tallystick.core.clock import Clock
 from tallystick.core.pipeline import Asked, Pipeline, pipelined
 from tallystick.events import Head
 from tallystick.ledger import HOLDER_CODES, ledger_account_id
-from tallystick.participants import AccountFacts, RememberedFacts, TokenClass, TokenClassNotFoundError
+from tallystick.participants import AccountFacts, TokenClass, TokenClassNotFoundError
 from tallystick.signing import Signer
 from tallystick.tokens import store
+from tallystick.tokens.beyond_transfers import read_beyond_transfers
 from tallystick.tokens.instructions import Instruction, Kind, Request, Submission
 from tallystick.tokens.journals import ledger_accounts_of
 from tallystick.tokens.plans import Facts
+from tallystick.tokens.settler import Settler
 from tallystick.tokens.store import Answer
 
-__all__ = ["Locked", "Settler", "lock_and_read"]
+__all__ = ["Locked", "lock_and_read"]
 
 _POSTS_TO_CLASS: Final = frozenset({Kind.DEPOSIT, Kind.DEPOSIT_ASSIGNMENT, Kind.DEPOSIT_RELEASE})
+_DECIDES_APPROVAL: Final = frozenset({Kind.APPROVE, Kind.REJECT, Kind.APPROVAL_EXPIRY})
 _TOUCHES_WHOLE_ACCOUNT: Final = frozenset({Kind.ACCOUNT_FREEZE, Kind.ACCOUNT_UNFREEZE, Kind.ACCOUNT_CLOSURE})
-
-
-@dataclass(frozen=True, slots=True)
-class Settler:
-    """What the write path needs beside a connection: the time, the issuer's signer, and how long approvals wait."""
-
-    clock: Clock
-    ask_signer: Callable[[Pipeline, str], Asked[Signer]]
-    approval_lifetime: timedelta
-    remembered: RememberedFacts = field(default_factory=RememberedFacts)
 
 
 class Locked(NamedTuple):
@@ -60,27 +50,28 @@ def lock_and_read(
     waiting, earlier = _lock_what_is_referred_to(connection, issuer_id, requests)
     account_ids = _account_ids(requests, earlier)
     class_of = _class_ids(connection, issuer_id, requests, account_ids, earlier)
+    now = settler.clock.now()
     with pipelined(connection) as pipeline:
         book = ledger.lock(pipeline, issuer_id, _ledger_account_ids(requests, earlier, class_of, waiting))
         signer = settler.ask_signer(pipeline, issuer_id)
         head = events.lock_head(pipeline, issuer_id)
         version = participants.ask_facts_version(pipeline, issuer_id)
+        rules = policy.policies_in_force(pipeline, issuer_id, now)
         known = _ask_answers(pipeline, issuer_id, submissions)
-    now = settler.clock.now()
     log_head = head.result()
-    booked_at = max(now, log_head.last_booked_at)
     facts = Facts(
         book=book.result(),
         accounts=_account_facts(connection, settler, issuer_id, version.result(), account_ids),
         now=now,
         today=now.date(),
-        booked_at=booked_at,
+        booked_at=max(now, log_head.last_booked_at),
         next_index=log_head.next_index,
-        approval_lifetime=settler.approval_lifetime,
+        policies=rules.result(),
         classes=_read_classes(connection, issuer_id, {request.token_class_id for request in requests}),
         instructions=earlier,
         approvals=waiting,
     )
+    read_beyond_transfers(connection, settler, issuer_id, facts, requests)
     return Locked(facts, log_head, known(), signer)
 
 
@@ -100,11 +91,11 @@ def _account_facts(
 def _lock_what_is_referred_to(
     connection: Connection, issuer_id: str, requests: Sequence[Request]
 ) -> tuple[dict[str, tuple[Approval, list[Vote]]], dict[str, Instruction]]:
-    deciding = {
-        request.related_id or "" for request in requests if request.kind in (Kind.APPROVE, Kind.REJECT)
-    }
+    deciding = {request.related_id or "" for request in requests if request.kind in _DECIDES_APPROVAL}
     waiting = approvals.lock(connection, issuer_id, deciding) if deciding else {}
-    earlier_ids = {request.related_id for request in requests if request.related_id} - deciding
+    earlier_ids = {
+        request.related_id for request in requests if request.related_id and request.kind != Kind.CHANGE
+    } - deciding
     earlier_ids |= {approval.subject_id for approval, _ in waiting.values()}
     return waiting, _lock_earlier(connection, issuer_id, earlier_ids) if earlier_ids else {}
 

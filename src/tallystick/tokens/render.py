@@ -10,13 +10,21 @@ from typing import Any, Final
 
 import orjson
 
+from tallystick.core.canonical_json import canonical_json
 from tallystick.core.clock import format_time
 from tallystick.core.ids import with_prefix
 from tallystick.core.money import format_amount
 from tallystick.ledger import Line
-from tallystick.tokens.instructions import Instruction, Kind
+from tallystick.tokens.instructions import Instruction, Kind, State
 
-__all__ = ["EVENT_TYPES", "event_payload", "resource", "settled_transfer", "with_signed_event"]
+__all__ = [
+    "EVENT_TYPES",
+    "event_payload",
+    "fact_payload",
+    "resource",
+    "settled_transfer",
+    "with_signed_event",
+]
 
 EVENT_TYPES: Final[dict[str, str]] = {
     Kind.DEPOSIT: "deposit.confirmed",
@@ -47,6 +55,7 @@ _ACCOUNT_ONLY: Final = frozenset(
     }
 )
 _WAITED_FOR_APPROVAL: Final = frozenset({Kind.MINT, Kind.REVERSAL, Kind.ACCOUNT_UNFREEZE})
+_WAITS_OR_WAITED: Final = frozenset({State.PENDING_APPROVAL, State.REJECTED, State.EXPIRED})
 _RELATED_NAMES: Final[dict[str, str]] = {
     Kind.HOLD_EXECUTION: "hold_id",
     Kind.HOLD_VOID: "hold_id",
@@ -55,7 +64,7 @@ _RELATED_NAMES: Final[dict[str, str]] = {
 }
 
 
-def resource(issuer_id: str, row: Instruction, currency: str, scale: int) -> dict[str, Any]:
+def resource(issuer_id: str, row: Instruction, currency: str | None, scale: int) -> dict[str, Any]:
     """Return an instruction as its JSON object, without its signed event."""
     kind = row.kind
     shown: dict[str, Any] = {
@@ -64,9 +73,12 @@ def resource(issuer_id: str, row: Instruction, currency: str, scale: int) -> dic
         "created_at": format_time(row.created_at),
         "issuer_id": issuer_id,
         "state": row.state,
-        "token_class_id": row.token_class_id,
-        "currency": currency,
     }
+    if kind == Kind.CHANGE:
+        shown |= {"operation": row.operation, "subject_id": row.related_id}
+        shown["approval_id"] = with_prefix("approval", row.id)
+        return shown | _settled_members(row)
+    shown |= {"token_class_id": row.token_class_id, "currency": currency}
     if not kind.startswith("account_"):
         shown["amount"] = format_amount(row.amount_minor, scale)
     if kind in _ACCOUNT_ONLY:
@@ -81,21 +93,30 @@ def resource(issuer_id: str, row: Instruction, currency: str, scale: int) -> dic
         shown["reversed_amount"] = format_amount(row.amount_minor - row.remaining_minor, scale)
     if kind in _RELATED_NAMES:
         shown[_RELATED_NAMES[kind]] = row.related_id
-    if kind in _WAITED_FOR_APPROVAL or (kind == Kind.DEPOSIT and row.related_id is None):
+    if (
+        kind in _WAITED_FOR_APPROVAL
+        or (kind == Kind.DEPOSIT and row.related_id is None)
+        or row.state in _WAITS_OR_WAITED
+    ):
         shown["approval_id"] = with_prefix("approval", row.id)
     shown["reference"] = row.reference
-    if row.reason is not None:
-        shown["reason"] = row.reason
+    if row.purpose is not None:
+        shown["purpose"] = row.purpose
+    return shown | _settled_members(row)
+
+
+def _settled_members(row: Instruction) -> dict[str, Any]:
+    shown: dict[str, Any] = {} if row.reason is None else {"reason": row.reason}
     if row.settled_at is None:
-        shown["settled_at"] = shown["final_at"] = shown["event_id"] = shown["event_index"] = None
-    else:
-        settled_at = format_time(row.settled_at)
-        shown["settled_at"] = settled_at
-        shown["final_at"] = settled_at
-        shown["value_date"] = (row.value_date or row.settled_at.date()).isoformat()
-        shown["event_id"] = with_prefix("event", row.id)
-        shown["event_index"] = row.event_index
-    return shown
+        return shown | {"settled_at": None, "final_at": None, "event_id": None, "event_index": None}
+    settled_at = format_time(row.settled_at)
+    return shown | {
+        "settled_at": settled_at,
+        "final_at": settled_at,
+        "value_date": (row.value_date or row.settled_at.date()).isoformat(),
+        "event_id": with_prefix("event", row.id),
+        "event_index": row.event_index,
+    }
 
 
 def settled_transfer(issuer_id: str, row: Instruction, currency: str, amount: str) -> str:
@@ -107,13 +128,14 @@ def settled_transfer(issuer_id: str, row: Instruction, currency: str, amount: st
     assert row.settled_at is not None
     settled_at = format_time(row.settled_at)
     reference = "null" if row.reference is None else orjson.dumps(row.reference).decode()
+    purpose = "" if row.purpose is None else f',"purpose":"{row.purpose}"'
     reason = "" if row.reason is None else f',"reason":{orjson.dumps(row.reason).decode()}'
     return (
         f'{{"id":"{row.id}","object":"transfer","created_at":"{format_time(row.created_at)}",'
         f'"issuer_id":"{issuer_id}","state":"settled","token_class_id":"{row.token_class_id}",'
         f'"currency":"{currency}","amount":"{amount}",'
         f'"payer_account_id":"{row.payer_account_id}","payee_account_id":"{row.payee_account_id}",'
-        f'"reference":{reference}{reason},"settled_at":"{settled_at}","final_at":"{settled_at}",'
+        f'"reference":{reference}{purpose}{reason},"settled_at":"{settled_at}","final_at":"{settled_at}",'
         f'"value_date":"{row.value_date or row.settled_at.date()}","event_id":"event_{row.id[-26:]}",'
         f'"event_index":{row.event_index}}}'
     )
@@ -137,6 +159,7 @@ def event_payload(
     booked_at: datetime,
     lines: Sequence[Line],
     approval_hashes: Sequence[bytes],
+    policy_version: str | None,
 ) -> bytes:
     """Return the canonical JSON (RFC 8785) that is signed for a settled instruction.
 
@@ -149,15 +172,34 @@ def event_payload(
     approvals = ",".join([f'"{one.hex()}"' for one in approval_hashes]) if approval_hashes else ""
     payee = f'"payee_account_id":"{row.payee_account_id}",' if row.payee_account_id else ""
     payer = f'"payer_account_id":"{row.payer_account_id}",' if row.payer_account_id else ""
+    ruled = f'"policy":"{policy_version}",' if policy_version else ""
+    purpose = f'"purpose":"{row.purpose}",' if row.purpose else ""
     related = f'"related_id":"{row.related_id}",' if row.related_id else ""
     return (
         f'{{"amount":"{amount}","approvals":[{approvals}],"booked_at":"{format_time(booked_at)}",'
         f'"currency":"{currency}","id":"event_{row.id[-26:]}","index":{event_index},"instruction_id":"{row.id}",'
-        f'"issuer_id":"{issuer_id}","lines":[{shown_lines}],{payee}{payer}"principal_id":"{row.principal_id}",'
-        f'{related}"request_hash":"{row.request_hash.hex()}","scale":{scale},'
+        f'"issuer_id":"{issuer_id}","lines":[{shown_lines}],{payee}{payer}{ruled}"principal_id":"{row.principal_id}",'
+        f'{purpose}{related}"request_hash":"{row.request_hash.hex()}","scale":{scale},'
         f'"token_class_id":"{row.token_class_id}","type":"{EVENT_TYPES[row.kind]}",'
         f'"value_date":"{row.value_date or booked_at.date()}","version":{_EVENT_VERSION}}}'
     ).encode()
+
+
+def fact_payload(
+    issuer_id: str, event_id: str, event_index: int, booked_at: datetime, event_type: str, **members: Any
+) -> bytes:
+    """Return the canonical JSON (RFC 8785) that is signed for what moves no money: a vote, a change, a breaker."""
+    return canonical_json(
+        {
+            "booked_at": format_time(booked_at),
+            "id": event_id,
+            "index": event_index,
+            "issuer_id": issuer_id,
+            "type": event_type,
+            "version": _EVENT_VERSION,
+            **members,
+        }
+    )
 
 
 def _line(line: Line, amount_minor: int, amount: str, scale: int) -> str:

@@ -17,9 +17,10 @@ from tallystick.core.database import confirm_durable
 from tallystick.core.pipeline import pipelined
 from tallystick.tokens.batch import Batch
 from tallystick.tokens.instructions import Outcome, Submission
-from tallystick.tokens.locking import Settler, lock_and_read
+from tallystick.tokens.locking import lock_and_read
 from tallystick.tokens.refusals import AtomicBatchRefusedError
 from tallystick.tokens.render import with_signed_event
+from tallystick.tokens.settler import Settler
 from tallystick.tokens.store import Answer
 
 __all__ = ["SubmissionOutcome", "settle"]
@@ -53,7 +54,7 @@ def settle(
         signed_events = {**signed_before, **batch.signed_events}
         finished = [_finish(outcome, signed_events) for outcome in outcomes]
     batch.check_written()
-    if batch.answer_count:
+    if batch.writes:
         batch.write_people(connection)
     elif signed_before or locked.known:
         confirm_durable(connection)

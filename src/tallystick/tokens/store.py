@@ -18,15 +18,16 @@ _COLUMNS: Final = ", ".join(Instruction._fields)
 _INSERT: Final = """
 INSERT INTO instruction (issuer_id, created_at, settled_at, id, kind, state, principal_id, token_class_id,
                          amount_minor, remaining_minor, payer_account_id, payee_account_id, related_id, reference,
-                         reason, request_hash, value_date, expires_at, event_index, key_digest, first_answer, source)
+                         reason, request_hash, value_date, expires_at, event_index, operation, purpose, key_digest,
+                         first_answer, source)
 SELECT %s, %s, CASE WHEN n.event_index IS NOT NULL THEN %s::timestamptz END, n.id, n.kind, n.state, n.principal_id,
        n.token_class_id, n.amount_minor, n.remaining_minor, n.payer_account_id, n.payee_account_id, n.related_id,
        n.reference, n.reason, n.request_hash, n.value_date::date, n.expires_at::timestamptz, n.event_index,
-       n.key_digest, n.first_answer, n.source
-FROM unnest(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+       n.operation, n.purpose, n.key_digest, n.first_answer, n.source
+FROM unnest(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
      AS n(id, kind, state, principal_id, token_class_id, amount_minor, remaining_minor, payer_account_id,
           payee_account_id, related_id, reference, reason, request_hash, value_date, expires_at, event_index,
-          key_digest, first_answer, source)
+          operation, purpose, key_digest, first_answer, source)
 """
 _INSERT_ANSWERS: Final = """
 INSERT INTO answer (issuer_id, answered_at, key_digest, request_hash, resource_id, status, body, event_index)
@@ -54,6 +55,16 @@ class Answer(NamedTuple):
     status: int
     body: str
     event_index: int | None
+
+
+class BreakerRow(NamedTuple):
+    """A class's breaker as it is kept: what its last event made of it, and why."""
+
+    token_class_id: str
+    state: str
+    reason: str
+    changed_at: datetime
+    event_index: int
 
 
 class Added(NamedTuple):
@@ -158,6 +169,8 @@ def insert_instructions(
             IdArray([None if day is None else day.isoformat() for day in columns["value_date"]]),
             IdArray([None if at is None else format_time(at) for at in columns["expires_at"]]),
             BigintArray(columns["event_index"]),
+            IdArray(columns["operation"]),
+            IdArray(columns["purpose"]),
             BytesArray(digests),
             TextArray(first_answers),
             TextArray(sources),
@@ -217,6 +230,44 @@ def insert_answers(pipeline: Pipeline, issuer_id: str, rows: Sequence[Answer], a
             BigintArray(event_indexes),
         ),
     )
+
+
+def read_breakers(connection: Connection, issuer_id: str) -> dict[str, BreakerRow]:
+    rows = connection.exec_driver_sql(
+        "SELECT token_class_id, state, reason, changed_at, event_index FROM breaker WHERE issuer_id = %s",
+        (issuer_id,),
+    )
+    return {row[0]: BreakerRow._make(row) for row in rows}
+
+
+def write_breaker(connection: Connection, issuer_id: str, row: BreakerRow) -> None:
+    connection.exec_driver_sql(
+        """INSERT INTO breaker (issuer_id, token_class_id, state, reason, changed_at, event_index)
+           VALUES (%s, %s, %s, %s, %s, %s)
+           ON CONFLICT (issuer_id, token_class_id) DO UPDATE SET state = excluded.state, reason = excluded.reason,
+           changed_at = excluded.changed_at, event_index = excluded.event_index""",
+        (issuer_id, *row),
+    )
+
+
+def read_minted_since(
+    connection: Connection, issuer_id: str, token_class_id: str, since: datetime
+) -> tuple[int, int]:
+    row = connection.exec_driver_sql(
+        """SELECT count(*), COALESCE(sum(amount_minor), 0) FROM instruction
+           WHERE issuer_id = %s AND token_class_id = %s AND kind = 'mint' AND settled_at > %s""",
+        (issuer_id, token_class_id, since),
+    ).one()
+    return int(row[0]), int(row[1])
+
+
+def read_expired_hold_ids(connection: Connection, issuer_id: str, at: datetime, limit: int) -> list[str]:
+    rows = connection.exec_driver_sql(
+        """SELECT id FROM instruction WHERE issuer_id = %s AND state = 'held' AND expires_at <= %s
+           ORDER BY expires_at LIMIT %s""",
+        (issuer_id, at, limit),
+    )
+    return [row[0] for row in rows]
 
 
 def _read_answers(cursor: psycopg.Cursor[Any]) -> dict[bytes, Answer]:

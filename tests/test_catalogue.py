@@ -22,6 +22,7 @@ CHANGEABLE = {
     "account": {"status", "status_reason", "closed_at"},
     "api_key": {"revoked_at"},
     "approval": {"state"},
+    "audit_head": {"next_number", "last_recorded_at", "last_hash"},
     "holder": {"kyc_status", "kyc_expires_on"},
     "instruction": {"state", "remaining_minor", "payee_account_id", "reason", "settled_at", "event_index"},
     "ledger_account": {"balance_minor", "version", "last_event_index"},

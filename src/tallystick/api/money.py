@@ -11,8 +11,10 @@ from pydantic import BaseModel
 
 from tallystick import tokens
 from tallystick.api.access import authenticated
+from tallystick.api.attempts import attempt_of
 from tallystick.api.bodies import idempotency_key, path_ids, read_json, understood
 from tallystick.api.posts import post_route
+from tallystick.api.recording import note_instruction
 from tallystick.core.strict_json import JsonValue
 from tallystick.participants import Principal, Role
 from tallystick.tokens import Outcome, Submission
@@ -78,9 +80,20 @@ def money_route(
         scope = path_ids(request)
         body = understood(schema, asked)
         instruction = new_request(caller.principal, kind, key, asked, fields(body, scope), scope)
+        attempt_of(request.scope).request_hash = instruction.request_hash
         settled = await caller.service.settle(caller.issuer_id, Submission((instruction,)))
+        note_instruction(request, instruction, settled.outcomes[0])
         return answer(settled.outcomes[0])
 
     post_route(
-        router, path, endpoint, schema=schema, view=view, roles=roles, summary=summary, tag=tag, status=status
+        router,
+        path,
+        endpoint,
+        schema=schema,
+        view=view,
+        roles=roles,
+        summary=summary,
+        tag=tag,
+        status=status,
+        operation=kind,
     )

@@ -27,9 +27,14 @@ def post_route(
     summary: str,
     tag: str,
     status: int,
+    operation: str | None = None,
 ) -> None:
-    """Add a POST route that reads the raw request itself; declare who may call it and document what it reads."""
+    """Add a POST route that reads the raw request itself; declare who may call it and document what it reads.
+
+    `operation` is what the audit trail calls it; its path unless given.
+    """
     endpoint.allowed_roles = roles  # type: ignore[attr-defined]
+    endpoint.operation = str(operation or path)  # type: ignore[attr-defined]
     REQUEST_SCHEMAS[schema.__name__] = schema
     parameters: list[dict[str, Any]] = [
         {

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import Field, StringConstraints
 
 from tallystick.api.access import AnyCaller, authenticated
+from tallystick.api.attempts import attempt_of
 from tallystick.api.bodies import (
     Amount,
     Currency,
@@ -21,6 +22,7 @@ from tallystick.api.instructions import show_instruction, show_transfers
 from tallystick.api.money import answer, money_route, new_request
 from tallystick.api.pages import IdQuery, IndexCursor, Limit, PathId
 from tallystick.api.posts import post_route
+from tallystick.api.recording import note_batch
 from tallystick.api.views import BatchView, ListView, TransferView
 from tallystick.core.strict_json import JsonValue
 from tallystick.participants import Principal, Role
@@ -94,8 +96,10 @@ async def post_transfer_batch(request: Request) -> Response:
         _item_request(caller.principal, key, number, item, sent)
         for number, (item, sent) in enumerate(zip(body.items, items, strict=True))
     )
+    attempt_of(request.scope).request_hash = batch.request_hash
     settled = await caller.service.settle(caller.issuer_id, Submission(requests, batch, body.atomic))
     assert settled.batch is not None
+    note_batch(request, settled)
     return answer(settled.batch)
 
 
@@ -117,6 +121,7 @@ post_route(
     summary="Transfer tokens in bulk",
     tag="Transfers",
     status=200,
+    operation=Kind.TRANSFER_BATCH,
 )
 
 

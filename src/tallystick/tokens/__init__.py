@@ -56,6 +56,7 @@ __all__ = [
     "deposits_confirmed_by_hand",
     "instruction",
     "instructions",
+    "instructions_about",
     "instructions_by_id",
     "key_digest",
     "new_instruction_id",
@@ -112,6 +113,13 @@ def instructions(
 def instructions_by_id(connection: Connection, issuer_id: str, ids: Sequence[str]) -> dict[str, Instruction]:
     """Return instructions by id; absent ones are left out."""
     return store.read_instructions_by_id(connection, issuer_id, ids)
+
+
+def instructions_about(
+    connection: Connection, issuer_id: str, subject_id: str, *, limit: int = 100
+) -> list[Instruction]:
+    """Return the instruction of this id and those that name it, such as the executions of a hold; oldest first."""
+    return store.read_instructions_about(connection, issuer_id, subject_id, limit)
 
 
 def deposits_confirmed_by_hand(

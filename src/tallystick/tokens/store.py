@@ -92,6 +92,19 @@ def read_instructions_by_id(
     return {row[0]: Instruction._make(row) for row in rows}
 
 
+def read_instructions_about(
+    connection: Connection, issuer_id: str, subject_id: str, limit: int
+) -> list[Instruction]:
+    # Two statements in one, so that each has its index.
+    rows = connection.exec_driver_sql(
+        f"""SELECT {_COLUMNS} FROM instruction WHERE issuer_id = %s AND id = %s
+            UNION ALL
+            (SELECT {_COLUMNS} FROM instruction WHERE issuer_id = %s AND related_id = %s ORDER BY id LIMIT %s)""",
+        (issuer_id, subject_id, issuer_id, subject_id, limit),
+    )
+    return [Instruction._make(row) for row in rows]
+
+
 def read_confirmed_by_hand(
     connection: Connection, issuer_id: str, account_ids: Sequence[str], since: date, until: date
 ) -> list[ConfirmedByHand]:

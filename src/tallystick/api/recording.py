@@ -29,11 +29,14 @@ __all__ = ["Trail", "drafted_write", "note_batch", "note_instruction"]
 # What these settle is somebody else's instruction: the log tells who asked, the trail tells who decided.
 _DECIDES_ANOTHERS: Final = frozenset({Kind.APPROVE, Kind.REJECT, Kind.DEPOSIT_ASSIGNMENT})
 # Only what can be an id of ours is kept of a path, a query or a body: people may write anything there.
-_IS_OURS: Final = re.compile(rf"{ID_PATTERN}|[0-9]{{1,19}}\Z", re.ASCII)
+_IS_OURS: Final = re.compile(ID_PATTERN, re.ASCII)
 _CODE: Final = re.compile(r"[A-Za-z0-9_.\-]{1,64}", re.ASCII)
 _CODES_MAX: Final = 50
 _SOURCE_LENGTH_MAX: Final = 64
 _QUERY_LENGTH_MAX: Final = 2_048
+# What is counted within one issuer, and so names nothing by itself.
+_COUNTED: Final = frozenset({"event_index"})
+_INDEX_LENGTH_MAX: Final = 19
 
 
 class Trail:
@@ -79,7 +82,7 @@ def note_instruction(request: Request, asked: tokens.Request, outcome: Outcome) 
     attempt = attempt_of(request.scope)
     if outcome.refusal is not None:
         named = asked.related_id or asked.payer_account_id or asked.payee_account_id or asked.token_class_id
-        attempt.subject_id = named if named is not None and _IS_OURS.match(named) else None
+        attempt.subject_id = named if named is not None and _IS_OURS.fullmatch(named) else None
         return
     attempt.subject_id = outcome.resource_id
     attempt.event_index = outcome.event_index
@@ -189,15 +192,21 @@ def _operation(scope: Scope) -> str:
 
 
 def _id_in_path(scope: Scope) -> str | None:
-    found = scope.get("path_params", {}).values()
-    return next((one for one in found if isinstance(one, str) and _IS_OURS.match(one)), None)
+    found = scope.get("path_params", {}).items()
+    return next((value for name, value in found if _is_kept(name, value)), None)
+
+
+def _is_kept(name: str, value: str) -> bool:
+    if name in _COUNTED:
+        return value.isascii() and value.isdecimal() and len(value) <= _INDEX_LENGTH_MAX
+    return _IS_OURS.fullmatch(value) is not None
 
 
 def _id_in_query(scope: Scope) -> str | None:
     query: bytes = scope.get("query_string", b"")
     # As many as a route takes, and then some; anything that is odd was refused for it.
     asked = parse_qsl(query.decode("latin-1")[:_QUERY_LENGTH_MAX]) if query else []
-    return next((value for name, value in asked if name.endswith("_id") and _IS_OURS.match(value)), None)
+    return next((value for name, value in asked if name.endswith("_id") and _IS_OURS.fullmatch(value)), None)
 
 
 def _source(scope: Scope) -> str | None:

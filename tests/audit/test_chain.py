@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -42,7 +41,7 @@ def test_a_hash_is_what_any_rfc_8785_library_makes_of_it() -> None:
 
     digest = audit.entry_hash(entry, audit.FIRST_PREVIOUS_HASH)
 
-    assert digest == hashlib.sha256(rfc8785.dumps(dict(told))).digest()  # type: ignore[arg-type]
+    assert digest == hashlib.sha256(rfc8785.dumps(dict(told))).digest()
     # Promised for ever: who kept a hash must be able to compare it with any later release.
     assert digest.hex() == "242556fb332fa6266acc0f6ba23875428ffe57b9269da0a9e76904f47e291927"
     assert audit.entry_hash(entry, b"\1" * 32) != digest
@@ -135,9 +134,11 @@ def test_a_change_of_any_column_is_noticed(
         ("DELETE FROM audit_entry WHERE entry_number = 1", 1),
         ("DELETE FROM audit_entry WHERE entry_number = 2", 2),
         (
-            "INSERT INTO audit_entry SELECT issuer_id, 3, id, recorded_at, operation, method, decision, status,"
-            " principal_id, person, key_id, subject_id, source, request_id, request_hash, code, event_index, reasons,"
-            " hash FROM audit_entry WHERE entry_number = 2",
+            (
+                "INSERT INTO audit_entry SELECT issuer_id, 3, id, recorded_at, operation, method, decision, status,"
+                " principal_id, person, key_id, subject_id, source, request_id, request_hash, code, event_index,"
+                " reasons, hash FROM audit_entry WHERE entry_number = 2"
+            ),
             3,
         ),
         ("UPDATE audit_head SET last_hash = sha256(last_hash)", 3),
@@ -161,18 +162,26 @@ def test_two_entries_that_change_places_are_noticed(
     assert broken(bank) == 1
 
 
-def test_the_service_can_neither_change_nor_delete(bank: Bank, tmp_path: Path) -> None:
-    for deed in (
+@pytest.mark.parametrize(
+    "deed",
+    [
         "UPDATE audit_entry SET code = 'denied'",
         "DELETE FROM audit_entry",
         "TRUNCATE audit_entry",
         "DELETE FROM audit_head",
+    ],
+)
+def test_the_service_can_neither_change_nor_delete(bank: Bank, deed: str) -> None:
+    with connect(bank.urls.service_url) as connection:
+        connection.execute("SET ROLE tallystick_service")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute(deed.encode())
+
+
+@pytest.mark.parametrize("deed", ["UPDATE audit_entry SET code = 'denied'", "DELETE FROM audit_entry"])
+def test_nor_can_the_owner_by_accident(bank: Bank, deed: str) -> None:
+    with (
+        connect(bank.urls.owner_url) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege, match="append-only"),
     ):
-        for url in (bank.urls.service_url, bank.urls.owner_url):
-            if url == bank.urls.owner_url and "audit_head" in deed:
-                continue
-            with connect(url) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
-                connection.execute(
-                    "SET ROLE tallystick_service" if url == bank.urls.service_url else "SELECT 1"
-                )
-                connection.execute(deed.encode())
+        connection.execute(deed.encode())

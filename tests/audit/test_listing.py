@@ -25,7 +25,7 @@ def refused(code: str = "insufficient_funds", operation: str = "transfer", **mor
 
 def walk(
     bank: Bank,
-    filters: Filters = Filters(),
+    filters: Filters | None = None,
     *,
     limit: int = 1_000,
     begin: Place | None = None,
@@ -34,7 +34,7 @@ def walk(
     with bank.database.read() as connection:
         place = begin or audit.begin(connection, bank.issuer_id)
         for _ in range(1_000):
-            page = audit.page(connection, bank.issuer_id, place, filters, limit=limit)
+            page = audit.page(connection, bank.issuer_id, place, filters or Filters(), limit=limit)
             assert len(page.entries) <= limit
             found += page.entries
             if page.next is None:

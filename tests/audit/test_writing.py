@@ -1,4 +1,4 @@
-"""Writing the trail: gap-free under concurrency, durable before anybody is told, bounded, and never silent on failure."""
+"""Writing the trail: gap-free under concurrency, durable before anybody is told, bounded, never silent on failure."""
 
 import threading
 import time

@@ -171,7 +171,7 @@ def _draft(scope: Scope, attempt: Attempt, decision: Decision, status: int) -> D
         operation=_operation(routed),
         decision=decision,
         method=scope["method"],
-        status=status,
+        status=int(status),
         principal_id=None if principal is None else principal.id,
         person=None if principal is None else principal.person,
         key_id=None if issuer_and_key is None else issuer_and_key[1],

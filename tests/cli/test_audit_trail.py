@@ -36,7 +36,7 @@ def test_what_commands_did_and_were_refused(on_sandbox: CommandLine, tmp_path: P
     ]
     assert left == [
         ("statement_import", "settled", None, "command"),
-        ("statement_import", "refused", "statement_namespace_unknown", "command"),
+        ("statement_import", "refused", "statement_not_xml", "command"),
         ("reconciliation", "settled", None, "command"),
         ("export", "settled", None, "command"),
         ("export", "refused", "role_not_allowed", "command"),

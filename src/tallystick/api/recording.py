@@ -18,8 +18,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tallystick import participants, tokens
 from tallystick.api.attempts import Attempt, attempt_of
 from tallystick.api.problems import problem_response
-from tallystick.audit import AuditUnavailableError, Decision, Draft
-from tallystick.core.errors import DomainError
+from tallystick.audit import Decision, Draft
+from tallystick.core.errors import DomainError, UnavailableError
 from tallystick.core.ids import ID_PATTERN
 from tallystick.participants import Principal, Role
 from tallystick.tokens import InternalError, Kind, Outcome, SubmissionOutcome
@@ -60,7 +60,7 @@ class Trail:
                 attempt.is_recorded = True
                 try:
                     await _record(scope, attempt, message["status"])
-                except AuditUnavailableError as unavailable:
+                except UnavailableError as unavailable:
                     withheld = True
                     await problem_response(unavailable)(scope, receive, send)
                     return
@@ -71,7 +71,7 @@ class Trail:
         except ClientDisconnect:
             raise
         except Exception:
-            if not attempt.is_recorded:
+            if not attempt.is_recorded and attempt.principal is not None:
                 attempt.refusal = InternalError()
                 await _record(scope, attempt, HTTPStatus.INTERNAL_SERVER_ERROR)
             raise

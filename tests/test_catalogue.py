@@ -23,6 +23,8 @@ CHANGEABLE = {
     "api_key": {"revoked_at"},
     "approval": {"state"},
     "facts_version": {"version"},
+    "breaker": {"state", "reason", "changed_at", "event_index"},
+    "audit_head": {"next_number", "last_recorded_at", "last_hash"},
     "holder": {"kyc_status", "kyc_expires_on"},
     "instruction": {"state", "remaining_minor", "payee_account_id", "reason", "settled_at", "event_index"},
     "ledger_account": {"balance_minor", "version", "last_event_index"},

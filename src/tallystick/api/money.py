@@ -11,8 +11,10 @@ from pydantic import BaseModel
 
 from tallystick import tokens
 from tallystick.api.access import authenticated
+from tallystick.api.attempts import attempt_of, source_of
 from tallystick.api.bodies import idempotency_key, path_ids, read_json, understood
 from tallystick.api.posts import post_route
+from tallystick.api.recording import note_instruction
 from tallystick.core.strict_json import JsonValue
 from tallystick.participants import Principal, Role
 from tallystick.tokens import Outcome, Submission
@@ -31,6 +33,7 @@ def new_request(
     scope: Mapping[str, str] | None = None,
     *,
     key_scope: str | None = None,
+    source: str | None = None,
 ) -> tokens.Request:
     """Return the write path's request for what was asked; `scope` is what the path adds to the body.
 
@@ -46,6 +49,7 @@ def new_request(
         principal=principal,
         key_digest=tokens.key_digest(principal.id, within, key),
         request_hash=tokens.request_hash(within, hashed),
+        source=source,
         **fields,
     )
 
@@ -85,11 +89,29 @@ def money_route(
         scope = path_ids(request)
         body = understood(schema, asked)
         instruction = new_request(
-            caller.principal, kind, key, asked, fields(body, scope), scope, key_scope=key_scope
+            caller.principal,
+            kind,
+            key,
+            asked,
+            fields(body, scope),
+            scope,
+            key_scope=key_scope,
+            source=source_of(request.scope),
         )
+        attempt_of(request.scope).request_hash = instruction.request_hash
         settled = await caller.service.settle(caller.issuer_id, Submission((instruction,)))
+        note_instruction(request, instruction, settled.outcomes[0])
         return answer(settled.outcomes[0])
 
     post_route(
-        router, path, endpoint, schema=schema, view=view, roles=roles, summary=summary, tag=tag, status=status
+        router,
+        path,
+        endpoint,
+        schema=schema,
+        view=view,
+        roles=roles,
+        summary=summary,
+        tag=tag,
+        status=status,
+        operation=kind,
     )

@@ -28,12 +28,15 @@ def post_route(
     tag: str,
     status: int,
     takes_key: bool = True,
+    operation: str | None = None,
 ) -> None:
     """Add a POST route that reads the raw request itself; declare who may call it and document what it reads.
 
-    Whatever writes takes a key; `takes_key` False is for what only asks.
+    Whatever writes takes a key; `takes_key` False is for what only asks. `operation` is what the audit trail calls it;
+    its path unless given.
     """
     endpoint.allowed_roles = roles  # type: ignore[attr-defined]
+    endpoint.operation = str(operation or path)  # type: ignore[attr-defined]
     REQUEST_SCHEMAS[schema.__name__] = schema
     parameters: list[dict[str, Any]] = []
     if takes_key:

@@ -33,6 +33,12 @@ class Settings(BaseModel):
     )
     queue_length_max: int = Field(default=10_000, ge=1, description="Waiting instructions before 503.")
     request_deadline_seconds: float = Field(default=10.0, gt=0)
+    audit_strays_per_minute_max: int = Field(
+        default=60,
+        ge=1,
+        le=100_000,
+        description="Attempts with bad keys put on record one by one, per issuer and process.",
+    )
     approval_lifetime_hours: int = Field(default=72, ge=1)
     expiry_check_seconds: float = Field(
         default=5.0, gt=0, le=3600, description="How often expired approvals and holds are closed."

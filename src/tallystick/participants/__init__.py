@@ -82,6 +82,7 @@ __all__ = [
     "issue_api_key",
     "issuer",
     "issuer_ids",
+    "named_key",
     "principals",
     "record_kyc",
     "register_account",
@@ -142,6 +143,12 @@ def authenticate(connection: Connection, clock: Clock, presented: str) -> Princi
     if key.expires_at is not None and key.expires_at <= clock.now():
         raise ApiKeyInvalidError
     return bearer
+
+
+def named_key(presented: str) -> tuple[str, str] | None:
+    """Return the ids of issuer and key that a presented key names, whether or not it is good; None if it isn't one."""
+    parts = parse_key(presented)
+    return None if parts is None else (parts.issuer_id, parts.key_id)
 
 
 def issuer(connection: Connection, viewer: Principal, issuer_id: str) -> Issuer:

@@ -67,6 +67,7 @@ __all__ = [
     "due",
     "instruction",
     "instructions",
+    "instructions_about",
     "instructions_by_id",
     "key_digest",
     "new_instruction_id",
@@ -122,6 +123,13 @@ def postings_of(row: Instruction) -> tuple[Posting, ...]:
     if row.token_class_id is None or row.amount_minor == 0:
         return ()
     return journal(row.kind, row.amount_minor, row.token_class_id, row.payer_account_id, row.payee_account_id)
+
+
+def instructions_about(
+    connection: Connection, issuer_id: str, subject_id: str, *, limit: int = 100
+) -> list[Instruction]:
+    """Return the instruction of this id and those that name it, such as the executions of a hold; oldest first."""
+    return store.read_instructions_about(connection, issuer_id, subject_id, limit)
 
 
 def deposits_confirmed_by_hand(

@@ -251,7 +251,7 @@ class Batch:
             first_answer = None
             status = 201
             self._record(plan, row, amount)
-        self._added[row.id] = Added(row, request.key_digest, first_answer, request.source)
+        self._added[row.id] = Added(row, request.key_digest, first_answer)
         self._take_key(
             Answer(request.key_digest, request.request_hash, row.id, status, body, row.event_index)
         )
@@ -272,7 +272,7 @@ class Batch:
             else:
                 self._record(plan, plan.settled, format_amount(plan.settled.amount_minor, plan.scale))
         if plan.added is not None:
-            self._added[plan.added.id] = Added(plan.added, None, None, request.source)
+            self._added[plan.added.id] = Added(plan.added, None, None)
             if plan.added.state == State.PENDING_APPROVAL:
                 self._waiting.append((request, plan))
         for row in plan.changed:

@@ -151,6 +151,7 @@ class Instruction(NamedTuple):
     event_index: int | None
     operation: str | None = None
     purpose: str | None = None
+    source: str | None = None
 
 
 class ConfirmedByHand(NamedTuple):

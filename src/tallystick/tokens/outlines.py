@@ -42,6 +42,7 @@ def new_instruction(
         None,
         request.operation,
         request.purpose,
+        request.source,
     )
 
 
@@ -89,6 +90,7 @@ def settles(
         facts.next_index,
         None,
         request.purpose,
+        request.source,
     )
     return Plan(
         settled,

@@ -68,14 +68,13 @@ class BreakerRow(NamedTuple):
 
 
 class Added(NamedTuple):
-    """A new instruction with what only its row keeps: a transfer's key, the answer that it was given first where that
-    is not what the settled row says, and where it came from.
+    """A new instruction with what only its row keeps: a transfer's key, and the answer that it was given first where
+    that is not what the settled row says.
     """
 
     instruction: Instruction
     key_digest: bytes | None
     first_answer: str | None
-    source: str | None
 
 
 def lock_instructions(connection: Connection, issuer_id: str, ids: Iterable[str]) -> dict[str, Instruction]:
@@ -123,6 +122,19 @@ def read_instructions_by_id(
     return {row[0]: Instruction._make(row) for row in rows}
 
 
+def read_instructions_about(
+    connection: Connection, issuer_id: str, subject_id: str, limit: int
+) -> list[Instruction]:
+    # Two statements in one, so that each has its index.
+    rows = connection.exec_driver_sql(
+        f"""SELECT {_COLUMNS} FROM instruction WHERE issuer_id = %s AND id = %s
+            UNION ALL
+            (SELECT {_COLUMNS} FROM instruction WHERE issuer_id = %s AND related_id = %s ORDER BY id LIMIT %s)""",
+        (issuer_id, subject_id, issuer_id, subject_id, limit),
+    )
+    return [Instruction._make(row) for row in rows]
+
+
 def read_confirmed_by_hand(
     connection: Connection, issuer_id: str, account_ids: Sequence[str], since: date, until: date
 ) -> list[ConfirmedByHand]:
@@ -145,7 +157,7 @@ def insert_instructions(
     """Write new instructions of one batch: they were all taken up at once, and those with an event settled at once."""
     if not added:
         return
-    rows, digests, first_answers, sources = zip(*added, strict=True)
+    rows, digests, first_answers = zip(*added, strict=True)
     columns = dict(zip(Instruction._fields, zip(*rows, strict=True), strict=True))
     pipeline.tell(
         _INSERT,
@@ -173,7 +185,7 @@ def insert_instructions(
             IdArray(columns["purpose"]),
             BytesArray(digests),
             TextArray(first_answers),
-            TextArray(sources),
+            TextArray(columns["source"]),
         ),
     )
 

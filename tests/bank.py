@@ -34,7 +34,7 @@ from tallystick.tokens import Kind, Outcome, Request, Settler, Submission, Submi
 from tests.database import DatabaseUrls
 from tests.oracle import check_books
 
-__all__ = ["OPENED_AT", "Bank", "open_bank", "oracle"]
+__all__ = ["AUDITED_UNTIL", "OPENED_AT", "Bank", "open_bank", "oracle"]
 
 OPENED_AT: Final = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
 AUDITED_UNTIL: Final = datetime(2099, 12, 31, tzinfo=UTC)

@@ -14,7 +14,9 @@ from tallystick.api import (
     ledger,
     liabilities,
     mints,
+    oauth,
     participants,
+    principals,
     problems,
     reconciliations,
     redemptions,
@@ -30,6 +32,8 @@ __all__ = ["Service", "build"]
 
 _ROOMS = (
     participants,
+    principals,
+    oauth,
     accounts,
     statements,
     deposits,

@@ -1,4 +1,7 @@
-"""Who calls, and whether they may: every route declares its roles, and a route that doesn't fails the build."""
+"""Who calls, and whether they may: every route declares its roles, and a route that doesn't fails the build.
+
+A route's scope, for callers that were narrowed, is declared in the same place, or follows from method and roles.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,9 +11,10 @@ from fastapi import Depends, Request
 from sqlalchemy import Connection
 
 from tallystick.api.problems import validation_problem
+from tallystick.api.scopes import check_scope, default_scope
 from tallystick.api.service import Service
 from tallystick.core.errors import DeniedError
-from tallystick.participants import ApiKeyInvalidError, Principal, Role
+from tallystick.participants import ApiKeyInvalidError, Principal, Role, Scope
 
 __all__ = [
     "EVERYONE",
@@ -61,31 +65,38 @@ def service_of(request: Request) -> Service:
     return service
 
 
-async def authenticated(request: Request, roles: frozenset[Role]) -> Caller:
-    """Return the caller of a request that one of `roles` may make.
+async def authenticated(request: Request, roles: frozenset[Role], scope: Scope | None = None) -> Caller:
+    """Return the caller of a request that one of `roles` may make; `scope` None is `default_scope`.
 
-    Raises ApiKeyInvalidError without a valid `Authorization: Bearer …`, RoleNotAllowedError for other roles.
+    Raises ApiKeyInvalidError without a valid `Authorization: Bearer …`, AccessEndedError after the caller's term,
+    RateLimitedError, RoleNotAllowedError for other roles, ScopeNotAllowedError for other scopes.
     """
     scheme, _, presented = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not presented:
         raise ApiKeyInvalidError
     service = service_of(request)
-    principal = await service.principal(presented.strip())
+    principal = await service.bearers.admit(request, presented.strip())
     if principal.roles.isdisjoint(roles):
         raise RoleNotAllowedError
+    if principal.scopes is not None:
+        check_scope(principal, scope or default_scope(request.method, roles))
     return Caller(service, principal)
 
 
-def allow(*roles: Role) -> Any:
-    """Return the dependency that lets these roles in and gives the route its `Caller`; no roles: every role."""
+def allow(*roles: Role, scope: Scope | None = None) -> Any:
+    """Return the dependency that lets these roles in and gives the route its `Caller`; no roles: every role.
+
+    `scope` None is `default_scope`.
+    """
     allowed = frozenset(roles) or EVERYONE
 
     async def caller(request: Request) -> Caller:
-        found = await authenticated(request, allowed)
+        found = await authenticated(request, allowed, scope)
         _refuse_unknown_parameters(request)
         return found
 
     caller.allowed_roles = allowed  # type: ignore[attr-defined]
+    caller.required_scope = scope  # type: ignore[attr-defined]
     return Depends(caller)
 
 

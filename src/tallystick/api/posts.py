@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from tallystick.api.short_way import reads_raw_request
-from tallystick.participants import Role
+from tallystick.participants import Role, Scope
 
 __all__ = ["REQUEST_SCHEMAS", "post_route"]
 
@@ -27,9 +27,14 @@ def post_route(
     summary: str,
     tag: str,
     status: int,
+    scope: Scope | None = None,
 ) -> None:
-    """Add a POST route that reads the raw request itself; declare who may call it and document what it reads."""
+    """Add a POST route that reads the raw request itself; declare who may call it and document what it reads.
+
+    The endpoint authenticates with the same roles and scope.
+    """
     endpoint.allowed_roles = roles  # type: ignore[attr-defined]
+    endpoint.required_scope = scope  # type: ignore[attr-defined]
     REQUEST_SCHEMAS[schema.__name__] = schema
     parameters: list[dict[str, Any]] = [
         {

@@ -1,7 +1,6 @@
-"""What one API process works with: its database, keys, queue to the write path, and who bore which key lately."""
+"""What one API process works with: its database, keys, queue to the write path, and who calls."""
 
 import asyncio
-import hashlib
 import threading
 import time
 from collections.abc import Callable
@@ -11,7 +10,8 @@ from typing import Final
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from tallystick import participants, signing
+from tallystick import signing
+from tallystick.api.bearers import Bearers
 from tallystick.core.clock import Clock, SystemClock
 from tallystick.core.database import Database, OutcomeUnknownError
 from tallystick.core.errors import ConflictError
@@ -22,9 +22,6 @@ from tallystick.tokens import GroupCommit, Made, Outcome, Settler, Submission, S
 
 __all__ = ["Service"]
 
-# A revoked key or a suspended principal is refused at the latest after this long.
-_PRINCIPAL_LIFETIME_SECONDS: Final = 2.0
-_PRINCIPALS_KEPT_MAX: Final = 10_000
 # The queue drops what is not begun in time; what was begun is given this long to end.
 _COMMIT_GRACE_SECONDS: Final = 20.0
 
@@ -44,10 +41,10 @@ class Service:
             ),
             approval_lifetime=timedelta(hours=settings.approval_lifetime_hours),
         )
+        self.bearers = Bearers(settings, self.clock, self.database)
         self.closing = False
         self._group_commit: GroupCommit | None = None
         self._started = threading.Lock()
-        self._principals: dict[bytes, tuple[float, Principal]] = {}
         self._delivered: list[tuple[asyncio.Future[SubmissionOutcome], SubmissionOutcome]] = []
 
     def close(self) -> None:
@@ -55,20 +52,8 @@ class Service:
         self.closing = True
         if self._group_commit is not None:
             self._group_commit.close()
+        self.bearers.close()
         self.database.close()
-
-    async def principal(self, presented_key: str) -> Principal:
-        """Return who bears this key, from memory if that was asked a moment ago; raises ApiKeyInvalidError."""
-        digest = hashlib.sha256(presented_key.encode("utf-8", "surrogateescape")).digest()
-        found = self._principals.get(digest)
-        now_seconds = time.monotonic()
-        if found is not None and found[0] > now_seconds:
-            return found[1]
-        bearer = await asyncio.to_thread(self._authenticate, presented_key)
-        if len(self._principals) >= _PRINCIPALS_KEPT_MAX:
-            self._principals.clear()
-        self._principals[digest] = (now_seconds + _PRINCIPAL_LIFETIME_SECONDS, bearer)
-        return bearer
 
     async def settle(self, issuer_id: str, submission: Submission) -> SubmissionOutcome:
         """Put a submission through the write path and wait until its outcome is durable.
@@ -117,10 +102,6 @@ class Service:
             # The same key may have been answered meanwhile, and what it made be what is in the way: if so, its answer
             # is there to return now.
             return self.database.run(work)
-
-    def _authenticate(self, presented_key: str) -> Principal:
-        with self.database.read() as connection:
-            return participants.authenticate(connection, self.clock, presented_key)
 
     def _queue(self, loop: asyncio.AbstractEventLoop) -> GroupCommit:
         # Made with the first instruction: its thread must belong to the process that serves, not to one that forks.

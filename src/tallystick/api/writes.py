@@ -15,7 +15,7 @@ from tallystick.api.bodies import idempotency_key, path_ids, read_json, understo
 from tallystick.api.money import answer
 from tallystick.api.posts import post_route
 from tallystick.core.strict_json import JsonValue
-from tallystick.participants import Role
+from tallystick.participants import Role, Scope
 from tallystick.tokens import Made, Outcome
 
 __all__ = ["write_route"]
@@ -33,22 +33,24 @@ def write_route(
     summary: str,
     tag: str,
     status: int = 201,
+    scope: Scope | None = None,
 ) -> None:
     """Add `POST path`: read the body as `schema`, do `make` in one transaction, answer with the object it returns.
 
-    The object's `id` is what a key that is used again for something else is answered with.
+    The object's `id` is what a key that is used again for something else is answered with. `scope` None follows from
+    the roles.
     """
 
     async def endpoint(request: Request) -> Response:
-        caller = await authenticated(request, roles)
+        caller = await authenticated(request, roles, scope)
         key = idempotency_key(request)
         asked = await read_json(request, caller.service.settings.body_size_max_bytes)
         body = understood(schema, asked)
-        scope = path_ids(request)
-        hashed: dict[str, JsonValue] = {"body": asked, "path": dict(scope)}
+        ids = path_ids(request)
+        hashed: dict[str, JsonValue] = {"body": asked, "path": dict(ids)}
 
         def made(connection: Connection) -> Made:
-            shown = make(caller, connection, body, scope)
+            shown = make(caller, connection, body, ids)
             return Made(shown["id"], orjson.dumps(shown), status)
 
         def work() -> Outcome:
@@ -62,5 +64,14 @@ def write_route(
         return answer(await run_in_threadpool(work))
 
     post_route(
-        router, path, endpoint, schema=schema, view=view, roles=roles, summary=summary, tag=tag, status=status
+        router,
+        path,
+        endpoint,
+        schema=schema,
+        view=view,
+        roles=roles,
+        summary=summary,
+        tag=tag,
+        status=status,
+        scope=scope,
     )

@@ -25,7 +25,7 @@ __all__ = ["ASSERTION_LIFETIME_MAX", "AssertionRefusedError", "ProvenClient", "p
 ASSERTION_LIFETIME_MAX: Final = timedelta(minutes=5)
 _SIZE_MAX_BYTES: Final = 8_192
 _JTI_LENGTH_MAX: Final = 256
-_TYPES: Final = frozenset({None, "jwt", "client-authentication+jwt"})
+_TYPES: Final = frozenset({"jwt", "client-authentication+jwt"})
 
 
 class AssertionRefusedError(Exception):
@@ -49,27 +49,32 @@ def prove_client(
 
     Raises AssertionRefusedError. Nothing is written: `issue_access_token` uses the `jti` up.
     """
-    now = clock.now()
     try:
         token = read_jwt(assertion, size_max_bytes=_SIZE_MAX_BYTES)
-        client = _client_of(connection, token, client_id)
-        if not client.is_live(now) or client.use != ClientUse.TOKEN:
-            raise JwtRefusedError("the client is revoked, expired, or for another use")
-        if token.key_id not in {None, client.thumbprint} or (token.type or "jwt").lower() not in _TYPES:
-            raise JwtRefusedError("the header names another key or type")
-        verify_jwt(token, loaded(public_members(client)), client.algorithm)
-        if token.word("aud") != audience:
-            raise JwtRefusedError("made for somebody else")
-        expires_at = check_times(token.claims, now, ASSERTION_LIFETIME_MAX)
-        jti = token.word("jti")
-        if not jti or len(jti) > _JTI_LENGTH_MAX:
-            raise JwtRefusedError("no jti")
-        principal = participants.principal(connection, client.issuer_id, client.principal_id)
-        if principal.status != "active":
-            raise JwtRefusedError("the principal is suspended")
-        participants.check_access(principal, now)
+        return _proven(connection, clock.now(), token, audience, client_id)
     except (JwtRefusedError, DomainError) as error:
         raise AssertionRefusedError from error
+
+
+def _proven(
+    connection: Connection, now: datetime, token: Jwt, audience: str, client_id: str | None
+) -> ProvenClient:
+    client = _client_of(connection, token, client_id)
+    if not client.is_live(now) or client.use != ClientUse.TOKEN:
+        raise JwtRefusedError("the client is revoked, expired, or for another use")
+    if token.key_id not in {None, client.thumbprint} or (token.type or "jwt").lower() not in _TYPES:
+        raise JwtRefusedError("the header names another key or type")
+    verify_jwt(token, loaded(public_members(client)), client.algorithm)
+    if token.word("aud") != audience:
+        raise JwtRefusedError("made for somebody else")
+    expires_at = check_times(token.claims, now, ASSERTION_LIFETIME_MAX)
+    jti = token.word("jti")
+    if not jti or len(jti) > _JTI_LENGTH_MAX:
+        raise JwtRefusedError("no jti")
+    principal = participants.principal(connection, client.issuer_id, client.principal_id)
+    if principal.status != "active":
+        raise JwtRefusedError("the principal is suspended")
+    participants.check_access(principal, now)
     return ProvenClient(client, principal, jti, expires_at + LEEWAY)
 
 

@@ -19,7 +19,7 @@ def client_address(peer: str | None, forwarded: Sequence[str], proxies: Iterable
     """
     trusted = tuple(proxies)
     address = None if peer is None else _address(peer)
-    hops = [one.strip() for value in forwarded for one in value.split(",")]
+    hops = [one.strip() for value in forwarded for one in value.split(",") if one.strip()]
     while address is not None and hops and any(address in one for one in trusted):
         address = _address(hops.pop())
     return address

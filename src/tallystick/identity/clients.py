@@ -39,7 +39,7 @@ SIGNATURE_ALGORITHMS: Final[Mapping[str, str]] = {
 class ClientUse(StrEnum):
     """What a client's key is for; one key never does both."""
 
-    TOKEN = "token"
+    TOKEN = "token"  # noqa: S105 A use, not a secret.
     SIGNATURE = "signature"
 
 

@@ -7,7 +7,7 @@ rather than ignored, and so is `crit`: nothing of this profile is understood bey
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from joserfc import jws
 from joserfc.errors import JoseError, UnsupportedAlgorithmError
@@ -48,7 +48,7 @@ class Jwt(NamedTuple):
 class _OneAlgorithm(jws.JWSRegistry):
     """The algorithm is the key record's: which ones joserfc would recommend or warn of is not asked."""
 
-    def get_alg(self, name: str) -> jws.JWSAlgModel:
+    def get_alg(self, name: str) -> Any:
         if not self.allowed or name not in self.allowed:
             raise UnsupportedAlgorithmError("the algorithm is not the key's")
         return self.algorithms[name]

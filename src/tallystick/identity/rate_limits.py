@@ -20,7 +20,15 @@ from tallystick.core.clock import Clock
 from tallystick.core.errors import DomainError
 from tallystick.identity import store
 
-__all__ = ["LEASE_SECONDS", "Lease", "RateLimitedError", "capacity_of", "lease_size", "take_lease"]
+__all__ = [
+    "LEASE_SECONDS",
+    "Lease",
+    "RateLimitedError",
+    "capacity_of",
+    "lease_size",
+    "retry_after",
+    "take_lease",
+]
 
 LEASE_SECONDS: Final = 10.0
 _CAPACITY_MIN: Final = 10
@@ -44,7 +52,7 @@ class RateLimitedError(DomainError):
 class Lease(NamedTuple):
     """Calls that were taken out of the bucket; with none, after how many seconds there may be one."""
 
-    count: int
+    calls: int
     wait_seconds: float
 
 
@@ -63,7 +71,7 @@ def take_lease(
 ) -> Lease:
     """Take a lease out of a principal's bucket; processes take turns at its row."""
     now: datetime = clock.now()
-    spacing = timedelta(microseconds=max(1, _MICROSECONDS_A_MINUTE // calls_per_minute_max))
+    spacing = timedelta(microseconds=math.ceil(_MICROSECONDS_A_MINUTE / calls_per_minute_max))
     capacity = capacity_of(calls_per_minute_max)
     count, full_at = store.take_from_bucket(
         connection,

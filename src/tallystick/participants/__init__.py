@@ -131,6 +131,7 @@ __all__ = [
     "account_facts",
     "accounts",
     "accounts_by_deposit",
+    "api_key",
     "api_keys",
     "authenticate",
     "bearer",
@@ -347,6 +348,11 @@ def principal(connection: Connection, issuer_id: str, principal_id: str) -> Prin
 def principal_by_login(connection: Connection, issuer_id: str, oidc_subject: str) -> Principal | None:
     """Return who has this login at the identity provider."""
     return store.read_principal_by_login(connection, issuer_id, oidc_subject)
+
+
+def api_key(connection: Connection, issuer_id: str, key_id: str) -> ApiKey | None:
+    """Return one bearer key, without its secret."""
+    return store.read_api_key(connection, issuer_id, key_id)
 
 
 def api_keys(

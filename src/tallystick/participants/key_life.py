@@ -81,6 +81,7 @@ def bearer(connection: Connection, clock: Clock, presented: str) -> Bearer:
     Raises AccessEndedError after its term, ApiKeyInvalidError for everything else.
     """
     parts = parse_key(presented)
+    # An access token's id is no key's, so it is found nowhere here.
     found = None if parts is None else store.read_bearer(connection, parts.issuer_id, parts.key_id)
     if parts is None or found is None:
         raise ApiKeyInvalidError
@@ -169,7 +170,7 @@ def check_rotation(
     connection: Connection, clock: Clock, issuer_id: str, principal_id: str, key_id: str
 ) -> ApiKey:
     """Return the principal's live key. Raises ApiKeyNotFoundError, ApiKeyNotLiveError."""
-    found = store.read_api_key(connection, issuer_id, key_id)
+    found = store.read_api_key(connection, issuer_id, key_id, lock=True)
     if found is None or found.principal_id != principal_id:
         raise ApiKeyNotFoundError
     if not _is_live(found, clock.now()):

@@ -202,10 +202,9 @@ def read_bearer(
     return _api_key(key._mapping), bytes(key.secret_hash), bearer
 
 
-def read_api_key(connection: Connection, issuer_id: str, key_id: str) -> ApiKey | None:
-    row = connection.execute(
-        select(api_key).where(api_key.c.issuer_id == issuer_id, api_key.c.id == key_id).with_for_update()
-    ).one_or_none()
+def read_api_key(connection: Connection, issuer_id: str, key_id: str, *, lock: bool = False) -> ApiKey | None:
+    query = select(api_key).where(api_key.c.issuer_id == issuer_id, api_key.c.id == key_id)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
     return None if row is None else _api_key(row._mapping)
 
 

@@ -257,7 +257,10 @@ class Twins:
 
 @pytest.fixture(scope="module")
 async def twins(
-    anyio_backend: str, shared_edge: Edge, bad_bearers: dict[str, dict[str, str]]
+    anyio_backend: str,
+    shared_edge: Edge,
+    bad_bearers: dict[str, dict[str, str]],
+    narrowed: dict[tuple[str, str], str],
 ) -> AsyncIterator[Twins]:
     customers = life_of(
         shared_edge.other, shared_edge.other.holders["LANTERN"].id, "HARBOUR-USD", "LANTERN-USD"

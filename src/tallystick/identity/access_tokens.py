@@ -49,8 +49,6 @@ def issue_access_token(
     client = proven.client
     if not use_once(connection, client, "jti", proven.jti, proven.jti_kept_until):
         raise AssertionRefusedError
-    store.prune_nonces(connection, client.issuer_id, now)
-    store.prune_access_tokens(connection, client.issuer_id, now)
     token_id, secret = new_id("token"), participants.generate_secret()
     expires_at = min(now + timedelta(seconds=lifetime_seconds), client.expires_at)
     store.add_access_token(
@@ -63,6 +61,8 @@ def issue_access_token(
         created_at=now,
         expires_at=expires_at,
     )
+    store.prune_nonces(connection, client.issuer_id, now)
+    store.prune_access_tokens(connection, client.issuer_id, now)
     return AccessToken(participants.key_text(client.issuer_id, token_id, secret), expires_at, granted)
 
 

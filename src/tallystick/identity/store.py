@@ -142,14 +142,13 @@ def take_from_bucket(
 
 
 def _prune(connection: Connection, table: Table, issuer_id: str, now: datetime) -> int:
-    # Oldest first, and never a row that another process is clearing: two sweeps don't wait for each other.
+    # Oldest first. Two sweeps of the same rows take turns, and the second finds them gone.
     key = [one for one in table.primary_key.columns if one.name != "issuer_id"]
     expired = (
         select(*key)
         .where(table.c.issuer_id == issuer_id, table.c.expires_at < now)
         .order_by(table.c.expires_at)
         .limit(_PRUNED_MAX)
-        .with_for_update(skip_locked=True)
         .cte("expired")
     )
     condition = table.c.issuer_id == issuer_id

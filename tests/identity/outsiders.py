@@ -21,6 +21,7 @@ __all__ = ["AUDIENCE", "Outsider", "b64", "made_key", "outsider", "public_jwk", 
 AUDIENCE: Final = "http://127.0.0.1:8000/oauth/token"
 # RSA keys take long to make.
 RSA_KEY: Final = rsa.generate_private_key(65537, 2048)
+ANOTHER_RSA_KEY: Final = rsa.generate_private_key(65537, 2048)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,9 @@ class Outsider:
 def made_key(algorithm: str) -> Any:
     if algorithm == "EdDSA":
         return ed25519.Ed25519PrivateKey.generate()
-    return ec.generate_private_key(ec.SECP256R1()) if algorithm == "ES256" else RSA_KEY
+    if algorithm == "ES256":
+        return ec.generate_private_key(ec.SECP256R1())
+    return RSA_KEY if algorithm == "RS256" else ANOTHER_RSA_KEY
 
 
 def public_jwk(key: Any) -> dict[str, Any]:

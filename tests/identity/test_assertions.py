@@ -46,12 +46,12 @@ def machine(shared_bank: Bank) -> Outsider:
 
 class TestGood:
     @pytest.mark.parametrize("algorithm", ["EdDSA", "ES256", "PS256", "RS256"])
-    def test_each_algorithm_proves_its_client(self, bank: Bank, algorithm: str) -> None:
-        client = outsider(bank, bank.platform.id, algorithm)
-        proven = prove(bank, client.assertion(NOW), client_id=client.name)
+    def test_each_algorithm_proves_its_client(self, shared_bank: Bank, algorithm: str) -> None:
+        client = outsider(shared_bank, shared_bank.platform.id, algorithm)
+        proven = prove(shared_bank, client.assertion(NOW), client_id=client.name)
 
-        issued = token(bank, proven)
-        assert bearer(bank, issued.text).principal == bank.platform
+        issued = token(shared_bank, proven)
+        assert bearer(shared_bank, issued.text).principal == shared_bank.platform
         assert issued.expires_at == OPENED_AT + timedelta(seconds=300)
 
     @pytest.mark.parametrize("media_type", ["JWT", "client-authentication+jwt"])
@@ -290,10 +290,10 @@ class TestOnce:
 
 
 class TestScopes:
-    def test_a_token_is_narrowed_to_what_was_asked(self, bank: Bank) -> None:
-        client = outsider(bank, bank.platform.id)
-        issued = token(bank, prove(bank, client.assertion(NOW)), frozenset({"read"}))
-        assert bearer(bank, issued.text).principal.scopes == {"read"}
+    def test_a_token_is_narrowed_to_what_was_asked(self, shared_bank: Bank) -> None:
+        client = outsider(shared_bank, shared_bank.platform.id)
+        issued = token(shared_bank, prove(shared_bank, client.assertion(NOW)), frozenset({"read"}))
+        assert bearer(shared_bank, issued.text).principal.scopes == {"read"}
 
     def test_no_token_has_more_than_its_principal(self, bank: Bank) -> None:
         client = outsider(bank, bank.platform.id)
@@ -308,22 +308,24 @@ class TestScopes:
         with pytest.raises(ScopeNotGrantedError):
             token(bank, prove(bank, client.assertion(NOW)), frozenset({"payments"}))
 
-    def test_an_unknown_scope_is_refused(self, bank: Bank) -> None:
-        client = outsider(bank, bank.platform.id)
+    def test_an_unknown_scope_is_refused(self, shared_bank: Bank) -> None:
+        client = outsider(shared_bank, shared_bank.platform.id)
         with pytest.raises(ScopeNotGrantedError):
-            token(bank, prove(bank, client.assertion(NOW)), frozenset({"everything"}))
+            token(shared_bank, prove(shared_bank, client.assertion(NOW)), frozenset({"everything"}))
 
 
-def test_secrets_are_not_stored(bank: Bank) -> None:
-    issued = token(bank, prove(bank, outsider(bank, bank.platform.id).assertion(NOW)))
+def test_secrets_are_not_stored(shared_bank: Bank) -> None:
+    issued = token(
+        shared_bank, prove(shared_bank, outsider(shared_bank, shared_bank.platform.id).assertion(NOW))
+    )
     secret = issued.text.rpartition("_")[2] if "_" not in issued.text[57:] else issued.text[57:]
-    with connect(bank.urls.superuser_url) as connection:
+    with connect(shared_bank.urls.superuser_url) as connection:
         dumped = str(
             connection.execute("SELECT access_token::text, secret_hash FROM access_token").fetchall()
         )
     assert secret not in dumped
     with pytest.raises(ApiKeyInvalidError):
-        bearer(bank, issued.text[:-1] + ("A" if issued.text[-1] != "A" else "B"))
+        bearer(shared_bank, issued.text[:-1] + ("A" if issued.text[-1] != "A" else "B"))
 
 
 def test_an_auditors_term_ends_its_tokens(bank: Bank) -> None:

@@ -9,7 +9,6 @@ import hashlib
 from collections.abc import Mapping
 from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from joserfc.errors import JoseError
 from joserfc.jwk import Key, import_key
 
@@ -30,6 +29,7 @@ ALGORITHMS: Final[Mapping[str, tuple[str, str | None]]] = {
 }
 _MEMBERS: Final = {"OKP": ("crv", "kty", "x"), "EC": ("crv", "kty", "x", "y"), "RSA": ("e", "kty", "n")}
 _SECRET: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+_COORDINATE_SIZE_BYTES: Final = 32
 _MODULUS_BITS_MIN: Final = 2_048
 _MODULUS_BITS_MAX: Final = 8_192
 _EXPONENT_MIN: Final = 65_537
@@ -76,19 +76,27 @@ def thumbprint_of(jwk: Mapping[str, str]) -> str:
 
 def _check_numbers(members: Mapping[str, str]) -> None:
     try:
-        for name in members.keys() - {"kty", "crv"}:
-            decoded(members[name])
-        if members["kty"] == "OKP":
-            checked_public_key(decoded(members["x"]))
-            return
-        public = loaded(members).public_key
+        numbers = {name: decoded(members[name]) for name in members.keys() - {"kty", "crv"}}
+        match members["kty"]:
+            case "OKP":
+                checked_public_key(numbers["x"])
+            case "EC":
+                if {len(numbers["x"]), len(numbers["y"])} != {_COORDINATE_SIZE_BYTES}:
+                    raise JwkRefusedError(f"A coordinate has {_COORDINATE_SIZE_BYTES} bytes.")
+                # Refuses points off the curve.
+                loaded(members)
+            case _:
+                _check_rsa(numbers["n"], numbers["e"])
     except (ValueError, JoseError, PublicKeyRefusedError):
         raise JwkRefusedError("The key is not one that an honest key pair can have.") from None
-    if isinstance(public, rsa.RSAPublicKey):
-        numbers = public.public_numbers()
-        if not _MODULUS_BITS_MIN <= public.key_size <= _MODULUS_BITS_MAX:
-            raise JwkRefusedError(f"An RSA key has {_MODULUS_BITS_MIN} to {_MODULUS_BITS_MAX} bits.")
-        if numbers.e < _EXPONENT_MIN or numbers.e % 2 == 0 or numbers.n % 2 == 0:
-            raise JwkRefusedError("The RSA key's exponent is 65537 or a larger odd number, its modulus odd.")
-    else:
-        assert isinstance(public, ec.EllipticCurvePublicKey)
+
+
+def _check_rsa(modulus: bytes, exponent: bytes) -> None:
+    if modulus[:1] == b"\0" or exponent[:1] == b"\0":
+        # A second spelling of the same key would have another thumbprint (RFC 7518, section 6.3.1.1).
+        raise JwkRefusedError("The RSA key's numbers begin with zeros.")
+    n, e = int.from_bytes(modulus), int.from_bytes(exponent)
+    if not _MODULUS_BITS_MIN <= n.bit_length() <= _MODULUS_BITS_MAX:
+        raise JwkRefusedError(f"An RSA key has {_MODULUS_BITS_MIN} to {_MODULUS_BITS_MAX} bits.")
+    if not _EXPONENT_MIN <= e < 2**32 or e % 2 == 0 or n % 2 == 0:
+        raise JwkRefusedError("The RSA key's exponent is 65537 or a little larger, both numbers are odd.")

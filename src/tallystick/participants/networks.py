@@ -31,7 +31,7 @@ def checked_networks(texts: Sequence[str]) -> tuple[str, ...]:
     except ValueError:
         # Python's own words repeat what was sent.
         raise IpAllowListMalformedError(
-            "Write networks as 203.0.113.0/24 or 2001:db8::/32, with no bits set behind the prefix."
+            "Write networks as 198.51.100.0/24 or 2001:db8::/32, with no bits set behind the prefix."
         ) from None
     if any(isinstance(one, IPv6Network) and one.overlaps(_MAPPED) for one in networks):
         # Callers are compared as IPv4 where that is what they are, so such an entry would let nobody in.

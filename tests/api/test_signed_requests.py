@@ -47,7 +47,12 @@ async def send(
     content = json.dumps(body).encode()
     headers = edge.writing(Role.PLATFORM, key) | {"Content-Type": "application/json"}
     if signer is not None:
-        sent = {"url": PUBLIC_URL + path, "headers": headers, "body": content, "now": time.time()}
+        sent: dict[str, Any] = {
+            "url": PUBLIC_URL + path,
+            "headers": headers,
+            "body": content,
+            "now": time.time(),
+        }
         headers = signed_headers(signer, **(sent | other))
     return await edge.client.post(path, content=content, headers=headers)
 

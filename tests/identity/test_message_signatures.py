@@ -24,7 +24,7 @@ HEADERS = {"Authorization": "Bearer tsk_x", "Idempotency-Key": "order-1", "Conte
 
 
 def signed(client: Outsider, **other: Any) -> SignedRequest:
-    sent = {"url": URL, "headers": HEADERS, "body": BODY, "now": NOW} | other
+    sent: dict[str, Any] = {"url": URL, "headers": HEADERS, "body": BODY, "now": NOW} | other
     headers = signed_headers(client, **sent)
     return SignedRequest("POST", sent["url"], HeaderLines(headers.items()), sent["body"])
 

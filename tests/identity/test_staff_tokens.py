@@ -162,7 +162,8 @@ class TestRoles:
 
 def test_an_email_counts_once_it_was_verified(staffed: Bank, provider: Provider) -> None:
     tokens = StaffTokens(RULES._replace(person_claim="email"), KeySet(provider.url, ALGORITHMS))
-    assert bearer(staffed, tokens, provider.token(NOW, email="mara", email_verified=True))
+    found = bearer(staffed, tokens, provider.token(NOW, email="mara", email_verified=True))
+    assert found.principal.id == staffed.maker.id
     for verified in (False, None, "true", 1):
         with pytest.raises(ApiKeyInvalidError):
             bearer(staffed, tokens, provider.token(NOW, email="mara", email_verified=verified))
@@ -204,7 +205,7 @@ class TestPeople:
                 on, bank.clock, bank.issuer_id, bank.auditor.id, OPENED_AT + timedelta(minutes=1)
             )
         )
-        assert bearer(bank, tokens, provider.token(NOW))
+        assert bearer(bank, tokens, provider.token(NOW)).principal.id == bank.auditor.id
         bank.clock.at = OPENED_AT + timedelta(minutes=1)
         with pytest.raises(AccessEndedError):
             bearer(bank, tokens, provider.token(NOW))

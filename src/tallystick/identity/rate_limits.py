@@ -33,8 +33,9 @@ __all__ = [
 LEASE_SECONDS: Final = 10.0
 _CAPACITY_MIN: Final = 10
 _MICROSECONDS_A_MINUTE: Final = 60_000_000
-# A bucket that is full again later than this was written by a clock that was wrong: it begins anew.
-_CLOCKS_DIFFER_MAX: Final = timedelta(hours=1)
+# A bucket that is full again later than its capacity explains was written by a clock that was ahead. Nothing flows in
+# until that moment; by more than this the clock was wrong, and the bucket begins anew rather than lock somebody out.
+_CLOCKS_DIFFER_MAX: Final = timedelta(minutes=1)
 
 
 class RateLimitedError(DomainError):

@@ -35,6 +35,7 @@ __all__ = [
     "ApiKeyNotLiveError",
     "bearer",
     "check_api_key",
+    "check_lifetime",
     "check_rotation",
     "issue_api_key",
     "record_uses",

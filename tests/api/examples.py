@@ -234,8 +234,8 @@ def new_client(bank: Bank, principal_id: str) -> str:
             use=ClientUse.TOKEN,
             jwk={name: str(jwk[name]) for name in ("kty", "crv", "x")},
             algorithm="EdDSA",
-            lifetime_days=90,
-            lifetime_days_max=365,
+            lifetime_days=3_650,
+            lifetime_days_max=3_650,
         ).id
 
 

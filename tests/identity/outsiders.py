@@ -75,7 +75,7 @@ def outsider(
     *,
     use: ClientUse = ClientUse.TOKEN,
     key: Any = None,
-    lifetime_days: int = 90,
+    lifetime_days: int = 3_650,
 ) -> Outsider:
     """Register a client for a principal."""
     key = key or made_key(algorithm)
@@ -89,7 +89,7 @@ def outsider(
             jwk=public_jwk(key),
             algorithm=algorithm,
             lifetime_days=lifetime_days,
-            lifetime_days_max=365,
+            lifetime_days_max=3_650,
         )
     name = identity.client_text(client.issuer_id, client.id)
     return Outsider(client.id, name, key, algorithm, client.thumbprint)

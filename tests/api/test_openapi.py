@@ -67,8 +67,14 @@ def test_an_operation_says_what_a_client_needs(operation: Operation) -> None:
     in_path = [one["name"] for one in document.get("parameters", ()) if one["in"] == "path"]
     assert in_path == operation.parameters
     assert set(document["responses"]) - {"200", "201", "202"} == {"default"}
-    problem = document["responses"]["default"]["content"]
-    assert problem == {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemView"}}}
+    refusal = document["responses"]["default"]["content"]
+    # RFC 6749, section 5.2, has a shape of its own.
+    media_type, view = (
+        ("application/json", "OAuthErrorView")
+        if operation.path == "/oauth/token"
+        else ("application/problem+json", "ProblemView")
+    )
+    assert refusal == {media_type: {"schema": {"$ref": f"#/components/schemas/{view}"}}}
     assert ("security" in document) == isinstance(operation.roles, frozenset)
     for response in document["responses"].values():
         assert response["description"]

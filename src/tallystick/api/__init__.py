@@ -17,8 +17,10 @@ from tallystick.api import (
     ledger,
     liabilities,
     mints,
+    oauth,
     participants,
     policies,
+    principals,
     problems,
     reconciliations,
     redemptions,
@@ -36,6 +38,8 @@ __all__ = ["Service", "build"]
 
 _ROOMS = (
     participants,
+    principals,
+    oauth,
     accounts,
     statements,
     deposits,

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from tallystick import __version__
-from tallystick.cli import api_keys, issuers, keys, principals
+from tallystick.cli import api_keys, clients, issuers, keys, principals
 from tallystick.cli.options import ApiKey, AsJson, ServiceUrl
 from tallystick.cli.report import reported
 
@@ -22,6 +22,7 @@ application = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exc
 application.add_typer(issuers.application, name="issuers")
 application.add_typer(principals.application, name="principals")
 application.add_typer(api_keys.application, name="api-keys")
+application.add_typer(clients.application, name="clients")
 application.add_typer(keys.application, name="keys")
 
 

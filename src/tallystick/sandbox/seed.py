@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +19,7 @@ __all__ = ["KEYS_FILE_NAME", "Sandbox", "seed_unless_present"]
 
 KEYS_FILE_NAME: Final = "sandbox.json"
 _KYC_EXPIRES_ON: Final = date(2099, 12, 31)
+_AUDITED_UNTIL: Final = datetime(2099, 12, 31, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +175,7 @@ def _issue_keys(
             roles=frozenset({role}),
             person=person,
             holder_id=holder_id,
+            access_until=_AUDITED_UNTIL if role == Role.AUDITOR else None,
         )
         _, keys[name] = participants.issue_api_key(connection, clock, issuer_id, principal.id)
     return keys

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from tallystick import tokens
-from tallystick.api.access import authenticated
+from tallystick.api.access import Caller, authenticated
 from tallystick.api.attempts import attempt_of, source_of
 from tallystick.api.bodies import idempotency_key, path_ids, read_content, understood
 from tallystick.api.posts import post_route
@@ -77,11 +77,13 @@ def money_route(
     tag: str,
     status: int = 201,
     scope: Scope | None = None,
+    check: Callable[[Caller, Any], None] | None = None,
 ) -> None:
     """Add `POST path`, which asks the write path for an instruction of `kind`.
 
     A key is unique within `key_scope`, by default the kind. `fields` turns the understood body and the path's
-    parameters into the request's fields; `view` documents the answer; `scope` None follows from the roles.
+    parameters into the request's fields; `view` documents the answer; `scope` None follows from the roles; `check`
+    refuses what only this installation refuses.
     """
 
     async def endpoint(request: Request) -> Response:
@@ -90,6 +92,8 @@ def money_route(
         content, asked = await read_content(request, caller.service.settings.body_size_max_bytes)
         ids = path_ids(request)
         body = understood(schema, asked)
+        if check is not None:
+            check(caller, body)
         await check_signature(caller, request, content, getattr(body, "amount", None))
         instruction = new_request(
             caller.principal,

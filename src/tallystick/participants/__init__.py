@@ -66,6 +66,7 @@ from tallystick.participants.principals import (
     PrincipalStatusConflictError,
     bind_login,
     check_access,
+    check_acting_for,
     check_login,
     check_reactivation,
     check_roles,
@@ -79,6 +80,7 @@ from tallystick.participants.principals import (
     set_signature_threshold,
     set_term,
     suspend,
+    suspend_acting_for,
 )
 from tallystick.participants.registration import (
     AccountNotFoundError,
@@ -144,6 +146,7 @@ __all__ = [
     "bearer",
     "bind_login",
     "check_access",
+    "check_acting_for",
     "check_api_key",
     "check_class_mode",
     "check_country",
@@ -190,6 +193,7 @@ __all__ = [
     "set_signature_threshold",
     "set_term",
     "suspend",
+    "suspend_acting_for",
     "token_class",
     "token_classes",
 ]

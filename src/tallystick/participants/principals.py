@@ -27,6 +27,7 @@ __all__ = [
     "PrincipalStatusConflictError",
     "bind_login",
     "check_access",
+    "check_acting_for",
     "check_login",
     "check_reactivation",
     "check_roles",
@@ -40,6 +41,7 @@ __all__ = [
     "set_signature_threshold",
     "set_term",
     "suspend",
+    "suspend_acting_for",
 ]
 
 _SUBJECT_LENGTH_MAX: Final = 255
@@ -162,6 +164,24 @@ def reactivate(connection: Connection, issuer_id: str, principal_id: str, reason
     """Let a suspended principal in again, with the keys and clients it has left."""
     found = check_reactivation(connection, issuer_id, principal_id)
     return _changed(connection, found, status="active", status_reason=reason)
+
+
+def check_acting_for(connection: Connection, issuer_id: str, holder_id: str) -> list[Principal]:
+    """Return the active principals that act for a holder; raises PrincipalStatusConflictError where there are none."""
+    found = [
+        one
+        for one in store.read_principals(connection, issuer_id, "", None)
+        if one.holder_id == holder_id and one.status == "active"
+    ]
+    if not found:
+        raise PrincipalStatusConflictError("Nobody who is active acts for this holder.")
+    return found
+
+
+def suspend_acting_for(connection: Connection, issuer_id: str, holder_id: str, reason: str) -> None:
+    """Suspend everybody who acts for a holder: a platform's kill switch. Raises PrincipalStatusConflictError."""
+    for one in check_acting_for(connection, issuer_id, holder_id):
+        suspend(connection, issuer_id, one.id, reason)
 
 
 def check_roles(

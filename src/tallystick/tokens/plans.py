@@ -10,7 +10,7 @@ from tallystick.core.errors import DomainError
 from tallystick.ledger import Book, Posting
 from tallystick.participants import AccountFacts, AccountStatus, TokenClass
 from tallystick.policy import ALLOW, ClassFacts, CompiledPolicy, Decision, Party, PoliciesInForce, UsageBook
-from tallystick.tokens.changes import CheckedChange
+from tallystick.tokens.changing import CheckedChange
 from tallystick.tokens.instructions import Instruction
 from tallystick.tokens.issuance import Issuance, IssuanceSuspendedError, Trip
 

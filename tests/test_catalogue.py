@@ -28,6 +28,9 @@ CHANGEABLE = {
     "log_head": {"next_index", "last_booked_at"},
     "principal": {"status"},
     "reconciliation_break": {"state"},
+    "screening": {"state", "hits", "decided_at", "superseded_by"},
+    "screening_scope": {"number"},
+    "screening_standing": {"state", "scope_number", "last_number", "changed_at"},
     "signing_key": {"state", "retired_at", "revoked_at", "compromised_at", "reason"},
     "token_class": {"mode", "terms_version"},
 }

@@ -78,6 +78,15 @@ def read_holders(
     return [Holder(**row._mapping) for row in rows]
 
 
+def read_holders_by_id(connection: Connection, issuer_id: str, holder_ids: Sequence[str]) -> list[Holder]:
+    rows = connection.execute(
+        select(holder)
+        .where(holder.c.issuer_id == issuer_id, holder.c.id.in_(holder_ids))
+        .order_by(holder.c.id)
+    )
+    return [Holder(**row._mapping) for row in rows]
+
+
 def update_holder(connection: Connection, issuer_id: str, holder_id: str, **values: Any) -> None:
     connection.execute(
         update(holder).where(holder.c.issuer_id == issuer_id, holder.c.id == holder_id).values(**values)

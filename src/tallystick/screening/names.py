@@ -1,0 +1,76 @@
+"""What two spellings of one name have in common: accents, case, alphabet, punctuation and legal forms taken away.
+
+Unicode NFKD (UAX 15) parts letters from their marks, casefolding levels case, and a table writes Cyrillic and Greek in
+Latin letters. Scripts that the table doesn't know (Chinese, Arabic, …) are kept as they are: a name is compared in the
+script that it is written in.
+"""
+
+import re
+import unicodedata
+from typing import Final, NamedTuple
+
+from tallystick.screening.words import (
+    APOSTROPHES,
+    COMMON_WORDS,
+    LATIN_LETTERS,
+    LEGAL_FORMS,
+    SMALL_WORDS,
+)
+
+__all__ = ["Name", "read_name"]
+
+_APOSTROPHES: Final = re.compile(f"[{APOSTROPHES}]")
+_BETWEEN_WORDS: Final = re.compile(r"[\W_]+")
+
+
+class Name(NamedTuple):
+    """A name as it is compared. `words` stand as they were written, legal forms and small words left out.
+
+    `core` are the words that common ones ("trading", "group", …) were left out of too; all words where nothing else
+    is left. Neither is ever empty for a text that isn't blank.
+    """
+
+    words: tuple[str, ...]
+    core: tuple[str, ...]
+
+    @property
+    def sorted_text(self) -> str:
+        """The words in alphabetical order, so that the order in which they were written doesn't count."""
+        return " ".join(sorted(self.words))
+
+    @property
+    def joined_text(self) -> str:
+        """The words without what parts them, so that "Silk Road" is "Silkroad"."""
+        return "".join(self.words)
+
+    @property
+    def core_text(self) -> str:
+        """The core's words in alphabetical order."""
+        return " ".join(sorted(self.core))
+
+
+def read_name(text: str) -> Name:
+    """Return a name as it is compared; equal for spellings that differ in accents, case, punctuation or legal form."""
+    latin = _without_marks(_without_marks(text).casefold()).translate(LATIN_LETTERS)
+    spelled = _BETWEEN_WORDS.sub(" ", _APOSTROPHES.sub("", latin)).split()
+    words = _with_initials_joined(spelled) or [text.strip().casefold()]
+    named = [word for word in words if word not in LEGAL_FORMS and word not in SMALL_WORDS] or words
+    core = [word for word in named if word not in COMMON_WORDS] or named
+    return Name(tuple(named), tuple(core))
+
+
+def _without_marks(text: str) -> str:
+    return "".join([one for one in unicodedata.normalize("NFKD", text) if not unicodedata.combining(one)])
+
+
+def _with_initials_joined(words: list[str]) -> list[str]:
+    """Return "S. A." and "S.A." as the one word "sa": letters that stand alone, side by side, are an abbreviation."""
+    joined: list[str] = []
+    alone = False
+    for word in words:
+        if len(word) == 1 and alone:
+            joined[-1] += word
+        else:
+            joined.append(word)
+        alone = len(word) == 1
+    return joined

@@ -4,6 +4,7 @@
 from the routes.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -180,6 +181,11 @@ def _reconciliation(bank: Bank, path: str) -> Example:
     return _example(Role.AUDITOR, path, body, token_class_id=bank.classes["EUR"].id)
 
 
+def _screening(bank: Bank, path: str) -> Example:
+    body = {"holder_id": bank.holders["LANTERN"].id}
+    return _example(Role.OPERATOR, path, body, holder_id=bank.holders["SILKROAD"].id)
+
+
 def _amount(bank: Bank) -> dict[str, Any]:
     return {"account_id": bank.account_id("HARBOUR-USD"), "amount": "5.00", "currency": "USD"}
 
@@ -230,6 +236,7 @@ _EXAMPLES: Final[dict[str, Callable[[Bank, str], Example]]] = {
     "/v1/reconciliations": _reconciliation,
     "/v1/redemptions": _redemption,
     "/v1/reversals": _reversal,
+    "/v1/screenings": _screening,
     "/v1/token-classes": _token_class,
     "/v1/transfer-batches": _batch,
     "/v1/transfers": _movement,
@@ -326,11 +333,28 @@ async def staff_life_of(client: httpx.AsyncClient, bank: Bank) -> dict[str, str]
     keyed = maker | {"Idempotency-Key": f"staff {new_suffix()}"}
     run = await client.post("/v1/reconciliations", json=body, headers=keyed)
     export = await client.post("/v1/exports", json={"format": "csv"}, headers=keyed)
-    assert {imported.status_code, run.status_code, export.status_code} == {201}
+    operator = {"Authorization": f"Bearer {api_key(bank, bank.operator)}"}
+    name = bank.holders["SILKROAD"].legal_name
+    # The bank's own customer is on it, so that there is a hit to look at.
+    listed = {"id": "listed-1", "schema": "Company", "properties": {"name": [f"{name} of Nowhere"]}}
+    screened = await client.post(
+        "/v1/screening-lists",
+        params={"name": "fictitious", "version": "1"},
+        content=json.dumps(listed),
+        headers=operator,
+    )
+    holders = await client.post(
+        "/v1/screenings", json={"limit": 100}, headers=operator | {"Idempotency-Key": "screen"}
+    )
+    hits = await client.get("/v1/screenings?state=hit", headers=operator)
+    made = {imported, run, export, screened, holders}
+    assert {one.status_code for one in made} == {201}
     return {
         "statement_id": imported.json()["statements"][0]["id"],
         "reconciliation_id": run.json()["id"],
         "break_id": run.json()["breaks"][0]["id"],
         "export_id": export.json()["id"],
+        "screening_list_id": screened.json()["id"],
+        "screening_id": hits.json()["data"][0]["id"],
         "name": export.json()["manifest"]["files"][0]["name"],
     }

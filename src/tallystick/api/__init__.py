@@ -19,6 +19,7 @@ from tallystick.api import (
     reconciliations,
     redemptions,
     reversals,
+    screenings,
     statements,
     transfers,
 )
@@ -44,6 +45,7 @@ _ROOMS = (
     liabilities,
     reconciliations,
     exports,
+    screenings,
     health,
     documents,
 )

@@ -74,6 +74,7 @@ __all__ = [
     "import_list",
     "lists_in_force",
     "rescreen",
+    "rescreen_holder",
     "screen_holder",
     "screening",
     "screening_list",
@@ -133,20 +134,34 @@ def rescreen(
     One page is one transaction. A run that was broken off may go on from its last `next_after` or begin anew: what is
     done is not done again.
     """
-    at = clock.now()
     page = participants.holders_of_issuer(connection, issuer_id, after=after, limit=limit)
-    if not store.read_lists_in_force(connection, issuer_id):
-        page = []
     ids = [holder.id for holder in page]
+    done = _rescreen(connection, clock, issuer_id, ids, threshold)
+    return replace(done, next_after=ids[-1] if len(ids) == limit else None)
+
+
+def rescreen_holder(
+    connection: Connection, clock: Clock, issuer_id: str, holder_id: str, *, threshold: int = THRESHOLD
+) -> Rescreened:
+    """Screen one holder as `rescreen` does a page of them; the holder exists."""
+    return _rescreen(connection, clock, issuer_id, [holder_id], threshold)
+
+
+def _rescreen(
+    connection: Connection, clock: Clock, issuer_id: str, ids: Sequence[str], threshold: int
+) -> Rescreened:
+    if not ids or not store.read_lists_in_force(connection, issuer_id):
+        return Rescreened(0, 0, 0, None)
+    at = clock.now()
     locked = store.lock_standings(connection, issuer_id, ids, at)
-    # Read again under lock: whoever changed a holder meanwhile has screened it under the new name.
+    # Read under lock: whoever changed a holder meanwhile has screened it under the new name.
     holders = participants.holders_by_id(connection, issuer_id, ids)
     screened = screen_locked(connection, issuer_id, holders.values(), locked, threshold=threshold, at=at)
     return Rescreened(
         screened_count=sum(bool(one.fresh) for one in screened),
         kept_count=sum(not one.fresh for one in screened),
         hit_count=sum(one.standing != Standing.CLEAR for one in screened),
-        next_after=ids[-1] if len(ids) == limit else None,
+        next_after=None,
     )
 
 

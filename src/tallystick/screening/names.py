@@ -11,16 +11,20 @@ from typing import Final, NamedTuple
 
 from tallystick.screening.words import (
     APOSTROPHES,
+    CHINESE_LEGAL_FORMS,
     COMMON_WORDS,
     LATIN_LETTERS,
     LEGAL_FORMS,
     SMALL_WORDS,
+    SPELLINGS,
 )
 
 __all__ = ["Name", "read_name"]
 
 _APOSTROPHES: Final = re.compile(f"[{APOSTROPHES}]")
 _BETWEEN_WORDS: Final = re.compile(r"[\W_]+")
+_CHINESE_LEGAL_FORMS: Final = re.compile("|".join(CHINESE_LEGAL_FORMS))
+_SAME_LETTER_AGAIN: Final = re.compile(r"([^\W\d])\1+")
 
 
 class Name(NamedTuple):
@@ -50,13 +54,16 @@ class Name(NamedTuple):
 
 
 def read_name(text: str) -> Name:
-    """Return a name as it is compared; equal for spellings that differ in accents, case, punctuation or legal form."""
+    """Return a name as it is compared.
+
+    Equal for spellings that differ in accents, case, punctuation, legal form, or in how one sound is commonly written.
+    """
     latin = _without_marks(_without_marks(text).casefold()).translate(LATIN_LETTERS)
-    spelled = _BETWEEN_WORDS.sub(" ", _APOSTROPHES.sub("", latin)).split()
+    spelled = _BETWEEN_WORDS.sub(" ", _CHINESE_LEGAL_FORMS.sub(" ", _APOSTROPHES.sub("", latin))).split()
     words = _with_initials_joined(spelled) or [text.strip().casefold()]
     named = [word for word in words if word not in LEGAL_FORMS and word not in SMALL_WORDS] or words
     core = [word for word in named if word not in COMMON_WORDS] or named
-    return Name(tuple(named), tuple(core))
+    return Name(tuple(map(_spelled_simply, named)), tuple(map(_spelled_simply, core)))
 
 
 def _without_marks(text: str) -> str:
@@ -74,3 +81,9 @@ def _with_initials_joined(words: list[str]) -> list[str]:
             joined.append(word)
         alone = len(word) == 1
     return joined
+
+
+def _spelled_simply(word: str) -> str:
+    for written, simpler in SPELLINGS:
+        word = word.replace(written, simpler)
+    return _SAME_LETTER_AGAIN.sub(r"\1", word)

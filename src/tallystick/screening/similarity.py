@@ -5,8 +5,8 @@ subsequence over both lengths):
 
 * `sorted_words`: all words in alphabetical order;
 * `joined_words`: all words as written, without blanks;
-* `core_words`: only the words that tell companies apart, at 95 % of what they yield;
-* `word_subset`: every core word of the shorter name has a partner of its own in the longer one, at 95 %.
+* `core_words`: only the words that tell companies apart, at 97 % of what they yield;
+* `word_subset`: every core word of the shorter name has a partner of its own in the longer one, at 97 %.
 
 Short names: below five letters only the same letters count, for any two short words are alike. A core of less than
 five letters is not compared at all, and a subset takes two words and eight letters.
@@ -25,8 +25,8 @@ _SUBSET_WORDS_MIN: Final = 2
 _SUBSET_LENGTH_MIN: Final = 8
 # Words shorter than this are partners only if they are the same.
 _ALIKE_LENGTH_MIN: Final = 4
-WORD_ALIKE_MIN: Final = 85
-PARTIAL_PERCENT: Final = 95
+WORD_ALIKE_MIN: Final = 80
+PARTIAL_PERCENT: Final = 97
 
 
 class Likeness(NamedTuple):

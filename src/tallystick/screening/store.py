@@ -32,6 +32,7 @@ from tallystick.screening.records import (
 )
 
 _ROWS_AT_ONCE: Final = 5_000
+_LIST_COLUMNS: Final = ", ".join(ScreeningList.__slots__)
 # The gravest comes first: a confirmed hit denies and an open one refers even while a newer list waits to be applied.
 # Without any list nobody is screened, and nobody is held up for it.
 _STANDING: Final = """
@@ -129,13 +130,12 @@ def read_lists(connection: Connection, issuer_id: str, after: str, limit: int) -
 
 def read_lists_in_force(connection: Connection, issuer_id: str) -> list[ScreeningList]:
     """Return the newest version of each list, by name."""
-    rows = connection.execute(
-        select(screening_list)
-        .distinct(screening_list.c.name)
-        .where(screening_list.c.issuer_id == issuer_id)
-        .order_by(screening_list.c.name, screening_list.c.number.desc())
+    rows = connection.exec_driver_sql(
+        f"""SELECT DISTINCT ON (name) {_LIST_COLUMNS} FROM screening_list
+            WHERE issuer_id = %s ORDER BY name, number DESC""",
+        (issuer_id,),
     )
-    return [ScreeningList(**row._mapping) for row in rows]
+    return [ScreeningList(*row) for row in rows]
 
 
 def lock_standings(

@@ -8,7 +8,15 @@ again.
 
 from typing import Final
 
-__all__ = ["APOSTROPHES", "COMMON_WORDS", "LATIN_LETTERS", "LEGAL_FORMS", "SMALL_WORDS"]
+__all__ = [
+    "APOSTROPHES",
+    "CHINESE_LEGAL_FORMS",
+    "COMMON_WORDS",
+    "LATIN_LETTERS",
+    "LEGAL_FORMS",
+    "SMALL_WORDS",
+    "SPELLINGS",
+]
 
 APOSTROPHES: Final = "'’‘`´ʹʺʻʼ"
 
@@ -26,6 +34,24 @@ LATIN_LETTERS: Final = str.maketrans(
         "υ": "y", "φ": "f", "χ": "ch", "ψ": "ps", "ω": "o",
     }
 )  # fmt: skip
+
+# One sound, written in several ways when a name comes from another language; asked in this order.
+SPELLINGS: Final = (
+    ("ae", "a"), ("oe", "o"), ("ue", "u"), ("ph", "f"), ("ck", "k"), ("x", "ks"), ("w", "v"), ("y", "i"), ("j", "i"),
+)  # fmt: skip
+
+# Written without a blank before them; the longer ones first.
+CHINESE_LEGAL_FORMS: Final = (
+    "股份有限公司",
+    "有限责任公司",
+    "有限責任公司",
+    "有限公司",
+    "株式会社",
+    "株式會社",
+    "集团",
+    "集團",
+    "公司",
+)
 
 # Legal forms, and the words that stand in for them.
 LEGAL_FORMS: Final = frozenset(

@@ -60,7 +60,7 @@ def read_name(text: str) -> Name:
     """
     latin = _without_marks(_without_marks(text).casefold()).translate(LATIN_LETTERS)
     spelled = _BETWEEN_WORDS.sub(" ", _CHINESE_LEGAL_FORMS.sub(" ", _APOSTROPHES.sub("", latin))).split()
-    words = _with_initials_joined(spelled) or [text.strip().casefold()]
+    words = _with_initials_joined(spelled) or [" ".join(text.casefold().split())]
     named = [word for word in words if word not in LEGAL_FORMS and word not in SMALL_WORDS] or words
     core = [word for word in named if word not in COMMON_WORDS] or named
     return Name(tuple(map(_spelled_simply, named)), tuple(map(_spelled_simply, core)))

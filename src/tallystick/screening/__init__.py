@@ -31,7 +31,7 @@ from tallystick.screening.importing import (
     ScreeningListShrunkError,
     import_list,
 )
-from tallystick.screening.matching import THRESHOLD
+from tallystick.screening.matching import HITS_KEPT_MAX, THRESHOLD
 from tallystick.screening.records import (
     Decision,
     Hit,
@@ -47,6 +47,7 @@ from tallystick.screening.records import (
 )
 
 __all__ = [
+    "HITS_KEPT_MAX",
     "THRESHOLD",
     "Decision",
     "Hit",

@@ -1,11 +1,11 @@
 """A list made ready to be searched: whom `similarity` finds alike enough, without asking it about everybody.
 
-Candidates come from three scans of all spellings at a cutoff, in the matcher's own compiled code, and from the words
-that two names share or nearly share. Each candidate is then scored by the one rule. A property test holds the result
+Candidates come from two scans of all spellings at a cutoff, in the matcher's own compiled code, and from the words
+that two names share. Each candidate is then scored by the one rule. A property test holds the result
 to be what scoring everybody would find.
 """
 
-from collections import Counter
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
@@ -14,17 +14,13 @@ from rapidfuzz import fuzz, process
 from tallystick.screening.names import Name, read_name
 from tallystick.screening.records import ListedEntity
 from tallystick.screening.similarity import (
-    PARTIAL_PERCENT,
-    WORD_ALIKE_MIN,
     Likeness,
-    are_partners,
     may_be_subset,
     similarity,
 )
 
 __all__ = ["Match", "NameIndex", "weak_threshold"]
 
-_WORDS_REMEMBERED_MAX: Final = 20_000
 # Cutoffs are compared as floats; what lies on the edge is let through and scored.
 _EDGE: Final = 0.01
 _WEAKER_BY: Final = 10
@@ -53,11 +49,21 @@ class _Texts:
         self._numbers: dict[str, list[int]] = {}
         for number, text in enumerate(texts):
             self._numbers.setdefault(text, []).append(number)
-        self._texts: Sequence[str] = list(self._numbers)
+        self._texts: Sequence[str] = sorted(self._numbers, key=len)
+        self._lengths = [len(text) for text in self._texts]
 
     def alike(self, text: str, cutoff: float) -> Iterable[int]:
+        # Of two texts that are alike by `ratio`, the shorter has a least share of the longer's length.
+        share = (cutoff - _EDGE) / (200 - cutoff + _EDGE)
+        first = bisect_left(self._lengths, int(len(text) * share))
+        last = bisect_right(self._lengths, int(len(text) / share) + 1)
         for found, _, _ in process.extract(
-            text, self._texts, scorer=fuzz.ratio, processor=None, score_cutoff=cutoff - _EDGE, limit=None
+            text,
+            self._texts[first:last],
+            scorer=fuzz.ratio,
+            processor=None,
+            score_cutoff=cutoff - _EDGE,
+            limit=None,
         ):
             yield from self._numbers[found]
 
@@ -84,14 +90,12 @@ class NameIndex:
         names = [one.name for one in self._listed]
         self._sorted = _Texts(name.sorted_text for name in names)
         self._joined = _Texts(name.joined_text for name in names)
-        self._core = _Texts(name.core_text for name in names)
+        self._core_sizes = [len(name.core) for name in names]
         self._by_word: dict[str, list[int]] = {}
         self._by_lei: dict[str, list[ListedEntity]] = {}
-        self._partners: dict[str, list[str]] = {}
         for number, name in enumerate(names):
-            for word in set(name.core):
+            for word in name.core:
                 self._by_word.setdefault(word, []).append(number)
-        self._words = list(self._by_word)
         for entity in {one.entity.entity_id: one.entity for one in self._listed}.values():
             for lei in entity.leis:
                 self._by_lei.setdefault(lei, []).append(entity)
@@ -116,36 +120,11 @@ class NameIndex:
     def _candidates(self, name: Name, threshold: int) -> set[int]:
         found = set(self._sorted.alike(name.sorted_text, threshold))
         found.update(self._joined.alike(name.joined_text, threshold))
-        partial_cutoff = threshold * 100 / PARTIAL_PERCENT
-        if partial_cutoff <= 100:
-            found.update(self._core.alike(name.core_text, partial_cutoff))
-            found.update(self._sharing_two_words(name))
+        found.update(self._sharing_a_word(name))
         return found
 
-    def _sharing_two_words(self, name: Name) -> Iterable[int]:
-        if not may_be_subset(name):
-            return []
-        shared: Counter[int] = Counter()
-        for word in set(name.core):
-            shared.update(
-                {number for partner in self._partners_of(word) for number in self._by_word[partner]}
-            )
-        return [number for number, count in shared.items() if count >= 2]
-
-    def _partners_of(self, word: str) -> list[str]:
-        # Holders share many words. Two threads that look one up at once find the same.
-        known = self._partners.get(word)
-        if known is None:
-            alike = process.extract(
-                word,
-                self._words,
-                scorer=fuzz.ratio,
-                processor=None,
-                score_cutoff=WORD_ALIKE_MIN - _EDGE,
-                limit=None,
-            )
-            known = [found for found, _, _ in alike if are_partners(word, found)]
-            if len(self._partners) >= _WORDS_REMEMBERED_MAX:
-                self._partners.clear()
-            self._partners[word] = known
-        return known
+    def _sharing_a_word(self, name: Name) -> Iterable[int]:
+        # Of two cores with as many words, neither is a part of the other.
+        size = len(name.core)
+        for word in name.core if may_be_subset(name.core) else ():
+            yield from [number for number in self._by_word.get(word, ()) if self._core_sizes[number] != size]

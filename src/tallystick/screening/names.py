@@ -28,29 +28,18 @@ _SAME_LETTER_AGAIN: Final = re.compile(r"([^\W\d])\1+")
 
 
 class Name(NamedTuple):
-    """A name as it is compared. `words` stand as they were written, legal forms and small words left out.
+    """A name as it is compared, legal forms and small words left out.
 
-    `core` are the words that common ones ("trading", "group", …) were left out of too; all words where nothing else
-    is left. Neither is ever empty for a text that isn't blank.
+    `core` are the words that tell it from others, and `common` those that many bear ("trading", "group", …); where
+    there are no others, common words are the core. No text of the core is empty for a name that isn't blank.
     """
 
-    words: tuple[str, ...]
-    core: tuple[str, ...]
-
-    @property
-    def sorted_text(self) -> str:
-        """The words in alphabetical order, so that the order in which they were written doesn't count."""
-        return " ".join(sorted(self.words))
-
-    @property
-    def joined_text(self) -> str:
-        """The words without what parts them, so that "Silk Road" is "Silkroad"."""
-        return "".join(self.words)
-
-    @property
-    def core_text(self) -> str:
-        """The core's words in alphabetical order."""
-        return " ".join(sorted(self.core))
+    core: frozenset[str]
+    common: frozenset[str]
+    #: The core in alphabetical order, so that the order in which it was written doesn't count.
+    sorted_text: str
+    #: The core without what parts its words, so that "Silk Road" is "Silkroad".
+    joined_text: str
 
 
 def read_name(text: str) -> Name:
@@ -62,8 +51,11 @@ def read_name(text: str) -> Name:
     spelled = _BETWEEN_WORDS.sub(" ", _CHINESE_LEGAL_FORMS.sub(" ", _APOSTROPHES.sub("", latin))).split()
     words = _with_initials_joined(spelled) or [" ".join(text.casefold().split())]
     named = [word for word in words if word not in LEGAL_FORMS and word not in SMALL_WORDS] or words
-    core = [word for word in named if word not in COMMON_WORDS] or named
-    return Name(tuple(map(_spelled_simply, named)), tuple(map(_spelled_simply, core)))
+    core = [_spelled_simply(word) for word in named if word not in COMMON_WORDS]
+    common = [_spelled_simply(word) for word in named if word in COMMON_WORDS]
+    if not core:
+        core, common = common, []
+    return Name(frozenset(core), frozenset(common), " ".join(sorted(core)), "".join(core))
 
 
 def _without_marks(text: str) -> str:

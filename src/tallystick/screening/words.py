@@ -74,12 +74,15 @@ SMALL_WORDS: Final = frozenset(
 # Words that so many companies bear that sharing them tells nothing.
 COMMON_WORDS: Final = frozenset(
     [
-        "bank", "business", "capital", "commerce", "commercial", "construction", "consulting",
-        "development", "energy", "engineering", "enterprise", "enterprises", "equipment", "export",
-        "finance", "financial", "foundation", "general", "global", "group", "holding", "holdings",
-        "import", "industrial", "industries", "industry", "international", "investment", "investments",
-        "logistics", "management", "marine", "maritime", "national", "oil", "petroleum", "services",
-        "shipping", "solutions", "systems", "technologies", "technology", "trade", "trading",
-        "transport", "world",
+        "airlines", "airways", "automotive", "aviation", "bank", "business", "capital", "chemical",
+        "chemicals", "commerce", "commercial", "construction", "consulting", "development", "electric",
+        "electronics", "energy", "engineering", "enterprise", "enterprises", "equipment", "export",
+        "finance", "financial", "food", "foods", "foundation", "gas", "general", "global", "group",
+        "holding", "holdings", "import", "industrial", "industries", "industry", "insurance",
+        "international", "investment", "investments", "logistics", "machinery", "management", "marine",
+        "maritime", "metal", "metals", "mining", "motor", "motors", "national", "oil", "petroleum",
+        "pharma", "pharmaceutical", "pharmaceuticals", "power", "products", "retail", "services",
+        "shipping", "solutions", "steel", "supplies", "supply", "systems", "technologies", "technology",
+        "telecom", "textile", "textiles", "trade", "trading", "transport", "world",
     ]
 )  # fmt: skip

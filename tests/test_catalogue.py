@@ -28,6 +28,7 @@ CHANGEABLE = {
     "log_head": {"next_index", "last_booked_at"},
     "principal": {"status"},
     "reconciliation_break": {"state"},
+    "restriction": {"restricted_minor", "seized_minor", "state", "ended_at"},
     "screening": {"state", "hits", "decided_at", "superseded_by"},
     "screening_scope": {"number"},
     "screening_standing": {"state", "scope_number", "last_number", "changed_at"},

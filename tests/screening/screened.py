@@ -53,7 +53,14 @@ def standings(bank: Bank) -> dict[str, str]:
     with bank.database.read() as connection:
         with pipelined(connection) as pipeline:
             asked = screening.standing(pipeline, bank.issuer_id, list(ids))
-        return {ids[holder_id]: str(found) for holder_id, found in asked.result().items()}
+            by_account = screening.standing_of_accounts(
+                pipeline, bank.issuer_id, [one.id for one in bank.accounts.values()]
+            )
+        found = asked.result()
+        holder_of = {one.id: one.holder_id for one in bank.accounts.values()}
+        told = {(holder_of[account_id], one) for account_id, one in by_account.result().items()}
+    assert told == {(holder_id, one) for holder_id, one in found.items() if holder_id in holder_of.values()}
+    return {ids[holder_id]: str(one) for holder_id, one in found.items()}
 
 
 def current(bank: Bank, holder: str) -> Screening:

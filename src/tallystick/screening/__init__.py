@@ -82,6 +82,7 @@ __all__ = [
     "screening_lists",
     "screenings",
     "standing",
+    "standing_of_accounts",
 ]
 
 
@@ -173,6 +174,13 @@ def standing(pipeline: Pipeline, issuer_id: str, holder_ids: Iterable[str]) -> A
     hit; without any list everybody is `clear`.
     """
     return store.ask_standing(pipeline, issuer_id, holder_ids)
+
+
+def standing_of_accounts(
+    pipeline: Pipeline, issuer_id: str, account_ids: Iterable[str]
+) -> Asked[dict[str, Standing]]:
+    """Ask how the holders of these accounts stand, by account id, so that one trip does; absent ones are left out."""
+    return store.ask_standing_of_accounts(pipeline, issuer_id, account_ids)
 
 
 def screening(connection: Connection, issuer_id: str, screening_id: str) -> Screening:

@@ -35,14 +35,23 @@ _ROWS_AT_ONCE: Final = 5_000
 _LIST_COLUMNS: Final = ", ".join(ScreeningList.__slots__)
 # The gravest comes first: a confirmed hit denies and an open one refers even while a newer list waits to be applied.
 # Without any list nobody is screened, and nobody is held up for it.
-_STANDING: Final = """
-SELECT w.holder_id,
-       CASE WHEN s.state IN ('confirmed', 'hit') THEN s.state
-            WHEN c.number IS NULL OR s.scope_number = c.number THEN coalesce(s.state, 'clear')
-            ELSE 'unscreened' END
+_GRAVEST: Final = """
+CASE WHEN s.state IN ('confirmed', 'hit') THEN s.state
+     WHEN c.number IS NULL OR s.scope_number = c.number THEN coalesce(s.state, 'clear')
+     ELSE 'unscreened' END
+"""
+_STANDING: Final = f"""
+SELECT w.holder_id, {_GRAVEST}
 FROM unnest(%s::text[]) AS w(holder_id)
 LEFT JOIN screening_scope c ON c.issuer_id = %s
 LEFT JOIN screening_standing s ON s.issuer_id = %s AND s.holder_id = w.holder_id
+"""
+_STANDING_OF_ACCOUNTS: Final = f"""
+SELECT a.id, {_GRAVEST}
+FROM account a
+LEFT JOIN screening_scope c ON c.issuer_id = a.issuer_id
+LEFT JOIN screening_standing s ON s.issuer_id = a.issuer_id AND s.holder_id = a.holder_id
+WHERE a.issuer_id = %s AND a.id = ANY(%s)
 """
 
 
@@ -188,6 +197,12 @@ def ask_standing(pipeline: Pipeline, issuer_id: str, holder_ids: Iterable[str]) 
     return pipeline.ask(_STANDING, (TextArray(list(holder_ids)), issuer_id, issuer_id), _read_standing)
 
 
+def ask_standing_of_accounts(
+    pipeline: Pipeline, issuer_id: str, account_ids: Iterable[str]
+) -> Asked[dict[str, Standing]]:
+    return pipeline.ask(_STANDING_OF_ACCOUNTS, (issuer_id, TextArray(list(account_ids))), _read_standing)
+
+
 def insert_screenings(connection: Connection, rows: Sequence[Screening]) -> None:
     if rows:
         connection.execute(insert(screening), [_values(row) for row in rows])
@@ -319,4 +334,4 @@ def _entity(entity_id: str, entity_hash: bytes, facts: dict[str, Any]) -> Listed
 
 
 def _read_standing(cursor: psycopg.Cursor[Any]) -> dict[str, Standing]:
-    return {holder_id: Standing(state) for holder_id, state in cursor.fetchall()}
+    return {asked_id: Standing(state) for asked_id, state in cursor.fetchall()}

@@ -44,6 +44,10 @@ CHANGEABLE = {
     },
     "rate_bucket": {"full_at", "leased_count"},
     "reconciliation_break": {"state"},
+    "restriction": {"restricted_minor", "seized_minor", "state", "ended_at"},
+    "screening": {"state", "hits", "decided_at", "superseded_by"},
+    "screening_scope": {"number"},
+    "screening_standing": {"state", "scope_number", "last_number", "changed_at"},
     "signing_key": {"state", "retired_at", "revoked_at", "compromised_at", "reason"},
     "token_class": {"mode", "terms_version"},
 }

@@ -4,6 +4,7 @@
 from the routes.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -262,6 +263,11 @@ def new_client(bank: Bank, principal_id: str) -> str:
         ).id
 
 
+def _screening(bank: Bank, path: str) -> Example:
+    body = {"holder_id": bank.holders["LANTERN"].id}
+    return _example(Role.OPERATOR, path, body, holder_id=bank.holders["SILKROAD"].id)
+
+
 def _amount(bank: Bank) -> dict[str, Any]:
     return {"account_id": bank.account_id("HARBOUR-USD"), "amount": "5.00", "currency": "USD"}
 
@@ -317,6 +323,7 @@ _EXAMPLES: Final[dict[str, Callable[[Bank, str], Example]]] = {
     "/v1/reconciliations": _reconciliation,
     "/v1/redemptions": _redemption,
     "/v1/reversals": _reversal,
+    "/v1/screenings": _screening,
     "/v1/token-classes": _token_class,
     "/v1/transfer-batches": _batch,
     "/v1/transfers": _movement,
@@ -415,11 +422,25 @@ async def staff_life_of(client: httpx.AsyncClient, bank: Bank) -> dict[str, str]
     export = await client.post("/v1/exports", json={"format": "csv"}, headers=keyed)
     operator = keyed | {"Authorization": f"Bearer {api_key(bank, bank.operator)}"}
     policy = await client.post("/v1/policies", json=_policy(bank, "/v1/policies").body, headers=operator)
-    assert {one.status_code for one in (imported, run, export, policy)} == {201}
     principal = new_principal(bank)
     api_key(bank, principal)
     with bank.database.read() as connection:
         [key] = participants.api_keys(connection, bank.issuer_id, principal_id=principal.id)
+    name = bank.holders["SILKROAD"].legal_name
+    # The bank's own customer is on it, so that there is a hit to look at.
+    listed = {"id": "listed-1", "schema": "Company", "properties": {"name": [f"{name} of Nowhere"]}}
+    screened = await client.post(
+        "/v1/screening-lists",
+        params={"name": "fictitious", "version": "1"},
+        content=json.dumps(listed),
+        headers={"Authorization": operator["Authorization"]},
+    )
+    holders = await client.post(
+        "/v1/screenings", json={"limit": 100}, headers=operator | {"Idempotency-Key": "screen"}
+    )
+    hits = await client.get("/v1/screenings?state=hit", headers=operator)
+    made = {imported, run, export, policy, screened, holders}
+    assert {one.status_code for one in made} == {201}
     return {
         "principal_id": principal.id,
         "key_id": key.id,
@@ -429,5 +450,7 @@ async def staff_life_of(client: httpx.AsyncClient, bank: Bank) -> dict[str, str]
         "break_id": run.json()["breaks"][0]["id"],
         "export_id": export.json()["id"],
         "policy_id": policy.json()["id"],
+        "screening_list_id": screened.json()["id"],
+        "screening_id": hits.json()["data"][0]["id"],
         "name": export.json()["manifest"]["files"][0]["name"],
     }

@@ -35,6 +35,8 @@ CHECKS: Final = [
     response_headers_conformance,
     response_schema_conformance,
 ]
+# JSON Lines are text to the fuzzer.
+schemathesis.serializer.alias("application/x-ndjson", "text/plain")
 DOCUMENTED: Final = [one for one in OPERATIONS if one.document]
 
 

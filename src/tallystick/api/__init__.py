@@ -26,6 +26,7 @@ from tallystick.api import (
     reconciliations,
     redemptions,
     reversals,
+    screenings,
     simulations,
     statements,
     transfers,
@@ -61,6 +62,7 @@ _ROOMS = (
     changes,
     breakers,
     audit_trail,
+    screenings,
     health,
     documents,
 )

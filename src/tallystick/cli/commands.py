@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from tallystick import __version__
-from tallystick.cli import api_keys, clients, issuers, keys, principals
+from tallystick.cli import api_keys, clients, issuers, keys, principals, screening
 from tallystick.cli.options import ApiKey, AsJson, ServiceUrl
 from tallystick.cli.report import reported
 
@@ -24,6 +24,7 @@ application.add_typer(principals.application, name="principals")
 application.add_typer(api_keys.application, name="api-keys")
 application.add_typer(clients.application, name="clients")
 application.add_typer(keys.application, name="keys")
+application.add_typer(screening.application, name="screening")
 
 
 def _show_version(asked: bool) -> None:

@@ -37,6 +37,10 @@ class Settings(BaseModel):
     database_pool_size: int = Field(default=12, ge=2, le=200, description="Connections per API process.")
     body_size_max_bytes: int = Field(default=1_048_576, ge=1_024)
     statement_size_max_bytes: int = Field(default=33_554_432, ge=1_024)
+    screening_list_size_max_bytes: int = Field(default=67_108_864, ge=1_024)
+    screening_threshold: int = Field(
+        default=85, ge=50, le=100, description="How alike a listed name must be to be a hit, of 100."
+    )
     key_passphrase: str | None = Field(default=None, repr=False, description="Encrypts signing keys at rest.")
     batch_size_max: int = Field(
         default=2_000, ge=1, le=10_000, description="Instructions settled in one commit."

@@ -160,6 +160,8 @@ __all__ = [
     "generate_secret",
     "holder",
     "holders",
+    "holders_by_id",
+    "holders_of_issuer",
     "issue_api_key",
     "issuer",
     "issuer_ids",
@@ -172,6 +174,7 @@ __all__ = [
     "principal",
     "principal_by_login",
     "principals",
+    "raise_facts_version",
     "reactivate",
     "record_kyc",
     "record_uses",
@@ -275,6 +278,18 @@ def holders(connection: Connection, viewer: Principal, *, after: str = "", limit
     return store.read_holders(connection, viewer.issuer_id, _on_behalf_of(viewer), after, limit)
 
 
+def holders_of_issuer(
+    connection: Connection, issuer_id: str, *, after: str = "", limit: int = 100
+) -> list[Holder]:
+    """Return a page of all the issuer's holders in the order of their ids, for jobs that nobody looks at through."""
+    return store.read_holders(connection, issuer_id, None, after, limit)
+
+
+def holders_by_id(connection: Connection, issuer_id: str, holder_ids: Sequence[str]) -> dict[str, Holder]:
+    """Return holders by id; absent ones are left out."""
+    return {one.id: one for one in store.read_holders_by_id(connection, issuer_id, holder_ids)}
+
+
 def record_kyc(
     connection: Connection, issuer_id: str, holder_id: str, status: KycStatus, expires_on: date | None
 ) -> Holder:
@@ -337,6 +352,11 @@ def account_facts(
 ) -> Asked[dict[str, AccountFacts]]:
     """Ask what a decision needs of these accounts, by id; absent ones are left out."""
     return store.read_account_facts(pipeline, issuer_id, account_ids)
+
+
+def raise_facts_version(connection: Connection, issuer_id: str) -> None:
+    """Let nobody decide on what is remembered any more: for other rooms that change what decisions rest on."""
+    store.raise_facts_version(connection, issuer_id)
 
 
 def ask_facts_version(pipeline: Pipeline, issuer_id: str) -> Asked[int]:

@@ -93,11 +93,20 @@ def read_holders(
     return [Holder(**row._mapping) for row in rows]
 
 
+def read_holders_by_id(connection: Connection, issuer_id: str, holder_ids: Sequence[str]) -> list[Holder]:
+    rows = connection.execute(
+        select(holder)
+        .where(holder.c.issuer_id == issuer_id, holder.c.id.in_(holder_ids))
+        .order_by(holder.c.id)
+    )
+    return [Holder(**row._mapping) for row in rows]
+
+
 def update_holder(connection: Connection, issuer_id: str, holder_id: str, **values: Any) -> None:
     connection.execute(
         update(holder).where(holder.c.issuer_id == issuer_id, holder.c.id == holder_id).values(**values)
     )
-    _raise_facts_version(connection, issuer_id)
+    raise_facts_version(connection, issuer_id)
 
 
 def read_account(
@@ -155,7 +164,7 @@ def update_account(connection: Connection, issuer_id: str, account_id: str, **va
     connection.execute(
         update(account).where(account.c.issuer_id == issuer_id, account.c.id == account_id).values(**values)
     )
-    _raise_facts_version(connection, issuer_id)
+    raise_facts_version(connection, issuer_id)
 
 
 def update_token_class(connection: Connection, issuer_id: str, token_class_id: str, **values: Any) -> None:
@@ -164,7 +173,7 @@ def update_token_class(connection: Connection, issuer_id: str, token_class_id: s
         .where(token_class.c.issuer_id == issuer_id, token_class.c.id == token_class_id)
         .values(**values)
     )
-    _raise_facts_version(connection, issuer_id)
+    raise_facts_version(connection, issuer_id)
 
 
 def read_account_facts(
@@ -274,7 +283,7 @@ def add_unless_present(connection: Connection, table: Table, **values: Any) -> b
     return added.one_or_none() is not None
 
 
-def _raise_facts_version(connection: Connection, issuer_id: str) -> None:
+def raise_facts_version(connection: Connection, issuer_id: str) -> None:
     connection.execute(
         update(facts_version)
         .where(facts_version.c.issuer_id == issuer_id)

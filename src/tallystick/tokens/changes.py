@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from tallystick import participants, policy
+from tallystick import participants, policy, screening
 from tallystick.core.errors import ConflictError
 from tallystick.participants import ClassMode
 from tallystick.tokens import store
@@ -88,11 +88,40 @@ def _set_breaker(state: str) -> Callable[[Connection, Applied], None]:
     return apply
 
 
+def _check_clearance(connection: Connection, wanted: Wanted) -> int:
+    screening.check_clearance(connection, wanted.issuer_id, wanted.subject_id)
+    return 1
+
+
+def _check_confirmation(connection: Connection, wanted: Wanted) -> int:
+    screening.check_confirmation(connection, wanted.issuer_id, wanted.subject_id)
+    return 1
+
+
+def _decide_screening(decide: Callable[..., object]) -> Callable[[Connection, Applied], None]:
+    def apply(connection: Connection, applied: Applied) -> None:
+        decide(
+            connection,
+            applied.clock,
+            applied.issuer_id,
+            applied.subject_id,
+            reason=applied.payload["reason"],
+            decided_by=applied.principal_id,
+            approvals=[one.hex() for one in applied.approval_hashes],
+        )
+
+    return apply
+
+
 CHANGES: Final[dict[str, Change]] = {
     "policy_activation": Change("policy.activated", _check_activation, _activate),
     "policy_retirement": Change("policy.retired", _check_retirement, _retire),
     "token_class_mode": Change("token_class.mode_changed", _check_mode, _set_mode),
     "breaker_trip": Change("breaker.tripped", _check_trip, _set_breaker("tripped")),
     "breaker_reset": Change("breaker.reset", _check_reset, _set_breaker("closed")),
+    "screening_clearance": Change("screening.cleared", _check_clearance, _decide_screening(screening.clear)),
+    "screening_confirmation": Change(
+        "screening.confirmed", _check_confirmation, _decide_screening(screening.confirm)
+    ),
     **CHANGES_OF_PRINCIPALS,
 }

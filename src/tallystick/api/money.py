@@ -79,7 +79,7 @@ def money_route(
         content, asked = await read_content(request, caller.service.settings.body_size_max_bytes)
         ids = path_ids(request)
         body = understood(schema, asked)
-        await check_signature(caller, request, content, getattr(body, "amount", None))
+        await check_signature(caller, request, content, (getattr(body, "amount", None),))
         instruction = new_request(caller.principal, kind, key, asked, fields(body, ids), ids)
         settled = await caller.service.settle(caller.issuer_id, Submission((instruction,)))
         return answer(settled.outcomes[0])

@@ -3,7 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from tallystick.core.settings import Settings
+from tallystick.core.settings import STAFF_ROLES, Settings
+from tallystick.participants import Role
 
 OIDC = {
     "TALLYSTICK_OIDC_ISSUER": "https://login.example",
@@ -47,6 +48,8 @@ def test_good_settings(environment: dict[str, str]) -> None:
         ("OIDC_ROLES", "makers"),
         ("OIDC_ROLES", "[]"),
         ("OIDC_ROLES", '{"makers": ["treasury_maker"]}'),
+        ("OIDC_ROLES", '{"makers": "king"}'),
+        ("OIDC_ROLES", '{"makers": "platform"}'),
         ("PUBLIC_URL", "tokens.example"),
         ("PUBLIC_URL", "https://tokens.example/"),
         ("PUBLIC_URL", "https://user@tokens.example"),
@@ -62,6 +65,10 @@ def test_bad_settings_are_refused(name: str, value: str) -> None:
     with pytest.raises(ValidationError) as refused:
         Settings.from_environment(OIDC | {f"TALLYSTICK_{name}": value})
     assert [error["loc"] for error in refused.value.errors()] == [(name.lower(),)]
+
+
+def test_staff_has_every_role_that_is_no_customers() -> None:
+    assert set(STAFF_ROLES) == set(Role) - {Role.PLATFORM, Role.HOLDER}
 
 
 @pytest.mark.parametrize("missing", ["ISSUER", "AUDIENCE"])

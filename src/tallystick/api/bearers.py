@@ -86,10 +86,11 @@ class Bearers:
         self._allowances: dict[tuple[str, str], _Allowance] = {}
         self._uses: dict[tuple[str, str], datetime] = {}
         self._uses_lock = threading.Lock()
+        self._writing = threading.Lock()
         self._next_uses_seconds = time.monotonic() + _USES_PAUSE_SECONDS
 
     def close(self) -> None:
-        """Note the last uses of keys."""
+        """Note the last uses of keys, once whoever is doing so has ended."""
         self._write_uses()
 
     async def admit(self, request: HTTPConnection, presented: str) -> Principal:
@@ -223,6 +224,10 @@ class Bearers:
             asyncio.get_running_loop().run_in_executor(None, self._write_uses)
 
     def _write_uses(self) -> None:
+        with self._writing:
+            self._write_uses_in_turn()
+
+    def _write_uses_in_turn(self) -> None:
         with self._uses_lock:
             uses, self._uses = self._uses, {}
         by_issuer: dict[str, dict[str, datetime]] = {}
@@ -253,7 +258,6 @@ def _staff_tokens(settings: Settings) -> StaffTokens | None:
     algorithms = frozenset(settings.oidc_algorithms.split(","))
     roles = None
     if settings.oidc_roles is not None:
-        # A role that doesn't exist stops the start: ValueError.
         roles = {group: Role(role) for group, role in orjson.loads(settings.oidc_roles).items()}
     rules = StaffRules(
         issuer=settings.oidc_issuer,

@@ -94,7 +94,7 @@ def money_route(
         body = understood(schema, asked)
         if check is not None:
             check(caller, body)
-        await check_signature(caller, request, content, getattr(body, "amount", None))
+        await check_signature(caller, request, content, (getattr(body, "amount", None),))
         instruction = new_request(
             caller.principal,
             kind,

@@ -1,6 +1,7 @@
 """Signed payments (RFC 9421): asked for by a principal's own threshold, and checked whenever one is sent."""
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from fastapi import Request
@@ -15,7 +16,9 @@ __all__ = ["check_signature", "minor_units"]
 _AMOUNT: Final = re.compile(r"[0-9]{1,30}(\.[0-9]{1,9})?", re.ASCII)
 
 
-async def check_signature(caller: Caller, request: Request, content: bytes, *amounts: str | None) -> None:
+async def check_signature(
+    caller: Caller, request: Request, content: bytes, amounts: Iterable[str | None]
+) -> None:
     """Check the request's signature, if it has one of the caller's clients, and ask for one where it is required.
 
     Raises SignatureRequiredError, SignatureInvalidError. The nonce is used up before the payment is decided: to send

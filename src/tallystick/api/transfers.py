@@ -92,7 +92,7 @@ async def post_transfer_batch(request: Request) -> Response:
     key = idempotency_key(request)
     content, asked = await read_content(request, caller.service.settings.body_size_max_bytes)
     body = understood(TransferBatchRequest, asked)
-    await check_signature(caller, request, content, *(item.amount for item in body.items))
+    await check_signature(caller, request, content, (item.amount for item in body.items))
     assert isinstance(asked, dict)
     batch = new_request(caller.principal, Kind.TRANSFER_BATCH, key, asked, {})
     items = asked["items"]

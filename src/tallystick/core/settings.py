@@ -10,13 +10,16 @@ from typing import Final
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+__all__ = ["STAFF_ROLES", "Settings"]
+
 _PUBLIC_URL: Final = re.compile(
     r"https?://[A-Za-z0-9.\-]+(:[0-9]{1,5})?|https?://\[[0-9A-Fa-f:]+\](:[0-9]{1,5})?"
 )
 # Keys that decide who somebody is are not fetched over a line that anybody may write on.
 _KEY_SET: Final = re.compile(r"https://\S+|http://(127\.0\.0\.1|localhost|\[::1\])[:/]\S*|(?!\S*://).+")
 
-__all__ = ["Settings"]
+# What a person may be to an issuer; the rooms above know what it means.
+STAFF_ROLES: Final = ("auditor", "operator", "treasury_checker", "treasury_maker")
 
 
 class Settings(BaseModel):
@@ -121,8 +124,8 @@ class Settings(BaseModel):
                 mapping = orjson.loads(value)
             except orjson.JSONDecodeError:
                 mapping = None
-            if not isinstance(mapping, dict) or not all(isinstance(one, str) for one in mapping.values()):
-                raise ValueError('is a JSON object such as {"tokens-makers": "treasury_maker"}')
+            if not isinstance(mapping, dict) or not all(one in STAFF_ROLES for one in mapping.values()):
+                raise ValueError(f"is a JSON object from groups to {', '.join(STAFF_ROLES)}")
         return value
 
     @property

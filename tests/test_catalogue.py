@@ -26,6 +26,7 @@ CHANGEABLE = {
     "instruction": {"state", "remaining_minor", "payee_account_id", "reason", "settled_at", "event_index"},
     "ledger_account": {"balance_minor", "version", "last_event_index"},
     "log_head": {"next_index", "last_booked_at"},
+    "log_tree": {"size", "edge"},
     "principal": {"status"},
     "reconciliation_break": {"state"},
     "signing_key": {"state", "retired_at", "revoked_at", "compromised_at", "reason"},

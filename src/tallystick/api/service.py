@@ -11,7 +11,7 @@ from typing import Final
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from tallystick import participants, signing
+from tallystick import participants, signing, transparency
 from tallystick.core.clock import Clock, SystemClock
 from tallystick.core.database import Database, OutcomeUnknownError
 from tallystick.core.errors import ConflictError
@@ -19,6 +19,7 @@ from tallystick.core.settings import Settings
 from tallystick.participants import Principal
 from tallystick.signing import KeyDirectory
 from tallystick.tokens import GroupCommit, Made, Outcome, Settler, Submission, SubmissionOutcome, answer_once
+from tallystick.transparency import LogFollower
 
 __all__ = ["Service"]
 
@@ -44,15 +45,34 @@ class Service:
             ),
             approval_lifetime=timedelta(hours=settings.approval_lifetime_hours),
         )
+        self.log = transparency.Log(
+            self.clock,
+            self.key_directory,
+            settings.log_origin_prefix,
+            transparency.tile_store(settings.log_tile_directory),
+        )
+        self.witness_policy = transparency.parse_witness_policy(settings.log_witnesses, settings.log_quorum)
         self.closing = False
         self._group_commit: GroupCommit | None = None
+        self._follower: LogFollower | None = None
         self._started = threading.Lock()
         self._principals: dict[bytes, tuple[float, Principal]] = {}
         self._delivered: list[tuple[asyncio.Future[SubmissionOutcome], SubmissionOutcome]] = []
 
+    def follow_log(self) -> None:
+        """Let this process integrate events into the log's tree, and gather cosignatures, until it is closed."""
+        interval_seconds = self.settings.log_interval_seconds
+        if interval_seconds > 0:
+            self._follower = LogFollower(
+                self.database, self.log, self.witness_policy, interval_seconds=interval_seconds
+            )
+            self._follower.start()
+
     def close(self) -> None:
         """Settle what is queued, then close every connection."""
         self.closing = True
+        if self._follower is not None:
+            self._follower.close()
         if self._group_commit is not None:
             self._group_commit.close()
         self.database.close()

@@ -123,7 +123,8 @@ def operations(application: FastAPI) -> list[Operation]:
         declared = getattr(route.endpoint, "allowed_roles", None)
         for dependency in _dependencies(getattr(route, "dependant", None)):
             declared = getattr(dependency, "allowed_roles", declared)
-        path = route.path or ""
+        # As documents name it: how much of an address a parameter takes is the router's.
+        path = (route.path or "").replace(":path}", "}")
         for method in route.methods or ["GET"]:
             document = documented.get(path, {}).get(method.lower(), {})
             found.append(Operation(method, path, declared, document))
@@ -149,7 +150,8 @@ async def open_edge(
 
     It is called in-process, or with `over_network` served by uvicorn in a thread, for what only a connection shows.
     """
-    settings = Settings(state_directory=state_directory, **settings_of_test)
+    # Nothing is written behind a test's back: those of the log take its steps themselves.
+    settings = Settings(**{"state_directory": state_directory, "log_interval_seconds": 0, **settings_of_test})
     application = app.create_with(settings, urls.service_url)
     with (
         open_bank(urls, settings.key_directory, pool_size=4) as bank,

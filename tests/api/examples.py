@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import httpx
 
-from tallystick import liabilities, participants, tokens
+from tallystick import events, liabilities, participants, tokens, transparency
 from tallystick.core.ids import new_suffix, with_prefix
 from tallystick.participants import HolderKind, KycStatus, Principal, Role
 from tallystick.tokens import Kind
@@ -19,7 +19,7 @@ from tests import camt_writer
 from tests.api.edge import api_key
 from tests.bank import Bank
 
-__all__ = ["Example", "Strangers", "add_strangers", "examples", "life_of", "staff_life_of"]
+__all__ = ["Example", "Strangers", "add_strangers", "examples", "integrate_all", "life_of", "staff_life_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,6 +312,16 @@ def life_of(bank: Bank, holder_id: str, payer: str, payee: str) -> dict[str, str
         "token_class_id": bank.classes["USD"].id,
         "transfer_id": transfer,
     }
+
+
+def integrate_all(bank: Bank) -> None:
+    """Put the bank's events under a signed checkpoint, as a serving process does each moment."""
+    bank.mint("HARBOUR-USD", "1.00")
+    log = transparency.Log(bank.clock, bank.key_directory, "log.test/log")
+    with bank.database.read() as connection:
+        size = events.last_index(connection, bank.issuer_id) + 1
+    while transparency.integrate(bank.database, log, bank.issuer_id) < size:
+        pass
 
 
 async def staff_life_of(client: httpx.AsyncClient, bank: Bank) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from tallystick import events
+from tallystick.core.errors import InvariantError
 from tallystick.transparency import store
 from tallystick.transparency.checkpoints import parse_checkpoint
 from tallystick.transparency.integrating import checkpoint_keys
@@ -76,6 +77,14 @@ class _Subtrees:
 def audit(connection: Connection, tiles: TileStore, issuer_id: str) -> LogAudit:
     """Build the issuer's tree again from its events and hold everything that is stored of it against that."""
     found = LogAudit()
+    try:
+        _build_again(connection, tiles, issuer_id, found)
+    except InvariantError as error:
+        found.expect(False, str(error))
+    return found
+
+
+def _build_again(connection: Connection, tiles: TileStore, issuer_id: str, found: LogAudit) -> None:
     row = store.read_tree(connection, issuer_id) or TreeRow("", 0, ())
     keys = list(checkpoint_keys(connection, issuer_id, row.origin).values())
     checkpoints = _checkpoints(connection, issuer_id)
@@ -101,7 +110,6 @@ def audit(connection: Connection, tiles: TileStore, issuer_id: str) -> LogAudit:
     newest = store.read_newest_checkpoint(connection, issuer_id)
     found.expect((0 if newest is None else newest.size) == row.size, "the tree is not the one signed last")
     _check_no_further_tiles(connection, issuer_id, found, row.size)
-    return found
 
 
 def _fill(

@@ -147,10 +147,10 @@ async def test_nobody_gets_in_without_a_good_key(
     assert len(answers) == 1, "why a key doesn't open is nobody's business"
 
 
+@pytest.mark.usefixtures("twins")
 async def test_public_routes_need_no_key_and_mind_none(
     shared_edge: Edge, bad_bearers: dict[str, dict[str, str]]
 ) -> None:
-    integrate_all(shared_edge.bank)
     ids = {"issuer_id": shared_edge.bank.issuer_id, "level": "0", "tile_path": "000.p/1"}
     for operation in OURS:
         if operation.roles == "public":

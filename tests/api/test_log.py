@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -65,13 +64,13 @@ class Follower:
 
 
 @pytest.fixture(scope="module")
-async def follower(anyio_backend: str, shared_edge: Edge) -> AsyncIterator[Follower]:
+async def follower(anyio_backend: str, shared_edge: Edge) -> Follower:
     bank = shared_edge.bank
     bank.mint("HARBOUR-USD", "9.00")
     bank.transfer("HARBOUR-USD", "LANTERN-USD", "1.00")
     add_events(bank, 600)
     integrate(shared_edge)
-    yield Follower(shared_edge)
+    return Follower(shared_edge)
 
 
 def integrate(edge: Edge) -> int:
@@ -95,10 +94,9 @@ async def test_a_follower_rebuilds_the_root_from_tiles_and_from_entries(follower
             answer = await follower.edge.client.get(path, headers=headers)
             assert answer.headers.get("content-encoding", "identity") == encoding
             assert answer.headers["cache-control"].startswith("private")
-            assert [leaf_hash(one) for one in entries_of_bundle(answer.content)] == leaves[
-                256 * number : 256 * number + 256
-            ]
-        entries += entries_of_bundle(answer.content)
+            found = entries_of_bundle(answer.content)
+            assert [leaf_hash(one) for one in found] == leaves[256 * number : 256 * number + 256]
+            entries += found if encoding == "gzip" else []
     listed = (await follower.edge.get("/v1/events?limit=2")).json()["data"]
     assert entries[:2] == [one["jws"].encode() for one in listed]
 

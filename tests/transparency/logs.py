@@ -1,4 +1,4 @@
-"""An issuer's log to work on: many events cheaply, and everything that is stored of the tree as one comparable value."""
+"""An issuer's log to work on: many events cheaply, and all that is stored of the tree as one comparable value."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

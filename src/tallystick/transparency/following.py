@@ -42,12 +42,14 @@ class LogFollower:
         self._told: dict[tuple[str, str], str] = {}
         self._halted: set[str] = set()
         self._threads: list[threading.Thread] = []
+        self._clients: list[httpx.Client] = []
 
     def start(self) -> None:
         """Start the threads: in the process that serves, not in one that forks."""
         self._start("log integration", self._integrate)
         for witness in self._policy.witnesses:
             client = witness_client()
+            self._clients.append(client)
             self._start(f"witness {witness.key.name}", partial(self._ask, witness, client))
 
     def close(self) -> None:
@@ -55,6 +57,8 @@ class LogFollower:
         self._closing.set()
         for thread in self._threads:
             thread.join()
+        for client in self._clients:
+            client.close()
 
     def _start(self, name: str, work: Callable[[str], bool]) -> None:
         thread = threading.Thread(target=self._follow, args=(name, work), name=name, daemon=True)

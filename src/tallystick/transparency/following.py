@@ -23,6 +23,7 @@ __all__ = ["LogFollower"]
 
 _log: Final = logging.getLogger(__name__)
 _STEPS_MAX: Final = 64
+_CLOSE_SECONDS_MAX: Final = 20.0
 
 
 class LogFollower:
@@ -53,10 +54,10 @@ class LogFollower:
             self._start(f"witness {witness.key.name}", partial(self._ask, witness, client))
 
     def close(self) -> None:
-        """Let every thread end what it is at, and wait for it."""
+        """Let every thread end what it is at, and wait for it as long as a slow witness may take."""
         self._closing.set()
         for thread in self._threads:
-            thread.join()
+            thread.join(_CLOSE_SECONDS_MAX)
         for client in self._clients:
             client.close()
 

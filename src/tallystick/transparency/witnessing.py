@@ -4,6 +4,7 @@ No transaction is open while a witness is asked, so nobody waits for one. A cras
 round gets another.
 """
 
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -33,6 +34,8 @@ __all__ = ["Asked", "ask_witness", "witness_client"]
 
 _ANSWER_SIZE_MAX_BYTES: Final = 65_536
 _TIMEOUT_SECONDS: Final = 5.0
+# However slowly it drips: the thread is to end when the process does.
+_ANSWER_SECONDS_MAX: Final = 10.0
 _CONFLICT: Final = 409
 
 
@@ -115,12 +118,13 @@ def _question(
 
 def _send(client: httpx.Client, witness: Witness, question: _Question) -> _Answer | None:
     body = format_add_checkpoint(question.old_size, question.proof, question.note)
+    deadline_seconds = time.monotonic() + _ANSWER_SECONDS_MAX
     try:
         with client.stream("POST", f"{witness.url}/add-checkpoint", content=body) as response:
             read = b""
             for chunk in response.iter_bytes():
                 read += chunk
-                if len(read) > _ANSWER_SIZE_MAX_BYTES:
+                if len(read) > _ANSWER_SIZE_MAX_BYTES or time.monotonic() > deadline_seconds:
                     return None
             media_type = response.headers.get("content-type", "")
             return _Answer(response.status_code, media_type, read.decode("utf-8", "replace"))

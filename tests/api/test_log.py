@@ -73,9 +73,9 @@ async def follower(anyio_backend: str, shared_edge: Edge) -> Follower:
     return Follower(shared_edge)
 
 
-def integrate(edge: Edge) -> int:
+def integrate(edge: Edge, issuer_id: str | None = None) -> int:
     service = edge.application.state.service
-    return transparency.integrate(service.database, service.log, edge.bank.issuer_id)
+    return transparency.integrate(service.database, service.log, issuer_id or edge.bank.issuer_id)
 
 
 async def test_a_follower_rebuilds_the_root_from_tiles_and_from_entries(follower: Follower) -> None:
@@ -134,8 +134,11 @@ async def test_entries_are_for_those_who_read_the_whole_log(follower: Follower) 
     for role in (Role.PLATFORM, Role.HOLDER):
         assert_problem(await edge.get(path, role), 403, "role_not_allowed")
     assert (await edge.get(path, Role.OPERATOR)).status_code == 200
-    others = f"/log/{edge.other.issuer_id}/tile/entries/000.p/1"
-    assert_problem(await edge.get(others), 404, "tile_not_found")
+    edge.other.deposit("HARBOUR-USD", "1.00")
+    integrate(edge, edge.other.issuer_id)
+    others = f"/log/{edge.other.issuer_id}/tile"
+    assert (await edge.client.get(f"{others}/0/000.p/1")).status_code == 200
+    assert_problem(await edge.get(f"{others}/entries/000.p/1"), 404, "tile_not_found")
     assert_problem(await edge.get(f"{path}.p/256"), 404, "tile_not_found")
 
 

@@ -244,6 +244,21 @@ def test_what_was_tampered_with_is_not_signed_over(issuer: Issuer, what: str) ->
     assert stored(issuer) == before
 
 
+def test_a_tree_beyond_what_was_signed_is_not_signed_over(issuer: Issuer) -> None:
+    add_events(issuer, 300)
+    integrate(issuer.database, log_of(issuer), issuer.issuer_id)
+    add_events(issuer, 10)
+    integrate(issuer.database, log_of(issuer), issuer.issuer_id)
+    with connect(issuer.urls.superuser_url) as connection:
+        connection.execute("SET session_replication_role = replica")
+        connection.execute(
+            "DELETE FROM log_checkpoint WHERE issuer_id = %s AND size = 310", [issuer.issuer_id]
+        )
+    add_events(issuer, 10)
+    with pytest.raises(InvariantError, match="newest checkpoint was signed over"):
+        integrate(issuer.database, log_of(issuer), issuer.issuer_id)
+
+
 AUDITED: Final = INSIDERS | {
     "an event is taken out": "DELETE FROM event WHERE issuer_id = %s AND event_index = 295",
     "an old event": "UPDATE event SET jws = 'x' WHERE issuer_id = %s AND event_index = 3",

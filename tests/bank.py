@@ -302,6 +302,7 @@ def _found(urls: DatabaseUrls, database: Database, key_directory: signing.KeyDir
             jurisdiction="DE",
         )
         signing.create_key(connection, clock, issuer.issuer_id, key_directory)
+        signing.create_key(connection, clock, issuer.issuer_id, key_directory, use=signing.KeyUse.CHECKPOINT)
         classes = _open_classes(connection, clock, issuer.issuer_id)
         holders, accounts = _open_accounts(connection, clock, issuer.issuer_id, classes)
 

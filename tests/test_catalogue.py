@@ -31,6 +31,7 @@ CHANGEABLE = {
     "ledger_account": {"balance_minor", "version", "last_event_index"},
     "limit_usage": {"hour", "buckets", "total_minor"},
     "log_head": {"next_index", "last_booked_at"},
+    "log_tree": {"size", "edge"},
     "policy_document": {"approved_at", "active_from", "retired_at", "approval_hashes"},
     "principal": {
         "status",

@@ -134,7 +134,8 @@ def operations(application: FastAPI) -> list[Operation]:
         for dependency in _dependencies(getattr(route, "dependant", None)):
             declared = getattr(dependency, "allowed_roles", declared)
             scope = getattr(dependency, "required_scope", scope)
-        path = route.path or ""
+        # As documents name it: how much of an address a parameter takes is the router's.
+        path = (route.path or "").replace(":path}", "}")
         for method in route.methods or ["GET"]:
             document = documented.get(path, {}).get(method.lower(), {})
             found.append(Operation(method, path, declared, document, scope))
@@ -160,10 +161,15 @@ async def open_edge(
 
     It is called in-process, or with `over_network` served by uvicorn in a thread, for what only a connection shows.
     """
-    # Refusals are what most tests send, and all of them come from one address.
+    # Refusals are what most tests send, and all of them come from one address; and nothing is written behind a test's
+    # back: those of the log take its steps themselves.
     settings = Settings(
-        state_directory=state_directory,
-        **{"failed_attempts_per_minute_max": 1_000_000, **settings_of_test},
+        **{
+            "state_directory": state_directory,
+            "failed_attempts_per_minute_max": 1_000_000,
+            "log_interval_seconds": 0,
+            **settings_of_test,
+        }
     )
     application = app.create_with(settings, urls.service_url)
     with (

@@ -13,7 +13,7 @@ from typing import Any, Final
 import httpx
 from joserfc.jwk import OKPKey
 
-from tallystick import identity, liabilities, participants, tokens
+from tallystick import events, identity, liabilities, participants, tokens, transparency
 from tallystick.core.ids import new_suffix, with_prefix
 from tallystick.identity import ClientUse
 from tallystick.participants import HolderKind, KycStatus, Principal, Role
@@ -22,7 +22,7 @@ from tests import camt_writer
 from tests.api.edge import api_key
 from tests.bank import Bank
 
-__all__ = ["Example", "Strangers", "add_strangers", "examples", "life_of", "staff_life_of"]
+__all__ = ["Example", "Strangers", "add_strangers", "examples", "integrate_all", "life_of", "staff_life_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -406,6 +406,16 @@ def life_of(bank: Bank, holder_id: str, payer: str, payee: str) -> dict[str, str
         "token_class_id": bank.classes["USD"].id,
         "transfer_id": transfer,
     }
+
+
+def integrate_all(bank: Bank) -> None:
+    """Put the bank's events under a signed checkpoint, as a serving process does each moment."""
+    bank.mint("HARBOUR-USD", "1.00")
+    log = transparency.Log(bank.clock, bank.key_directory, "log.test/log")
+    with bank.database.read() as connection:
+        size = events.last_index(connection, bank.issuer_id) + 1
+    while transparency.integrate(bank.database, log, bank.issuer_id) < size:
+        pass
 
 
 async def staff_life_of(client: httpx.AsyncClient, bank: Bank) -> dict[str, str]:

@@ -15,7 +15,7 @@ from tallystick import events, participants
 from tallystick.core.ids import new_suffix
 from tallystick.participants import Role, Scope
 from tests.api.edge import OPERATIONS, Edge, Operation, api_key, assert_problem, row_counts
-from tests.api.examples import Example, add_strangers, examples, life_of, staff_life_of
+from tests.api.examples import Example, add_strangers, examples, integrate_all, life_of, staff_life_of
 from tests.api.signatures import payload_of
 from tests.bank import AUDITED_UNTIL
 
@@ -29,7 +29,7 @@ CUSTOMERS: Final = frozenset({Role.PLATFORM, Role.HOLDER})
 # What a platform may know of though it isn't its own: its bank, and the bank's token classes.
 COMMON: Final = {"issuer_id", "token_class_id"}
 # What is counted within one bank is no id that two banks could share.
-COUNTED: Final = {"event_index"}
+COUNTED: Final = {"event_index", "tile_path"}
 NAMED: Final = [one for one in BEHIND_A_KEY if set(one.parameters) - COUNTED]
 # It tells what callers sent, the ids of others that they tried included; tests/api/test_audit_trail.py is about it.
 TOLD_BY_CALLERS: Final = {"/v1/audit-trail", "/v1/audit-trail.ndjson"}
@@ -49,7 +49,17 @@ def test_every_route_declares_its_roles() -> None:
 def test_nothing_that_concerns_a_bank_is_public() -> None:
     public = {one.path for one in OURS if one.roles == "public"}
 
-    assert public == {"/", "/healthz", "/readyz", "/.well-known/jwks.json", "/oauth/token"}
+    # A log's hashes tell how much happens at a bank, and nothing of what: that is what makes it checkable.
+    assert public == {
+        "/",
+        "/healthz",
+        "/readyz",
+        "/.well-known/jwks.json",
+        "/oauth/token",
+        "/log/{issuer_id}",
+        "/log/{issuer_id}/checkpoint",
+        "/log/{issuer_id}/tile/{level}/{tile_path}",
+    }
 
 
 def url(operation: Operation, ids: dict[str, str]) -> str:
@@ -208,13 +218,15 @@ async def test_nobody_gets_in_without_a_good_key(
     assert len(answers) == 1, "why a key doesn't open is nobody's business"
 
 
+@pytest.mark.usefixtures("twins")
 async def test_public_routes_need_no_key_and_mind_none(
     shared_edge: Edge, bad_bearers: dict[str, dict[str, str]]
 ) -> None:
+    ids = {"issuer_id": shared_edge.bank.issuer_id, "level": "0", "tile_path": "000.p/1"}
     for operation in OURS:
         if operation.roles == "public" and operation.method == "GET":
             for name in ("missing", "revoked"):
-                response = await shared_edge.client.get(operation.path, headers=bad_bearers[name])
+                response = await shared_edge.client.get(url(operation, ids), headers=bad_bearers[name])
                 assert response.status_code < 400, operation
 
 
@@ -243,6 +255,8 @@ class Twins:
         edge.keys["strangers"] = api_key(edge.bank, self.strangers.platform)
         self.mine = {path: make() for path, make in examples(edge.bank).items()}
         self.theirs = {path: make() for path, make in examples(edge.other).items()}
+        for bank in (edge.bank, edge.other):
+            integrate_all(bank)
 
     async def check(
         self, operation: Operation, role: str, hidden: tuple[str, object], missing: tuple[str, object]
@@ -382,9 +396,8 @@ async def test_lists_hold_nothing_of_anybody_else(twins: Twins, operation: Opera
     for role in sorted(operation.roles):
         response = await twins.edge.get(operation.path + limit, role)
         assert response.status_code == 200
-        told = "\n".join(
-            [response.text, *(payload_of(one["jws"]) for one in response.json()["data"] if "jws" in one)]
-        )
+        listed = response.json().get("data", ())
+        told = "\n".join([response.text, *(payload_of(one["jws"]) for one in listed if "jws" in one)])
         assert not [one for one in twins.other.values() if one in told], role
         if role in CUSTOMERS:
             assert not [one for one in hidden_from_customers if one in told], role

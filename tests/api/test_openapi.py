@@ -23,7 +23,7 @@ from schemathesis.checks import (
 
 from tallystick import api
 from tests.api.edge import OPERATIONS, Edge, Operation
-from tests.api.examples import examples, life_of, staff_life_of
+from tests.api.examples import examples, integrate_all, life_of, staff_life_of
 
 DOCUMENT: Final[dict[str, Any]] = api.build().openapi()
 COPY: Final = Path(__file__).parents[2] / "docs" / "openapi.json"
@@ -189,6 +189,7 @@ async def fuzz(anyio_backend: str, shared_served_edge: Edge) -> Fuzz:
     edge = shared_served_edge
     for make in examples(edge.bank).values():
         make()
+    integrate_all(edge.bank)
     ids = life_of(edge.bank, edge.bank.holders["LANTERN"].id, "HARBOUR-USD", "LANTERN-USD")
     return Fuzz(edge, ids | await staff_life_of(edge.client, edge.bank))
 

@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from tallystick import audit, participants, signing
+from tallystick import audit, participants, signing, transparency
 from tallystick.api.bearers import Bearers
 from tallystick.api.housekeeping import Housekeeping
 from tallystick.audit import AuditTrail, AuditUnavailableError, Draft
@@ -30,6 +30,7 @@ from tallystick.tokens import (
     SubmissionOutcome,
     answer_once,
 )
+from tallystick.transparency import LogFollower
 
 __all__ = ["Service"]
 
@@ -57,11 +58,19 @@ class Service:
             approval_lifetime=timedelta(hours=settings.approval_lifetime_hours),
         )
         self.bearers = Bearers(settings, self.clock, self.database)
+        self.log = transparency.Log(
+            self.clock,
+            self.key_directory,
+            settings.log_origin_prefix,
+            transparency.tile_store(settings.log_tile_directory),
+        )
+        self.witness_policy = transparency.parse_witness_policy(settings.log_witnesses, settings.log_quorum)
         self.closing = False
         self._housekeeping = Housekeeping(
             self.database, self.clock, settings.expiry_check_seconds, self._close_expired
         )
         self._group_commit: GroupCommit | None = None
+        self._follower: LogFollower | None = None
         self._started = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._delivered: list[tuple[asyncio.Future[SubmissionOutcome], SubmissionOutcome]] = []
@@ -72,11 +81,20 @@ class Service:
     def start(self) -> None:
         """Begin what the service does by itself; for a process that serves."""
         self._housekeeping.start()
+        # Events go into the log's tree, and cosignatures are gathered.
+        interval_seconds = self.settings.log_interval_seconds
+        if interval_seconds > 0:
+            self._follower = LogFollower(
+                self.database, self.log, self.witness_policy, interval_seconds=interval_seconds
+            )
+            self._follower.start()
 
     def close(self) -> None:
         """Settle what is queued, put on record what waits for it, then close every connection."""
         self.closing = True
         self._housekeeping.stop()
+        if self._follower is not None:
+            self._follower.close()
         if self._group_commit is not None:
             self._group_commit.close()
         if self._trail is not None:

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from tallystick import __version__
-from tallystick.cli import api_keys, clients, issuers, keys, principals, screening
+from tallystick.cli import api_keys, clients, issuers, keys, logs, principals, screening, witnesses
 from tallystick.cli.options import ApiKey, AsJson, ServiceUrl
 from tallystick.cli.report import reported
 
@@ -25,6 +25,8 @@ application.add_typer(api_keys.application, name="api-keys")
 application.add_typer(clients.application, name="clients")
 application.add_typer(keys.application, name="keys")
 application.add_typer(screening.application, name="screening")
+application.add_typer(logs.application, name="log")
+application.add_typer(witnesses.application, name="witness")
 
 
 def _show_version(asked: bool) -> None:

@@ -57,6 +57,24 @@ class Settings(BaseModel):
         description="Attempts with bad keys put on record one by one, per issuer and process.",
     )
     approval_lifetime_hours: int = Field(default=72, ge=1)
+    log_origin_prefix: str = Field(
+        default="tallystick.invalid/log",
+        # A schema-less URL without spaces and plus signs, as the names in signed notes are.
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9.\-:/_~]{0,159}[A-Za-z0-9]$",
+        description="Names the logs: an issuer's is called this, a slash and its id, for ever.",
+    )
+    log_interval_seconds: float = Field(
+        default=0.5, ge=0, le=60, description="Pause between steps of the log's tree; 0: not in this process."
+    )
+    log_tile_directory: Path | None = Field(
+        default=None, description="Where full tiles lie as files; in the database when absent."
+    )
+    log_witnesses: str | None = Field(
+        default=None, max_length=16_384, description="`<vkey> <url>` of each witness, separated by commas."
+    )
+    log_quorum: int = Field(
+        default=0, ge=0, le=64, description="Cosignatures that make a checkpoint witnessed."
+    )
     expiry_check_seconds: float = Field(
         default=5.0, gt=0, le=3600, description="How often expired approvals and holds are closed."
     )

@@ -13,7 +13,7 @@ from tallystick.core.clock import Clock
 from tallystick.core.database import Database
 from tallystick.core.durable_files import write_durably
 from tallystick.participants import Holder, HolderKind, KycStatus, Role
-from tallystick.signing import KeyDirectory
+from tallystick.signing import KeyDirectory, KeyUse
 
 __all__ = ["KEYS_FILE_NAME", "Sandbox", "seed_unless_present"]
 
@@ -98,6 +98,7 @@ def _seed(connection: Connection, clock: Clock, key_directory: KeyDirectory) -> 
         jurisdiction="DE",
     )
     signing.create_key(connection, clock, bank.issuer_id, key_directory)
+    signing.create_key(connection, clock, bank.issuer_id, key_directory, use=KeyUse.CHECKPOINT)
     usd = tokens.open_token_class(
         connection,
         clock,

@@ -1,7 +1,9 @@
-"""`/v1/statements`: what the core bank says of the backing accounts (ISO 20022 camt.053), and what became of it."""
+"""`/v1/statements`: what the core bank says of the backing accounts, and what became of it."""
 
 import hashlib
-from typing import Annotated, Any, Final
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Annotated, Any, Final, Literal
 
 import orjson
 from fastapi import APIRouter, Query, Request, Response
@@ -44,7 +46,10 @@ class StatementMediaTypeUnsupportedError(DomainError):
 
 
 class StatementView(View):
-    """One imported statement. Its balances are the booked ones: negative when overdrawn, null where there is none."""
+    """One imported statement, report or notification; `importing` while not all of its entries are in.
+
+    Its balances are the booked ones: negative when overdrawn, null where there is none.
+    """
 
     id: str
     object: str
@@ -65,6 +70,8 @@ class StatementView(View):
     content_hash: str
     file_hash: str
     imported_by: str
+    state: Literal["importing", "complete"]
+    completed_at: str | None
 
 
 class ImportedStatementView(StatementView):
@@ -157,7 +164,7 @@ router.add_api_route(
         ],
         "requestBody": {
             "required": True,
-            "description": "A camt.053 message, versions 02 to 12.",
+            "description": "A camt.052, camt.053 or camt.054 message, versions 02 to 12.",
             "content": {"application/xml": {"schema": {"type": "string"}}},
         },
     },
@@ -249,31 +256,45 @@ def _require_xml(request: Request) -> None:
         raise StatementMediaTypeUnsupportedError
 
 
+class _NotAnsweredError(Exception):
+    """Nothing was answered under the key yet."""
+
+
 def _import(service: Service, importer: Principal, key: str | None, content: bytes) -> Response:
+    file = statements.read_file(content, size_max_bytes=service.settings.statement_size_max_bytes)
+
     def work(connection: Connection) -> Made:
-        done = statements.import_statement(
-            connection,
-            service.settler,
-            importer,
-            content,
-            size_max_bytes=service.settings.statement_size_max_bytes,
-        )
+        done = statements.import_statement(connection, service.settler, importer, file)
         shown = show_import(connection, importer.issuer_id, done)
         return Made(done.statements[0].statement.id, orjson.dumps(shown), 201 if done.imported else 200)
 
     if key is None:
+        statements.import_ahead(service.database, service.settler, importer, file)
         made = service.database.run(work)
         return answer(Outcome(made.status, made.body, made.resource_id))
-    return answer(
-        service.once(
-            importer,
-            key_digest=tokens.key_digest(importer.id, _OPERATION, key),
-            request_hash=tokens.request_hash(
-                _OPERATION, {"body_sha256": hashlib.sha256(content).hexdigest()}
-            ),
-            make=work,
+
+    def once(make: Callable[[Connection], Made]) -> Response:
+        return answer(
+            service.once(
+                importer,
+                key_digest=tokens.key_digest(importer.id, _OPERATION, key),
+                request_hash=tokens.request_hash(
+                    _OPERATION, {"body_sha256": hashlib.sha256(content).hexdigest()}
+                ),
+                make=make,
+            )
         )
-    )
+
+    if file.entry_count > statements.PART_SIZE_MAX:
+        # Parts are committed before there is an answer, so a key that was used for something else is refused first.
+        with suppress(_NotAnsweredError):
+            return once(_not_answered)
+        statements.import_ahead(service.database, service.settler, importer, file)
+    return once(work)
+
+
+def _not_answered(_connection: Connection) -> Made:
+    raise _NotAnsweredError
 
 
 def _scales(connection: Connection, issuer_id: str, found: list[Statement]) -> dict[str, int]:
@@ -304,6 +325,8 @@ def _show(found: Statement, scale: int) -> dict[str, Any]:
         "content_hash": found.content_hash.hex(),
         "file_hash": found.file_hash.hex(),
         "imported_by": found.imported_by,
+        "state": "importing" if found.completed_at is None else "complete",
+        "completed_at": None if found.completed_at is None else format_time(found.completed_at),
     }
 
 

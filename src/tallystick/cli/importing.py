@@ -16,14 +16,15 @@ from tallystick.cli.running import require_api_key
 from tallystick.core.errors import DomainError, UnavailableError
 from tallystick.core.settings import Settings
 from tallystick.participants import Principal
+from tallystick.statements import StatementImport
 
-__all__ = ["import_statements"]
+__all__ = ["import_file", "import_statements"]
 
 
 def import_statements(
     report: Report, settings: Settings, presented_key: str | None, files: Sequence[Path]
 ) -> None:
-    """Import each file in a transaction of its own; one that is refused doesn't keep the others from being imported."""
+    """Import each file by itself; one that is refused doesn't keep the others from being imported."""
     presented = require_api_key(presented_key)
     shown = []
     with opened_service(settings) as service:
@@ -36,23 +37,8 @@ def import_statements(
 
 
 def _import(report: Report, service: Service, importer: Principal, file: Path) -> dict[str, Any]:
-    size_max_bytes = service.settings.statement_size_max_bytes
-    with file.open("rb") as opened:
-        # One byte more than is allowed is enough to be refused for it.
-        content = opened.read(size_max_bytes + 1)
-
-    def work(connection: Connection) -> dict[str, Any]:
-        done = statements.import_statement(
-            connection, service.settler, importer, content, size_max_bytes=size_max_bytes
-        )
-        shown = show_import(connection, importer.issuer_id, done)
-        for one in shown["statements"]:
-            one["deposits"] = _deposits(connection, importer.issuer_id, one["id"])
-            one["findings"] = _findings(connection, importer.issuer_id, one["id"])
-        return shown
-
     try:
-        shown = service.database.run(work)
+        shown = import_file(report, service, importer, file)
     except UnavailableError:
         raise
     except DomainError as refusal:
@@ -62,6 +48,28 @@ def _import(report: Report, service: Service, importer: Principal, file: Path) -
     for one in shown["statements"]:
         _tell(report, file, one)
     return {"file": str(file), **shown}
+
+
+def import_file(report: Report, service: Service, importer: Principal, file: Path) -> dict[str, Any]:
+    """Import one file, a long one in parts, and return what became of it as JSON; raises what refuses it."""
+    with file.open("rb") as opened:
+        read = statements.read_file(opened, size_max_bytes=service.settings.statement_size_max_bytes)
+
+    def tell(count: int) -> None:
+        report.note(f"{file}: {count} of {read.entry_count} entries")
+
+    statements.import_ahead(service.database, service.settler, importer, read, on_progress=tell)
+
+    def work(connection: Connection) -> StatementImport:
+        return statements.import_statement(connection, service.settler, importer, read)
+
+    done = service.database.run(work)
+    with service.database.read() as connection:
+        shown = show_import(connection, importer.issuer_id, done)
+        for one in shown["statements"]:
+            one["deposits"] = _deposits(connection, importer.issuer_id, one["id"])
+            one["findings"] = _findings(connection, importer.issuer_id, one["id"])
+    return shown
 
 
 def _tell(report: Report, file: Path, one: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ Severity = Literal["info", "warning", "error"]
 #: Every finding there is. An error says that the figures contradict each other: nothing should be confirmed from
 #: such a statement without a person. A warning says that the bank left its schema. Info only describes.
 FINDING_SEVERITIES: Final[dict[str, Severity]] = {
+    "account_ambiguous": "warning",
     "account_currency_inferred": "info",
     "balance_currency_mismatch": "error",
     "balance_date_missing": "warning",
@@ -28,9 +29,14 @@ FINDING_SEVERITIES: Final[dict[str, Severity]] = {
     "boolean_unreadable": "warning",
     "closing_balance_missing": "error",
     "created_at_missing": "warning",
+    "credit_behind_statement": "info",
+    "credit_not_identified": "info",
+    "credit_told_otherwise": "warning",
     "dates_inconsistent": "warning",
     "detail_amount_unreadable": "warning",
     "deposit_confirmed_by_hand": "info",
+    "deposit_refused": "warning",
+    "deposits_not_confirmed": "warning",
     "details_sum_mismatch": "warning",
     "element_of_other_version": "info",
     "encoding_declaration_wrong": "info",
@@ -38,6 +44,7 @@ FINDING_SEVERITIES: Final[dict[str, Severity]] = {
     "entry_currency_mismatch": "error",
     "entry_date_outside_period": "warning",
     "entry_reference_duplicated": "warning",
+    "entry_seen_before": "warning",
     "entry_status_unknown": "warning",
     "findings_suppressed": "info",
     "iban_invalid": "warning",

@@ -1,0 +1,48 @@
+"""A bank's file, read and ready to be imported: what it says, and by what it is known when it comes again."""
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field
+from io import BufferedIOBase
+
+from tallystick.statements.camt import parse_camt
+from tallystick.statements.content import content_hash
+from tallystick.statements.parsed import ParsedMessage
+
+__all__ = ["StatementFile", "read_file"]
+
+
+@dataclass(frozen=True, slots=True)
+class StatementFile:
+    """What a file says, with the SHA-256 of its bytes and of what each of its statements says about money.
+
+    `left_out` counts, by statement and code, the findings that were not kept by parts imported in this process.
+    """
+
+    message: ParsedMessage
+    file_hash: bytes
+    content_hashes: tuple[bytes, ...]
+    left_out: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    @property
+    def entry_count(self) -> int:
+        """How many entries all of its statements have."""
+        return sum(len(one.entries) for one in self.message.statements)
+
+
+def read_file(content: bytes | BufferedIOBase, *, size_max_bytes: int) -> StatementFile:
+    """Return what a bank's file says: camt.052, camt.053 or camt.054.
+
+    A file that is opened for reading bytes is read piece by piece and must not change meanwhile. Nothing here touches
+    the database. Raises what `parse_camt` raises.
+    """
+    message = parse_camt(content, size_max_bytes=size_max_bytes)
+    hashes = tuple(content_hash(message.message_type, one) for one in message.statements)
+    return StatementFile(message, _sha256(content), hashes)
+
+
+def _sha256(content: bytes | BufferedIOBase) -> bytes:
+    if isinstance(content, bytes):
+        return hashlib.sha256(content).digest()
+    content.seek(0)
+    return hashlib.file_digest(content, "sha256").digest()

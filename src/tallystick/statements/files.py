@@ -4,12 +4,17 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
 from io import BufferedIOBase
+from typing import Final
 
 from tallystick.statements.camt import parse_camt
 from tallystick.statements.content import content_hash
 from tallystick.statements.parsed import ParsedMessage
+from tallystick.statements.swift import parse_swift
+from tallystick.statements.swift_fields import looks_like_swift
 
 __all__ = ["StatementFile", "read_file"]
+
+_HEAD_SIZE_BYTES: Final = 8_192
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +36,22 @@ class StatementFile:
 
 
 def read_file(content: bytes | BufferedIOBase, *, size_max_bytes: int) -> StatementFile:
-    """Return what a bank's file says: camt.052, camt.053 or camt.054.
+    """Return what a bank's file says: camt.052, camt.053 or camt.054, MT940 or MT942, whichever it begins as.
 
     A file that is opened for reading bytes is read piece by piece and must not change meanwhile. Nothing here touches
-    the database. Raises what `parse_camt` raises.
+    the database. Raises what `parse_camt` and `parse_swift` raise.
     """
-    message = parse_camt(content, size_max_bytes=size_max_bytes)
+    parse = parse_swift if looks_like_swift(_head(content)) else parse_camt
+    message = parse(content, size_max_bytes=size_max_bytes)
     hashes = tuple(content_hash(message.message_type, one) for one in message.statements)
     return StatementFile(message, _sha256(content), hashes)
+
+
+def _head(content: bytes | BufferedIOBase) -> bytes:
+    if isinstance(content, bytes):
+        return content[:_HEAD_SIZE_BYTES]
+    content.seek(0)
+    return content.read(_HEAD_SIZE_BYTES)
 
 
 def _sha256(content: bytes | BufferedIOBase) -> bytes:

@@ -8,6 +8,12 @@ from sqlalchemy import Connection
 from tallystick.statements import store
 from tallystick.statements.camt import parse_camt
 from tallystick.statements.content import StatementAmountInexactError
+from tallystick.statements.csv_mapping import (
+    CsvMapping,
+    StatementMappingInvalidError,
+    read_mapping,
+    understood_mapping,
+)
 from tallystick.statements.files import StatementFile, read_file
 from tallystick.statements.importing import (
     PART_SIZE_MAX,
@@ -33,6 +39,7 @@ from tallystick.statements.taking_up import (
 
 __all__ = [
     "PART_SIZE_MAX",
+    "CsvMapping",
     "ImportedStatement",
     "MatchedBy",
     "Statement",
@@ -45,6 +52,7 @@ __all__ = [
     "StatementFinding",
     "StatementImport",
     "StatementImportNotAllowedError",
+    "StatementMappingInvalidError",
     "StatementNotFoundError",
     "entries",
     "entries_by_id",
@@ -55,11 +63,13 @@ __all__ = [
     "latest_statement",
     "parse_camt",
     "read_file",
+    "read_mapping",
     "statement",
     "statement_entry_id",
     "statements",
     "statements_in_order",
     "stream_entries",
+    "understood_mapping",
 ]
 
 _PAGE = 1_000

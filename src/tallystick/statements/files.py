@@ -8,6 +8,8 @@ from typing import Final
 
 from tallystick.statements.camt import parse_camt
 from tallystick.statements.content import content_hash
+from tallystick.statements.csv_mapping import CsvMapping
+from tallystick.statements.csv_statements import parse_csv
 from tallystick.statements.parsed import ParsedMessage
 from tallystick.statements.swift import parse_swift
 from tallystick.statements.swift_fields import looks_like_swift
@@ -35,14 +37,22 @@ class StatementFile:
         return sum(len(one.entries) for one in self.message.statements)
 
 
-def read_file(content: bytes | BufferedIOBase, *, size_max_bytes: int) -> StatementFile:
+def read_file(
+    content: bytes | BufferedIOBase, *, size_max_bytes: int, mapping: CsvMapping | None = None
+) -> StatementFile:
     """Return what a bank's file says: camt.052, camt.053 or camt.054, MT940 or MT942, whichever it begins as.
 
+    With a mapping it is read as CSV.
+
     A file that is opened for reading bytes is read piece by piece and must not change meanwhile. Nothing here touches
-    the database. Raises what `parse_camt` and `parse_swift` raise.
+    the database. Raises what `parse_camt`, `parse_swift` and `parse_csv` raise.
     """
-    parse = parse_swift if looks_like_swift(_head(content)) else parse_camt
-    message = parse(content, size_max_bytes=size_max_bytes)
+    if mapping is not None:
+        message = parse_csv(content, mapping, size_max_bytes=size_max_bytes)
+    elif looks_like_swift(_head(content)):
+        message = parse_swift(content, size_max_bytes=size_max_bytes)
+    else:
+        message = parse_camt(content, size_max_bytes=size_max_bytes)
     hashes = tuple(content_hash(message.message_type, one) for one in message.statements)
     return StatementFile(message, _sha256(content), hashes)
 

@@ -56,6 +56,7 @@ FINDING_SEVERITIES: Final[dict[str, Severity]] = {
     "opening_balance_missing": "error",
     "opening_differs_from_previous_closing": "error",
     "page_unreadable": "warning",
+    "period_overlaps": "error",
     "previous_statement_unknown": "info",
     "report_balance_mismatch": "info",
     "sequence_gap": "warning",

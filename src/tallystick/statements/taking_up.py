@@ -48,6 +48,7 @@ __all__ = [
 ]
 
 _FINDINGS_PER_CODE_MAX: Final = 50
+_OVERLAPS: Final = "period_overlaps"
 
 
 class StatementAccountUnknownError(MalformedError):
@@ -101,10 +102,11 @@ def take_up(
     for parsed, content_hash, of_class in zip(message.statements, file.content_hashes, classes, strict=True):
         new = _statement(settler, importer, file, parsed, content_hash, of_class)
         known = _known(connection, new, {one.statement.id for one in taken})
+        errors = contradictions(parsed) + _overlap(connection, known or new)
         if known is None:
-            _write(connection, new, parsed, of_class, first_findings)
+            _write(connection, new, parsed, of_class, first_findings, errors)
             first_findings = []
-        taken.append(TakenUp(known or new, of_class, parsed, bool(contradictions(parsed))))
+        taken.append(TakenUp(known or new, of_class, parsed, bool(errors)))
     return taken
 
 
@@ -200,25 +202,34 @@ def _known(connection: Connection, new: Statement, just_added: set[str]) -> Stat
     raise StatementConflictError(statement_id=known.id)
 
 
+def _overlap(connection: Connection, statement: Statement) -> list[str]:
+    """Return the code of a CSV file that tells of days of which a statement is in: its rows are those of a person.
+
+    Other formats name their statements, and the same day is then another statement.
+    """
+    if statement.message_type != "CSV" or statement.opened_on is None:
+        return []
+    last = store.read_last_day(connection, statement.issuer_id, statement.token_class_id, statement.id)
+    return [_OVERLAPS] if last is not None and last >= statement.opened_on else []
+
+
 def _write(
     connection: Connection,
     new: Statement,
     parsed: ParsedStatement,
     of_class: TokenClass,
     first_findings: Sequence[Finding],
+    errors: Sequence[str],
 ) -> None:
-    """Write a new statement and what was found odd in it as a whole."""
+    """Write a new statement and what was found odd in it as a whole; `errors` are why nothing is confirmed from it."""
     found = [*first_findings, *parsed.findings, *_continuity(connection, new, parsed, of_class)]
-    errors = contradictions(parsed)
+    if _OVERLAPS in errors:
+        found.append(finding(_OVERLAPS, "statement", "A statement of its first day, or a later one, is in."))
     if errors:
-        found.append(
-            finding(
-                "deposits_not_confirmed",
-                "statement",
-                f"The statement contradicts itself ({', '.join(errors)}): its credits wait for "
-                f"{'the statement' if new.intraday else 'assignment'}.",
-            )
-        )
+        why = "overlaps with another" if _OVERLAPS in errors else "contradicts itself"
+        whom = "the statement" if new.intraday else "assignment"
+        message = f"The statement {why} ({', '.join(errors)}): its credits wait for {whom}."
+        found.append(finding("deposits_not_confirmed", "statement", message))
     # Written at once, so that a second statement of the same name in this very message meets it.
     if not store.add(connection, new):
         raise InvariantError("a statement appeared behind the lock of its token class")

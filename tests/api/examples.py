@@ -109,6 +109,20 @@ def _deposit(bank: Bank, path: str) -> Example:
     return _example(Role.TREASURY_MAKER, path, body, value_date="2026-11-19")
 
 
+def _deposit_balance(bank: Bank, path: str) -> Example:
+    body = {
+        "token_class_id": bank.classes["USD"].id,
+        "account_id": bank.account_id("HARBOUR-USD"),
+        "kind": "balance",
+        "amount": "5.00",
+        "currency": "USD",
+        "as_of": "2026-11-20T07:59:00Z",
+        "source": "core",
+        "source_reference": new_suffix(),
+    }
+    return _example(Role.TREASURY_MAKER, path, body, kind="hold")
+
+
 def _assignment(bank: Bank, path: str) -> Example:
     waiting = bank.ask(
         Kind.DEPOSIT,
@@ -217,6 +231,7 @@ _EXAMPLES: Final[dict[str, Callable[[Bank, str], Example]]] = {
     "/v1/accounts/{account_id}/unfreeze": _unfreeze,
     "/v1/approvals/{approval_id}/approve": _approval,
     "/v1/approvals/{approval_id}/reject": _rejection,
+    "/v1/deposit-balances": _deposit_balance,
     "/v1/deposit-releases": _from_deposit,
     "/v1/deposits": _deposit,
     "/v1/deposits/{deposit_id}/assign": _assignment,
@@ -326,11 +341,14 @@ async def staff_life_of(client: httpx.AsyncClient, bank: Bank) -> dict[str, str]
     keyed = maker | {"Idempotency-Key": f"staff {new_suffix()}"}
     run = await client.post("/v1/reconciliations", json=body, headers=keyed)
     export = await client.post("/v1/exports", json={"format": "csv"}, headers=keyed)
-    assert {imported.status_code, run.status_code, export.status_code} == {201}
+    figure = _deposit_balance(bank, "/v1/deposit-balances")
+    pushed = await client.post(figure.path, json=figure.body, headers=keyed)
+    assert {one.status_code for one in (imported, run, export, pushed)} == {201}
     return {
         "statement_id": imported.json()["statements"][0]["id"],
         "reconciliation_id": run.json()["id"],
         "break_id": run.json()["breaks"][0]["id"],
+        "deposit_balance_id": pushed.json()["id"],
         "export_id": export.json()["id"],
         "name": export.json()["manifest"]["files"][0]["name"],
     }

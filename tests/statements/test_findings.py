@@ -40,3 +40,10 @@ def test_add_once() -> None:
     findings.add_once("moment_without_zone", "a", "first")
     findings.add_once("moment_without_zone", "b", "second")
     assert [finding.where for finding in findings.collected("x")] == ["a"]
+
+
+def test_every_finding_is_explained() -> None:
+    told = {row[0].strip("`"): row[1] for row in table("treasury.md", "finding", "severity")}
+
+    assert told == FINDING_SEVERITIES
+    assert list(told) == sorted(told)

@@ -5,6 +5,7 @@ from fastapi import FastAPI
 from tallystick.api import (
     accounts,
     approvals,
+    deposit_balances,
     deposits,
     documents,
     events,
@@ -33,6 +34,7 @@ _ROOMS = (
     accounts,
     statements,
     deposits,
+    deposit_balances,
     mints,
     transfers,
     holds,

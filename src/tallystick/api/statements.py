@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from tallystick import participants, statements, tokens
 from tallystick.api.access import StaffCaller, authenticated
-from tallystick.api.bodies import idempotency_key, read_body
+from tallystick.api.bodies import Schema, idempotency_key, read_body, understood
 from tallystick.api.money import answer
 from tallystick.api.pages import Cursor, IdQuery, Limit, PathId, page
 from tallystick.api.service import Service
@@ -20,8 +20,9 @@ from tallystick.api.views import ListView, View
 from tallystick.core.clock import format_time
 from tallystick.core.errors import DomainError
 from tallystick.core.money import format_amount
+from tallystick.core.strict_json import parse_json
 from tallystick.participants import Principal, Role
-from tallystick.statements import Statement, StatementEntry, StatementFinding, StatementImport
+from tallystick.statements import Statement, StatementEntry, StatementFile, StatementFinding, StatementImport
 from tallystick.tokens import Made, Outcome
 
 __all__ = ["IMPORTERS", "router", "show_import"]
@@ -30,7 +31,9 @@ router = APIRouter()
 
 IMPORTERS: Final = frozenset({Role.TREASURY_MAKER})
 _OPERATION: Final = "statement_import"
-_XML: Final = frozenset({"application/xml", "text/xml"})
+#: XML and SWIFT's texts tell themselves apart.
+_AS_IT_IS: Final = frozenset({"application/xml", "text/xml", "text/plain"})
+_JSON: Final = "application/json"
 
 NumberCursor = Annotated[
     int, Query(ge=0, le=2**31 - 1, description="Go on behind this number within the statement.")
@@ -38,11 +41,18 @@ NumberCursor = Annotated[
 
 
 class StatementMediaTypeUnsupportedError(DomainError):
-    """A body that says it is something else than XML is no statement."""
+    """A body that says it is something else than XML, text or JSON is no statement."""
 
     code = "statement_media_type_unsupported"
     status = 415
-    title = "A statement must be application/xml"
+    title = "A statement must be application/xml, text/plain or application/json"
+
+
+class CsvStatement(Schema):
+    """A CSV file as text, with the mapping by which it is read (see the treasury's guide)."""
+
+    csv: str
+    mapping: dict[str, Any]
 
 
 class StatementView(View):
@@ -134,9 +144,9 @@ async def post_statement(request: Request) -> Response:
     """
     caller = await authenticated(request, IMPORTERS)
     key = idempotency_key(request) if "idempotency-key" in request.headers else None
-    _require_xml(request)
+    media_type = _media_type(request)
     content = await read_body(request, caller.service.settings.statement_size_max_bytes)
-    return await run_in_threadpool(_import, caller.service, caller.principal, key, content)
+    return await run_in_threadpool(_import, caller.service, caller.principal, key, content, media_type)
 
 
 router.add_api_route(
@@ -164,8 +174,12 @@ router.add_api_route(
         ],
         "requestBody": {
             "required": True,
-            "description": "A camt.052, camt.053 or camt.054 message, versions 02 to 12.",
-            "content": {"application/xml": {"schema": {"type": "string"}}},
+            "description": "camt.052, camt.053 or camt.054 (02 to 12), MT940 or MT942, or CSV and its mapping.",
+            "content": {
+                "application/xml": {"schema": {"type": "string"}},
+                "text/plain": {"schema": {"type": "string"}},
+                "application/json": {"schema": CsvStatement.model_json_schema()},
+            },
         },
     },
 )
@@ -250,18 +264,35 @@ def show_import(connection: Connection, issuer_id: str, done: StatementImport) -
     }
 
 
-def _require_xml(request: Request) -> None:
-    media_type = request.headers.get("content-type")
-    if media_type is not None and media_type.partition(";")[0].strip().lower() not in _XML:
+def _media_type(request: Request) -> str | None:
+    stated = request.headers.get("content-type")
+    media_type = None if stated is None else stated.partition(";")[0].strip().lower()
+    if media_type is not None and media_type not in _AS_IT_IS | {_JSON}:
         raise StatementMediaTypeUnsupportedError
+    return media_type
+
+
+def _read(content: bytes, media_type: str | None, size_max_bytes: int) -> StatementFile:
+    """Return what the body says: a bank's file as it is, or one of CSV with its mapping."""
+    if media_type != _JSON:
+        return statements.read_file(content, size_max_bytes=size_max_bytes)
+    asked = parse_json(content, size_max_bytes=size_max_bytes)
+    sent = understood(CsvStatement, asked)
+    assert isinstance(asked, dict)  # It was just understood.
+    mapping = statements.understood_mapping(asked["mapping"])
+    return statements.read_file(
+        sent.csv.encode(mapping.encoding), size_max_bytes=size_max_bytes, mapping=mapping
+    )
 
 
 class _NotAnsweredError(Exception):
     """Nothing was answered under the key yet."""
 
 
-def _import(service: Service, importer: Principal, key: str | None, content: bytes) -> Response:
-    file = statements.read_file(content, size_max_bytes=service.settings.statement_size_max_bytes)
+def _import(
+    service: Service, importer: Principal, key: str | None, content: bytes, media_type: str | None
+) -> Response:
+    file = _read(content, media_type, service.settings.statement_size_max_bytes)
 
     def work(connection: Connection) -> Made:
         done = statements.import_statement(connection, service.settler, importer, file)

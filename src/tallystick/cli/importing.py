@@ -16,29 +16,43 @@ from tallystick.cli.running import require_api_key
 from tallystick.core.errors import DomainError, UnavailableError
 from tallystick.core.settings import Settings
 from tallystick.participants import Principal
-from tallystick.statements import StatementImport
+from tallystick.statements import CsvMapping, StatementImport
 
-__all__ = ["import_file", "import_statements"]
+__all__ = ["import_file", "import_statements", "load_mapping"]
 
 
 def import_statements(
-    report: Report, settings: Settings, presented_key: str | None, files: Sequence[Path]
+    report: Report,
+    settings: Settings,
+    presented_key: str | None,
+    files: Sequence[Path],
+    *,
+    mapping_file: Path | None = None,
 ) -> None:
-    """Import each file by itself; one that is refused doesn't keep the others from being imported."""
+    """Import each file by itself, with a mapping as CSV; one that is refused doesn't keep the others out."""
     presented = require_api_key(presented_key)
+    mapping = None if mapping_file is None else load_mapping(mapping_file)
     shown = []
     with opened_service(settings) as service:
         importer = authorized(service.database, presented, IMPORTERS)
         for number, file in enumerate(files, 1):
             if len(files) > 1:
                 report.note(f"{number} of {len(files)}: {file}")
-            shown.append(_import(report, service, importer, file))
+            shown.append(_import(report, service, importer, file, mapping))
     report.document({"object": "list", "data": shown})
 
 
-def _import(report: Report, service: Service, importer: Principal, file: Path) -> dict[str, Any]:
+def load_mapping(file: Path) -> CsvMapping:
+    """Return the mapping in a JSON file; raises StatementMappingInvalidError and what strict JSON refuses."""
+    with file.open("rb") as opened:
+        return statements.read_mapping(opened.read(statements.MAPPING_SIZE_MAX_BYTES + 1))
+
+
+def _import(
+    report: Report, service: Service, importer: Principal, file: Path, mapping: CsvMapping | None
+) -> dict[str, Any]:
     try:
-        shown = import_file(report, service, importer, file)
+        shown = import_file(report, service, importer, file, mapping)
     except UnavailableError:
         raise
     except DomainError as refusal:
@@ -50,10 +64,14 @@ def _import(report: Report, service: Service, importer: Principal, file: Path) -
     return {"file": str(file), **shown}
 
 
-def import_file(report: Report, service: Service, importer: Principal, file: Path) -> dict[str, Any]:
+def import_file(
+    report: Report, service: Service, importer: Principal, file: Path, mapping: CsvMapping | None
+) -> dict[str, Any]:
     """Import one file, a long one in parts, and return what became of it as JSON; raises what refuses it."""
     with file.open("rb") as opened:
-        read = statements.read_file(opened, size_max_bytes=service.settings.statement_size_max_bytes)
+        read = statements.read_file(
+            opened, size_max_bytes=service.settings.statement_file_size_max_bytes, mapping=mapping
+        )
 
     def tell(count: int) -> None:
         report.note(f"{file}: {count} of {read.entry_count} entries")

@@ -27,6 +27,9 @@ class Settings(BaseModel):
     database_pool_size: int = Field(default=12, ge=2, le=200, description="Connections per API process.")
     body_size_max_bytes: int = Field(default=1_048_576, ge=1_024)
     statement_size_max_bytes: int = Field(default=33_554_432, ge=1_024)
+    statement_file_size_max_bytes: int = Field(
+        default=268_435_456, ge=1_024, description="Of statements that commands read, piece by piece."
+    )
     key_passphrase: str | None = Field(default=None, repr=False, description="Encrypts signing keys at rest.")
     batch_size_max: int = Field(
         default=1_000, ge=1, le=10_000, description="Instructions settled in one commit."

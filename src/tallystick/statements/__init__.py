@@ -9,10 +9,19 @@ from tallystick.statements import store
 from tallystick.statements.camt import parse_camt
 from tallystick.statements.content import StatementAmountInexactError
 from tallystick.statements.csv_mapping import (
+    MAPPING_SIZE_MAX_BYTES,
     CsvMapping,
     StatementMappingInvalidError,
     read_mapping,
     understood_mapping,
+)
+from tallystick.statements.deposit_balances import (
+    DepositBalanceConflictError,
+    DepositBalanceInFutureError,
+    DepositBalanceKind,
+    DepositBalanceNotFoundError,
+    NewDepositBalance,
+    record_deposit_balance,
 )
 from tallystick.statements.files import StatementFile, read_file
 from tallystick.statements.importing import (
@@ -23,6 +32,7 @@ from tallystick.statements.importing import (
 )
 from tallystick.statements.matching import MatchedBy
 from tallystick.statements.records import (
+    DepositBalance,
     ImportedStatement,
     Statement,
     StatementEntry,
@@ -38,10 +48,17 @@ from tallystick.statements.taking_up import (
 )
 
 __all__ = [
+    "MAPPING_SIZE_MAX_BYTES",
     "PART_SIZE_MAX",
     "CsvMapping",
+    "DepositBalance",
+    "DepositBalanceConflictError",
+    "DepositBalanceInFutureError",
+    "DepositBalanceKind",
+    "DepositBalanceNotFoundError",
     "ImportedStatement",
     "MatchedBy",
+    "NewDepositBalance",
     "Statement",
     "StatementAccountUnknownError",
     "StatementAmountInexactError",
@@ -54,16 +71,20 @@ __all__ = [
     "StatementImportNotAllowedError",
     "StatementMappingInvalidError",
     "StatementNotFoundError",
+    "deposit_balance",
+    "deposit_balances",
     "entries",
     "entries_by_id",
     "entries_confirmed_by_hand",
     "findings",
     "import_ahead",
     "import_statement",
+    "latest_deposit_balance",
     "latest_statement",
     "parse_camt",
     "read_file",
     "read_mapping",
+    "record_deposit_balance",
     "statement",
     "statement_entry_id",
     "statements",
@@ -171,3 +192,31 @@ def latest_statement(
 ) -> Statement | None:
     """Return the last of `statements_in_order` that has a closing balance, or None."""
     return store.read_latest_closed(connection, issuer_id, token_class_id, imported_until)
+
+
+def deposit_balances(
+    connection: Connection,
+    issuer_id: str,
+    *,
+    token_class_id: str | None = None,
+    account_id: str | None = None,
+    after: str = "",
+    limit: int = 100,
+) -> list[DepositBalance]:
+    """Return a page of the figures that cores pushed, in the order in which they came."""
+    return store.read_deposit_balances(connection, issuer_id, token_class_id, account_id, after, limit)
+
+
+def deposit_balance(connection: Connection, issuer_id: str, deposit_balance_id: str) -> DepositBalance:
+    """Return one figure or raise DepositBalanceNotFoundError."""
+    found = store.read_deposit_balance(connection, issuer_id, deposit_balance_id)
+    if found is None:
+        raise DepositBalanceNotFoundError
+    return found
+
+
+def latest_deposit_balance(
+    connection: Connection, issuer_id: str, token_class_id: str, kind: DepositBalanceKind, *, until: datetime
+) -> DepositBalance | None:
+    """Return the last figure of a kind that tells of the class's backing account up to a moment, or None."""
+    return store.read_latest_deposit_balance(connection, issuer_id, token_class_id, kind.value, until)

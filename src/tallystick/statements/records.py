@@ -8,6 +8,7 @@ from tallystick.core.errors import NotFoundError
 
 __all__ = [
     "INTRADAY_TYPES",
+    "DepositBalance",
     "ImportedStatement",
     "Statement",
     "StatementEntry",
@@ -111,6 +112,31 @@ class StatementFinding(NamedTuple):
     severity: str
     location: str
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class DepositBalance:
+    """A figure that a core bank pushed: of an account's deposit account, or of the class's backing account.
+
+    `kind` is `balance` (negative when overdrawn) or `hold`.
+    """
+
+    issuer_id: str
+    id: str
+    token_class_id: str
+    account_id: str | None
+    kind: str
+    amount_minor: int
+    as_of: datetime
+    source: str
+    source_reference: str
+    recorded_by: str
+    recorded_at: datetime
+
+    @property
+    def facts(self) -> tuple[str, str | None, str, int, datetime]:
+        """What is told: two figures of these facts are one."""
+        return self.token_class_id, self.account_id, self.kind, self.amount_minor, self.as_of
 
 
 @dataclass(frozen=True, slots=True)

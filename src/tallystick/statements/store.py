@@ -8,8 +8,15 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection
 
 from tallystick.core.copy_text import NULL, copy_rows, escape
-from tallystick.statements.records import INTRADAY_TYPES, Statement, StatementEntry, StatementFinding
+from tallystick.statements.records import (
+    INTRADAY_TYPES,
+    DepositBalance,
+    Statement,
+    StatementEntry,
+    StatementFinding,
+)
 
+_BALANCE_COLUMNS: Final = ", ".join(DepositBalance.__slots__)
 _INSERTED: Final = tuple(name for name in Statement.__slots__ if name != "completed_at")
 _SELECT: Final = f"""
 SELECT {", ".join(f"s.{name}" for name in _INSERTED)}, c.completed_at
@@ -376,6 +383,69 @@ def read_findings(
         (issuer_id, statement_id, after, limit),
     )
     return [StatementFinding._make(row) for row in rows]
+
+
+def add_deposit_balance(connection: Connection, new: DepositBalance) -> bool:
+    """Insert and return True, or return False when the source has told a figure under this reference."""
+    added = connection.exec_driver_sql(
+        f"""INSERT INTO deposit_balance ({_BALANCE_COLUMNS})
+            VALUES ({", ".join(["%s"] * len(DepositBalance.__slots__))})
+            ON CONFLICT (issuer_id, source, source_reference) DO NOTHING""",
+        tuple(getattr(new, name) for name in DepositBalance.__slots__),
+    )
+    return added.rowcount == 1
+
+
+def read_deposit_balance_of_source(
+    connection: Connection, issuer_id: str, source: str, source_reference: str
+) -> DepositBalance:
+    row = connection.exec_driver_sql(
+        f"""SELECT {_BALANCE_COLUMNS} FROM deposit_balance
+            WHERE issuer_id = %s AND source = %s AND source_reference = %s""",
+        (issuer_id, source, source_reference),
+    ).one()
+    return DepositBalance(*row)
+
+
+def read_deposit_balance(
+    connection: Connection, issuer_id: str, deposit_balance_id: str
+) -> DepositBalance | None:
+    row = connection.exec_driver_sql(
+        f"SELECT {_BALANCE_COLUMNS} FROM deposit_balance WHERE issuer_id = %s AND id = %s",
+        (issuer_id, deposit_balance_id),
+    ).one_or_none()
+    return None if row is None else DepositBalance(*row)
+
+
+def read_deposit_balances(
+    connection: Connection,
+    issuer_id: str,
+    token_class_id: str | None,
+    account_id: str | None,
+    after: str,
+    limit: int,
+) -> list[DepositBalance]:
+    rows = connection.exec_driver_sql(
+        f"""SELECT {_BALANCE_COLUMNS} FROM deposit_balance
+            WHERE issuer_id = %s AND id > %s AND (%s::text IS NULL OR token_class_id = %s)
+              AND (%s::text IS NULL OR account_id = %s)
+            ORDER BY id LIMIT %s""",
+        (issuer_id, after, token_class_id, token_class_id, account_id, account_id, limit),
+    )
+    return [DepositBalance(*row) for row in rows]
+
+
+def read_latest_deposit_balance(
+    connection: Connection, issuer_id: str, token_class_id: str, kind: str, until: datetime
+) -> DepositBalance | None:
+    """Return the last figure of the class's backing account that tells of a moment up to `until`."""
+    row = connection.exec_driver_sql(
+        f"""SELECT {_BALANCE_COLUMNS} FROM deposit_balance
+            WHERE issuer_id = %s AND token_class_id = %s AND account_id IS NULL AND kind = %s AND as_of <= %s
+            ORDER BY as_of DESC, id DESC LIMIT 1""",
+        (issuer_id, token_class_id, kind, until),
+    ).one_or_none()
+    return None if row is None else DepositBalance(*row)
 
 
 def _one(connection: Connection, query: str, *values: object) -> Statement | None:

@@ -41,6 +41,7 @@ async def test_a_figure_is_kept_and_shown(edge: Edge) -> None:
     assert (first.status_code, second.status_code) == (201, 201), first.text
     shown = first.json()
     assert (shown["object"], shown["amount"], shown["account_id"]) == ("deposit_balance", "1263278.27", None)
+    assert not shown["overdrawn"]
     assert (shown["as_of"], shown["currency"]) == ("2026-11-20T07:30:00.000000Z", "USD")
     assert shown["recorded_by"] == edge.bank.maker.id
     assert (await edge.get(f"{PATH}/{shown['id']}")).json() == shown
@@ -73,8 +74,9 @@ async def test_told_again_it_is_the_same_and_another_is_refused(edge: Edge) -> N
     [
         ({"amount": "1.0"}, 422, "amount_malformed"),
         ({"amount": "--1.00"}, 422, "amount_malformed"),
-        ({"amount": "-0.00"}, 422, "amount_malformed"),
-        ({"kind": "hold", "amount": "-1.00"}, 422, "amount_malformed"),
+        ({"amount": "-1.00"}, 422, "amount_malformed"),
+        ({"amount": "0.00", "overdrawn": True}, 422, "amount_malformed"),
+        ({"kind": "hold", "amount": "1.00", "overdrawn": True}, 422, "amount_malformed"),
         ({"currency": "EUR"}, 422, "statement_currency_mismatch"),
         ({"as_of": "2126-11-20T08:00:00Z"}, 422, "deposit_balance_in_future"),
         ({"as_of": "2026-11-20"}, 422, "request_invalid"),
@@ -84,7 +86,7 @@ async def test_told_again_it_is_the_same_and_another_is_refused(edge: Edge) -> N
         ({"account_id": "account_x"}, 404, "account_not_found"),
     ],
 )
-async def test_what_is_refused(edge: Edge, changed: dict[str, str], status: int, code: str) -> None:
+async def test_what_is_refused(edge: Edge, changed: dict[str, Any], status: int, code: str) -> None:
     before = row_counts(edge.urls)
 
     assert_problem(await edge.post(PATH, figure(edge, **changed), Role.TREASURY_MAKER), status, code)

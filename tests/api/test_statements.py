@@ -192,7 +192,8 @@ async def test_a_body_over_the_limit_is_refused_before_it_is_read(edge: Edge) ->
 
 
 @pytest.mark.parametrize(
-    "media_type", ["text/csv", "application/octet-stream", "application/x-www-form-urlencoded"]
+    "media_type",
+    ["application/json", "text/csv", "application/octet-stream", "application/x-www-form-urlencoded"],
 )
 async def test_a_body_that_says_it_is_something_else(edge: Edge, media_type: str) -> None:
     response = await send(edge, statement(FUNDING), **{"Content-Type": media_type})
@@ -217,6 +218,7 @@ async def test_mt940_is_text(edge: Edge) -> None:
     assert [one["amount"] for one in await listed(edge, "/v1/deposits")] == ["100.00"]
 
 
+CSV_JSON = "application/vnd.tallystick.csv+json"
 CSV_MAPPING = {
     "version": 1,
     "encoding": "iso-8859-1",
@@ -235,8 +237,8 @@ CSV = "Day,Text,Amount,Balance\n2026-11-20,HARBOUR-USD \u20ac,100.00,100.00\n"
 async def test_csv_comes_with_its_mapping(edge: Edge) -> None:
     body = json.dumps({"csv": CSV, "mapping": CSV_MAPPING}).encode()
 
-    response = await send(edge, body, **{"Content-Type": "application/json"})
-    again = await send(edge, body, **{"Content-Type": "application/json"})
+    response = await send(edge, body, **{"Content-Type": CSV_JSON})
+    again = await send(edge, body, **{"Content-Type": CSV_JSON})
 
     assert (response.status_code, again.status_code) == (201, 200), response.text
     [one] = response.json()["statements"]
@@ -260,7 +262,7 @@ async def test_csv_comes_with_its_mapping(edge: Edge) -> None:
 async def test_csv_that_is_refused(edge: Edge, body: object, status: int, code: str) -> None:
     content = json.dumps(body).encode()
 
-    assert_problem(await send(edge, content, **{"Content-Type": "application/json"}), status, code)
+    assert_problem(await send(edge, content, **{"Content-Type": CSV_JSON}), status, code)
 
 
 async def test_a_long_file_is_answered_once_under_its_key(

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tallystick.statements.findings import Finding, FindingCollector
+from tallystick.statements.findings import FINDING_SEVERITIES, Finding, FindingCollector
+from tests.docs.documents import table
 
 
 def test_findings_keep_their_order_and_severity() -> None:

@@ -37,13 +37,14 @@ class DepositBalanceRequest(Schema):
     kind: Literal["balance", "hold"]
     amount: Amount
     currency: Currency
+    overdrawn: bool = False
     as_of: Moment
     source: Source
     source_reference: Source
 
 
 class DepositBalanceView(View):
-    """A figure as the core told it; negative when overdrawn."""
+    """A figure as the core told it."""
 
     id: str
     object: str
@@ -54,6 +55,7 @@ class DepositBalanceView(View):
     kind: Literal["balance", "hold"]
     amount: str
     currency: str
+    overdrawn: bool
     as_of: str
     source: str
     source_reference: str
@@ -73,6 +75,7 @@ def _record(
             kind=DepositBalanceKind(body.kind),
             amount=body.amount,
             currency=body.currency,
+            overdrawn=body.overdrawn,
             as_of=body.as_of,
             source=body.source,
             source_reference=body.source_reference,
@@ -143,8 +146,9 @@ def _show(connection: Connection, one: DepositBalance) -> dict[str, Any]:
         "token_class_id": one.token_class_id,
         "account_id": one.account_id,
         "kind": one.kind,
-        "amount": format_amount(one.amount_minor, of_class.scale),
+        "amount": format_amount(abs(one.amount_minor), of_class.scale),
         "currency": of_class.currency,
+        "overdrawn": one.amount_minor < 0,
         "as_of": format_time(one.as_of),
         "source": one.source,
         "source_reference": one.source_reference,

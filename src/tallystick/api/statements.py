@@ -33,7 +33,7 @@ IMPORTERS: Final = frozenset({Role.TREASURY_MAKER})
 _OPERATION: Final = "statement_import"
 #: XML and SWIFT's texts tell themselves apart.
 _AS_IT_IS: Final = frozenset({"application/xml", "text/xml", "text/plain"})
-_JSON: Final = "application/json"
+_CSV: Final = "application/vnd.tallystick.csv+json"
 
 NumberCursor = Annotated[
     int, Query(ge=0, le=2**31 - 1, description="Go on behind this number within the statement.")
@@ -41,11 +41,11 @@ NumberCursor = Annotated[
 
 
 class StatementMediaTypeUnsupportedError(DomainError):
-    """A body that says it is something else than XML, text or JSON is no statement."""
+    """A body that says it is something else than XML, text, or CSV with its mapping is no statement."""
 
     code = "statement_media_type_unsupported"
     status = 415
-    title = "A statement must be application/xml, text/plain or application/json"
+    title = "A statement must be application/xml, text/plain or application/vnd.tallystick.csv+json"
 
 
 class CsvStatement(Schema):
@@ -178,7 +178,7 @@ router.add_api_route(
             "content": {
                 "application/xml": {"schema": {"type": "string"}},
                 "text/plain": {"schema": {"type": "string"}},
-                "application/json": {"schema": CsvStatement.model_json_schema()},
+                _CSV: {"schema": CsvStatement.model_json_schema()},
             },
         },
     },
@@ -267,22 +267,22 @@ def show_import(connection: Connection, issuer_id: str, done: StatementImport) -
 def _media_type(request: Request) -> str | None:
     stated = request.headers.get("content-type")
     media_type = None if stated is None else stated.partition(";")[0].strip().lower()
-    if media_type is not None and media_type not in _AS_IT_IS | {_JSON}:
+    if media_type is not None and media_type not in _AS_IT_IS | {_CSV}:
         raise StatementMediaTypeUnsupportedError
     return media_type
 
 
 def _read(content: bytes, media_type: str | None, size_max_bytes: int) -> StatementFile:
     """Return what the body says: a bank's file as it is, or one of CSV with its mapping."""
-    if media_type != _JSON:
+    if media_type != _CSV:
         return statements.read_file(content, size_max_bytes=size_max_bytes)
     asked = parse_json(content, size_max_bytes=size_max_bytes)
     sent = understood(CsvStatement, asked)
     assert isinstance(asked, dict)  # It was just understood.
-    mapping = statements.understood_mapping(asked["mapping"])
-    return statements.read_file(
-        sent.csv.encode(mapping.encoding), size_max_bytes=size_max_bytes, mapping=mapping
-    )
+    # JSON has told the characters already, whatever the bank's own file is in.
+    mapping = statements.understood_mapping(asked["mapping"]).model_copy(update={"encoding": "utf-8"})
+    text = sent.csv.encode("utf-8", "surrogatepass")
+    return statements.read_file(text, size_max_bytes=size_max_bytes, mapping=mapping)
 
 
 class _NotAnsweredError(Exception):

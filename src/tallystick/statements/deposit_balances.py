@@ -63,7 +63,7 @@ class DepositBalanceInFutureError(MalformedError):
 class NewDepositBalance:
     """A figure as it is told. `account_id` is None for the token class's backing account itself.
 
-    `amount` is a decimal string of the class's scale, with a minus sign before it where a balance is overdrawn.
+    `amount` is a decimal string of the class's scale without a sign; `overdrawn` says that a balance is negative.
     `source` names the system, and `source_reference` is that system's own name for the figure.
     """
 
@@ -72,6 +72,7 @@ class NewDepositBalance:
     kind: DepositBalanceKind
     amount: str
     currency: str
+    overdrawn: bool
     as_of: datetime
     source: str
     source_reference: str
@@ -122,9 +123,7 @@ def record_deposit_balance(
 
 
 def _amount_minor(new: NewDepositBalance, scale: int) -> int:
-    if not new.amount.startswith("-"):
-        return parse_amount(new.amount, scale)
-    minor = parse_amount(new.amount[1:], scale)
-    if new.kind == DepositBalanceKind.HOLD or minor == 0:
-        raise AmountMalformedError("Only a balance other than zero can be negative.")
-    return -minor
+    minor = parse_amount(new.amount, scale)
+    if new.overdrawn and (new.kind == DepositBalanceKind.HOLD or minor == 0):
+        raise AmountMalformedError("Only a balance other than zero can be overdrawn.")
+    return -minor if new.overdrawn else minor

@@ -114,7 +114,7 @@ def _deposit_balance(bank: Bank, path: str) -> Example:
         "token_class_id": bank.classes["USD"].id,
         "account_id": bank.account_id("HARBOUR-USD"),
         "kind": "balance",
-        "amount": "5.00",
+        "figure": "5.00",
         "currency": "USD",
         "as_of": "2026-11-20T07:59:00Z",
         "source": "core",

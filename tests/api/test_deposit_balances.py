@@ -18,7 +18,7 @@ def figure(edge: Edge, **changed: Any) -> dict[str, Any]:
     return {
         "token_class_id": edge.bank.classes["USD"].id,
         "kind": "balance",
-        "amount": "1263278.27",
+        "figure": "1263278.27",
         "currency": "USD",
         "as_of": "2026-11-20T07:30:00Z",
         "source": "core",
@@ -32,7 +32,7 @@ async def test_a_figure_is_kept_and_shown(edge: Edge) -> None:
     hold = figure(
         edge,
         kind="hold",
-        amount="7.00",
+        figure="7.00",
         account_id=edge.bank.account_id("HARBOUR-USD"),
         source_reference="H-1",
     )
@@ -40,7 +40,7 @@ async def test_a_figure_is_kept_and_shown(edge: Edge) -> None:
 
     assert (first.status_code, second.status_code) == (201, 201), first.text
     shown = first.json()
-    assert (shown["object"], shown["amount"], shown["account_id"]) == ("deposit_balance", "1263278.27", None)
+    assert (shown["object"], shown["figure"], shown["account_id"]) == ("deposit_balance", "1263278.27", None)
     assert not shown["overdrawn"]
     assert (shown["as_of"], shown["currency"]) == ("2026-11-20T07:30:00.000000Z", "USD")
     assert shown["recorded_by"] == edge.bank.maker.id
@@ -59,7 +59,7 @@ async def test_told_again_it_is_the_same_and_another_is_refused(edge: Edge) -> N
     first = await edge.post(PATH, figure(edge), Role.TREASURY_MAKER)
 
     again = await edge.post(PATH, figure(edge), Role.TREASURY_MAKER)
-    other = await edge.post(PATH, figure(edge, amount="1.00"), Role.TREASURY_MAKER)
+    other = await edge.post(PATH, figure(edge, figure="1.00"), Role.TREASURY_MAKER)
     elsewhere = await edge.post(PATH, figure(edge, source="other core"), Role.TREASURY_MAKER)
 
     assert again.json() == first.json()
@@ -72,11 +72,11 @@ async def test_told_again_it_is_the_same_and_another_is_refused(edge: Edge) -> N
 @pytest.mark.parametrize(
     ("changed", "status", "code"),
     [
-        ({"amount": "1.0"}, 422, "amount_malformed"),
-        ({"amount": "--1.00"}, 422, "amount_malformed"),
-        ({"amount": "-1.00"}, 422, "amount_malformed"),
-        ({"amount": "0.00", "overdrawn": True}, 422, "amount_malformed"),
-        ({"kind": "hold", "amount": "1.00", "overdrawn": True}, 422, "amount_malformed"),
+        ({"figure": "1.0"}, 422, "amount_malformed"),
+        ({"figure": "--1.00"}, 422, "amount_malformed"),
+        ({"figure": "-1.00"}, 422, "amount_malformed"),
+        ({"figure": "0.00", "overdrawn": True}, 422, "amount_malformed"),
+        ({"kind": "hold", "figure": "1.00", "overdrawn": True}, 422, "amount_malformed"),
         ({"currency": "EUR"}, 422, "statement_currency_mismatch"),
         ({"as_of": "2126-11-20T08:00:00Z"}, 422, "deposit_balance_in_future"),
         ({"as_of": "2026-11-20"}, 422, "request_invalid"),
@@ -104,7 +104,8 @@ async def test_the_latest_figure_up_to_a_moment(edge: Edge) -> None:
     for number, minute in enumerate((10, 30, 20)):
         asked = figure(
             edge,
-            amount=f"-{number + 1}.00",
+            figure=f"{number + 1}.00",
+            overdrawn=True,
             as_of=f"2026-11-20T07:{minute}:00Z",
             source_reference=f"B-{minute}",
         )

@@ -35,7 +35,7 @@ class DepositBalanceRequest(Schema):
     token_class_id: ObjectId
     account_id: ObjectId | None = None
     kind: Literal["balance", "hold"]
-    amount: Amount
+    figure: Amount
     currency: Currency
     overdrawn: bool = False
     as_of: Moment
@@ -53,7 +53,7 @@ class DepositBalanceView(View):
     token_class_id: str
     account_id: str | None
     kind: Literal["balance", "hold"]
-    amount: str
+    figure: str
     currency: str
     overdrawn: bool
     as_of: str
@@ -73,7 +73,7 @@ def _record(
             token_class_id=body.token_class_id,
             account_id=body.account_id,
             kind=DepositBalanceKind(body.kind),
-            amount=body.amount,
+            figure=body.figure,
             currency=body.currency,
             overdrawn=body.overdrawn,
             as_of=body.as_of,
@@ -146,7 +146,7 @@ def _show(connection: Connection, one: DepositBalance) -> dict[str, Any]:
         "token_class_id": one.token_class_id,
         "account_id": one.account_id,
         "kind": one.kind,
-        "amount": format_amount(abs(one.amount_minor), of_class.scale),
+        "figure": format_amount(abs(one.amount_minor), of_class.scale),
         "currency": of_class.currency,
         "overdrawn": one.amount_minor < 0,
         "as_of": format_time(one.as_of),

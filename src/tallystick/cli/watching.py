@@ -91,10 +91,11 @@ def _held(folder: Path) -> Iterator[None]:
         (folder / name).mkdir(mode=0o700, exist_ok=True)
     descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CommandRefusedError("folder_in_use", f"Another process watches {folder}.") from None
         yield
-    except BlockingIOError:
-        raise CommandRefusedError("folder_in_use", f"Another process watches {folder}.") from None
     finally:
         os.close(descriptor)
 

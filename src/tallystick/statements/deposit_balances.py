@@ -63,14 +63,14 @@ class DepositBalanceInFutureError(MalformedError):
 class NewDepositBalance:
     """A figure as it is told. `account_id` is None for the token class's backing account itself.
 
-    `amount` is a decimal string of the class's scale without a sign; `overdrawn` says that a balance is negative.
-    `source` names the system, and `source_reference` is that system's own name for the figure.
+    `figure` is a decimal string of the class's scale without a sign, and may be zero; `overdrawn` says that it is
+    below zero. `source` names the system, and `source_reference` is that system's own name for the figure.
     """
 
     token_class_id: str
     account_id: str | None
     kind: DepositBalanceKind
-    amount: str
+    figure: str
     currency: str
     overdrawn: bool
     as_of: datetime
@@ -123,7 +123,7 @@ def record_deposit_balance(
 
 
 def _amount_minor(new: NewDepositBalance, scale: int) -> int:
-    minor = parse_amount(new.amount, scale)
+    minor = parse_amount(new.figure, scale)
     if new.overdrawn and (new.kind == DepositBalanceKind.HOLD or minor == 0):
         raise AmountMalformedError("Only a balance other than zero can be overdrawn.")
     return -minor if new.overdrawn else minor

@@ -276,15 +276,21 @@ def read_booked_since(
     Of end-of-day statements, and of the statement itself in any case.
     """
     rows = connection.exec_driver_sql(
+        # One look into the index for each reference: a join might as well walk through every entry of a statement.
         f"""SELECT e.bank_reference, e.amount_minor, e.booking_date
-            FROM statement_entry e
-            JOIN statement s ON s.issuer_id = e.issuer_id AND s.id = e.statement_id
-            WHERE e.issuer_id = %s AND length(e.bank_reference) <= 140 AND e.bank_reference = ANY(%s)
-              AND e.booked AND e.credit AND s.token_class_id = %s AND {_OF_DAYS}
-              AND (s.closed_on >= %s OR s.id = %s)""",
+            FROM unnest(%s::text[]) AS w(bank_reference)
+            CROSS JOIN LATERAL (
+                SELECT bank_reference, amount_minor, booking_date, statement_id FROM statement_entry
+                WHERE issuer_id = %s AND bank_reference = w.bank_reference AND length(bank_reference) <= 140
+                  AND booked AND credit
+                OFFSET 0
+            ) e
+            JOIN statement s ON s.issuer_id = %s AND s.id = e.statement_id
+            WHERE s.token_class_id = %s AND {_OF_DAYS} AND (s.closed_on >= %s OR s.id = %s)""",
         (
-            issuer_id,
             [one for one in bank_references if len(one) <= _REFERENCE_LENGTH_MAX],
+            issuer_id,
+            issuer_id,
             token_class_id,
             closed_since,
             statement_id,

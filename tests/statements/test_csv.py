@@ -231,6 +231,7 @@ GOOD = file(*ROWS).decode()
         ("Ref;Text", "Text;Text"),
         (";B-3;", ";B-3;extra;"),
         (";B-3;LANTERN-USD;;", ";B-3;"),
+        (";1,005.00", ";1,005.00;more"),
         (";B-3;", ';"B-3;'),
         (";B-3;", ';"B"3;'),
         ("LANTERN", "LAN\x00TERN"),

@@ -239,11 +239,11 @@ class Bank:
         ).resource_id
 
     def import_statement(self, content: bytes, *, size_max_bytes: int = 50_000_000) -> StatementImport:
-        """Import a camt.053 file as the maker."""
+        """Import a bank's file as the maker, a long one in parts."""
+        file = statements.read_file(content, size_max_bytes=size_max_bytes)
+        statements.import_ahead(self.database, self.settler, self.maker, file)
         return self.database.run(
-            lambda connection: statements.import_statement(
-                connection, self.settler, self.maker, content, size_max_bytes=size_max_bytes
-            )
+            lambda connection: statements.import_statement(connection, self.settler, self.maker, file)
         )
 
     def balance_minor(self, code: Code | str, owner: str) -> int:

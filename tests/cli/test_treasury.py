@@ -49,7 +49,7 @@ def test_a_file_that_is_refused_keeps_no_other_from_being_imported(
 
 
 def test_a_file_over_the_limit_is_not_read(maker: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TALLYSTICK_STATEMENT_SIZE_MAX_BYTES", "1024")
+    monkeypatch.setenv("TALLYSTICK_STATEMENT_FILE_SIZE_MAX_BYTES", "1024")
 
     ran = maker.run("import-statement", FIRST_DAY, "--json")
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from tallystick_verify.canonical import JsonRefusedError, canonical, parse
-from tallystick_verify.events import Event
+from tallystick_verify.events import Event, KeyEvent
 from tallystick_verify.failures import ExitCode, Failure
 from tallystick_verify.policy_file import Policy
 
@@ -44,27 +44,36 @@ class Approvals:
         self._policy = policy
         self.checked_count = 0
         self.vote_count = 0
+        self._lost = False
 
-    def check(self, event: Event) -> None:
+    def check(self, event: Event | KeyEvent) -> None:
         """Raise Failure (approval) unless the event has the approvals that it needs."""
-        approved = event.kind.approved == "always" or (
-            event.kind.approved == "sometimes" and event.related is None
-        )
-        if not approved:
+        if not self._needed(event):
             if event.approvals:
                 raise _refused("The event names approvals that its type does not have.")
             return
         if not event.approvals:
             raise _refused("The event needs another person's approval and names none.")
+        if self._lost:
+            return
         row = self._next()
         self._check_binding(row, event)
         self._check_votes(row, event)
         self.checked_count += 1
 
-    def finish(self) -> None:
-        """Raise Failure (approval) if the file tells of more than the log names."""
-        if next(self._rows, None) is not None:
+    def finish(self) -> str:
+        """Return what was checked; raises Failure (approval) if the file tells of more than the log names."""
+        if not self._lost and next(self._rows, None) is not None:
             raise _refused("approvals.jsonl tells of approvals that no event names.")
+        return f"{self.checked_count:,} approvals by {self.vote_count:,} votes"
+
+    def _needed(self, event: Event | KeyEvent) -> bool:
+        if isinstance(event, KeyEvent):
+            # The first key has nobody to approve it; the auditor's policy may ask for people behind all others.
+            return bool(event.approvals) or event.operation in self._policy.quorums
+        return event.kind.approved == "always" or (
+            event.kind.approved == "sometimes" and event.related is None
+        )
 
     def _next(self) -> dict[str, Any]:
         line = next(self._rows, None)
@@ -80,8 +89,12 @@ class Approvals:
             raise _refused("A row of approvals.jsonl has a member of another type than expected.")
         return row
 
-    def _check_binding(self, row: dict[str, Any], event: Event) -> None:
-        amount = (event.amount, event.currency) if event.lines else (None, None)
+    def _check_binding(self, row: dict[str, Any], event: Event | KeyEvent) -> None:
+        # One row too few or too many, and all that follow would seem to be wrong as well.
+        self._lost = row["subject_id"] != event.instruction_id
+        amount: tuple[str | None, str | None] = (None, None)
+        if isinstance(event, Event) and event.lines:
+            amount = (event.amount, event.currency)
         told = (
             row["subject_id"],
             row["id"],
@@ -95,7 +108,7 @@ class Approvals:
             event.instruction_id,
             f"approval_{event.instruction_id[-26:]}",
             event.issuer_id,
-            event.kind.operation,
+            _operation(event),
             event.request_hash,
             event.principal_id,
             amount,
@@ -103,7 +116,7 @@ class Approvals:
         if told != signed:
             raise _refused("The approval is of another request than the event.")
 
-    def _check_votes(self, row: dict[str, Any], event: Event) -> None:
+    def _check_votes(self, row: dict[str, Any], event: Event | KeyEvent) -> None:
         votes = row["votes"]
         if not isinstance(votes, list) or not all(
             isinstance(one, dict)
@@ -119,12 +132,12 @@ class Approvals:
         people = {one["person"] for one in votes}
         if len(people) != len(votes) or len(event.approvals) != len(set(event.approvals)):
             raise _refused("One person is counted twice.")
-        wanted = max(row["quorum"], self._policy.quorum_of(event.kind.operation))
+        wanted = max(row["quorum"], self._policy.quorum_of(_operation(event)))
         if len(people) < wanted:
             raise _refused(f"{len(people)} other people approved it, and {wanted} are needed.")
         self.vote_count += len(votes)
 
-    def _check_vote(self, vote: dict[str, Any], row: dict[str, Any], event: Event) -> None:
+    def _check_vote(self, vote: dict[str, Any], row: dict[str, Any], event: Event | KeyEvent) -> None:
         if vote["decision"] != "approve":
             raise _refused("A vote that the event names does not approve it.")
         if not vote["person"] or vote["person"] == row["maker"]:
@@ -136,6 +149,10 @@ class Approvals:
         # Moments have one form of fixed length, so they sort as texts.
         if vote["decided_at"] > event.booked_at or vote["decided_at"] >= row["expires_at"]:
             raise _refused("A vote was cast after the event was booked, or after it expired.")
+
+
+def _operation(event: Event | KeyEvent) -> str:
+    return event.operation if isinstance(event, KeyEvent) else event.kind.operation
 
 
 def _hash(vote: dict[str, Any], row: dict[str, Any]) -> str:

@@ -53,11 +53,8 @@ def canonical(value: Any) -> bytes:
 
 def _load(octets: bytes, *, pairs: bool) -> Any:
     try:
-        text = octets.decode()
-        if text[:1] == "\ufeff":
-            raise JsonRefusedError("it begins with a byte order mark")
         return json.loads(
-            text,
+            octets.decode(),
             parse_float=_refuse_fraction,
             parse_constant=_refuse_fraction,
             parse_int=_integer,

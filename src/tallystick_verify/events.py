@@ -1,6 +1,7 @@
 """The signed event: which members it has, of which form, for which type. Whatever isn't known here is refused."""
 
 import re
+from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
 from typing import Any, Final, NamedTuple
@@ -68,7 +69,11 @@ _KEY_MEMBERS: Final = frozenset(
         "version",
     }
 )
-_KEY_TYPES: Final = frozenset({"key.activated", "key.retired", "key.revoked"})
+_KEY_OPERATIONS: Final = {
+    "key.activated": "key_activation",
+    "key.retired": "key_retirement",
+    "key.revoked": "key_revocation",
+}
 
 
 class Line(NamedTuple):
@@ -80,7 +85,8 @@ class Line(NamedTuple):
     credit_minor: int
 
 
-class Event(NamedTuple):
+@dataclass(slots=True)
+class Event:
     """A signed fact about money or an account, its form checked. `amount` is the text, `amount_minor` its value."""
 
     index: int
@@ -105,7 +111,8 @@ class Event(NamedTuple):
     value_date: str
 
 
-class KeyEvent(NamedTuple):
+@dataclass(slots=True)
+class KeyEvent:
     """A signed fact about a signing key: `key` has kid, use and what the type tells besides."""
 
     index: int
@@ -113,6 +120,8 @@ class KeyEvent(NamedTuple):
     type: str
     issuer_id: str
     instruction_id: str
+    operation: str
+    principal_id: str
     request_hash: str
     approvals: tuple[str, ...]
     booked_at: str
@@ -132,7 +141,7 @@ def read_event(payload: bytes) -> Event | KeyEvent:
     event_type = found.get("type")
     if found.get("version") != _VERSION:
         raise Failure(ExitCode.UNSUPPORTED, "The event is of a version that is not known here.")
-    if event_type in _KEY_TYPES:
+    if event_type in _KEY_OPERATIONS:
         return _key_event(found)
     kind = EVENT_KINDS.get(event_type) if isinstance(event_type, str) else None
     if kind is None:
@@ -205,7 +214,8 @@ def _check_members(found: dict[str, Any], kind: EventKind) -> None:
     if not required <= found.keys() <= allowed:
         odd = sorted((required - found.keys()) | (found.keys() - allowed))
         raise Failure(
-            ExitCode.UNSUPPORTED, f"A {found['type']} event has other members than expected: {', '.join(odd)}."
+            ExitCode.UNSUPPORTED,
+            f"A {found['type']} event has other members than expected: {', '.join(odd)}.",
         )
     _check_texts(found)
     scale = found["scale"]
@@ -259,6 +269,8 @@ def _key_event(found: dict[str, Any]) -> KeyEvent:
         found["type"],
         found["issuer_id"],
         found["instruction_id"],
+        _KEY_OPERATIONS[found["type"]],
+        found["principal_id"],
         found["request_hash"],
         tuple(found["approvals"]),
         found["booked_at"],

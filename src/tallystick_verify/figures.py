@@ -55,21 +55,29 @@ class Journal:
 
     def __init__(self, rows: Iterator[bytes]) -> None:
         self._rows = rows
+        self._lost = False
         self.line_count = 0
 
     def check(self, event: Event, posted: Sequence[Posted]) -> None:
         """Raise Failure (figures) unless the next rows are what the event posted."""
+        # One row too few or too many, and all that follow would seem to be wrong as well.
+        if self._lost:
+            return
+        self._lost = True
         for number, one in enumerate(posted):
             _compare(next(self._rows, None), _journal_row(event, number, one), "journal.jsonl")
             self.line_count += 1
+        self._lost = False
 
-    def finish(self) -> None:
-        """Raise Failure (figures) if the journal has more than the log."""
-        _compare(next(self._rows, None), None, "journal.jsonl")
+    def finish(self) -> str:
+        """Return what was checked; raises Failure (figures) if the journal has more than the log."""
+        if not self._lost:
+            _compare(next(self._rows, None), None, "journal.jsonl")
+        return f"{self.line_count:,} lines, account versions without gaps"
 
 
-def check_balances(replay: Replay, rows: Iterator[bytes]) -> int:
-    """Compare `balances.jsonl`; return its rows. Raises Failure (figures)."""
+def check_balances(replay: Replay, rows: Iterator[bytes]) -> str:
+    """Compare `balances.jsonl`; return what was checked. Raises Failure (figures)."""
     return _compare_all(
         rows,
         (
@@ -81,8 +89,8 @@ def check_balances(replay: Replay, rows: Iterator[bytes]) -> int:
     )
 
 
-def check_trial_balance(replay: Replay, movements: Movements, rows: Iterator[bytes]) -> int:
-    """Compare `trial_balance.jsonl`; return its rows. Raises Failure (figures)."""
+def check_trial_balance(replay: Replay, movements: Movements, rows: Iterator[bytes]) -> str:
+    """Compare `trial_balance.jsonl`; return what was checked. Raises Failure (figures)."""
     return _compare_all(
         rows,
         (
@@ -94,8 +102,8 @@ def check_trial_balance(replay: Replay, movements: Movements, rows: Iterator[byt
     )
 
 
-def check_totals(replay: Replay, movements: Movements, told: Any) -> None:
-    """Compare the manifest's control totals, supply among them. Raises Failure (figures)."""
+def check_totals(replay: Replay, movements: Movements, told: Any) -> str:
+    """Compare the manifest's control totals, supply among them; return what was checked. Raises Failure (figures)."""
     totals = []
     for of_class in _classes(replay):
         codes = _by_code(replay, of_class)
@@ -103,10 +111,11 @@ def check_totals(replay: Replay, movements: Movements, told: Any) -> None:
             totals.append(_control_total(of_class, codes, movements))
     if told != totals:
         raise _differs("The manifest's control totals are not what the signed events come to.")
+    return f"{len(totals)} token classes, supply as replayed"
 
 
-def check_register(replay: Replay, accounts: Iterator[bytes], liabilities: Iterator[bytes]) -> int:
-    """Compare `accounts.jsonl` and the register in `liabilities.jsonl`; return the register's rows.
+def check_register(replay: Replay, accounts: Iterator[bytes], liabilities: Iterator[bytes]) -> str:
+    """Compare `accounts.jsonl` and the register in `liabilities.jsonl`; return what was checked.
 
     Whose an account is the events do not tell, so that is taken from the pack; that no account is left out, and every
     amount, is checked. Raises Failure (figures).
@@ -117,7 +126,8 @@ def check_register(replay: Replay, accounts: Iterator[bytes], liabilities: Itera
         if account.code in CLAIM_CODES:
             claims.setdefault((account.token_class_id, owners[account.owner]), []).append(account)
     count = 0
-    for count, line in enumerate(liabilities, 1):  # noqa: B007 The last number is the count.
+    for line in liabilities:
+        count += 1
         row = _parsed(line, "liabilities.jsonl")
         key = (str(row.get("token_class_id")), str(row.get("holder_id")))
         touched = claims.pop(key, None)
@@ -126,7 +136,7 @@ def check_register(replay: Replay, accounts: Iterator[bytes], liabilities: Itera
         _compare(line, _liability_row(row, touched, replay.classes[key[0]]), "liabilities.jsonl")
     if claims:
         raise _differs("The register leaves out what is owed to somebody.", "liabilities.jsonl")
-    return count
+    return f"{count:,} rows equal"
 
 
 def _owners(replay: Replay, rows: Iterator[bytes]) -> dict[str, str]:
@@ -272,12 +282,12 @@ def _liability_row(
     }
 
 
-def _compare_all(rows: Iterator[bytes], expected: Iterator[dict[str, Any]], name: str) -> int:
+def _compare_all(rows: Iterator[bytes], expected: Iterator[dict[str, Any]], name: str) -> str:
     count = 0
     for line, row in zip_longest(rows, expected):
         _compare(line, row, name)
         count += 1
-    return count
+    return f"{count:,} rows equal"
 
 
 def _compare(line: bytes | None, expected: dict[str, Any] | None, name: str) -> None:

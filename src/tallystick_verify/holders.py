@@ -5,7 +5,8 @@ A receipt is a C2SP tlog-proof: index, inclusion proof and checkpoint in one tex
 
 import re
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 
 from tallystick_verify.canonical import JsonRefusedError, parse
 from tallystick_verify.encodings import EncodingRefusedError, base64_bytes
@@ -27,7 +28,8 @@ _HASHES_MAX: Final = 64
 _SIZE_MAX_BYTES: Final = 262_144
 
 
-class Receipt(NamedTuple):
+@dataclass(slots=True)
+class Receipt:
     """A tlog-proof taken apart, not verified yet."""
 
     index: int
@@ -38,7 +40,7 @@ class Receipt(NamedTuple):
 def check_leaves(rows: Iterator[bytes], manifest: Manifest, keys: KeyBook, root: Checkpoint) -> int:
     """Check each leaf of a holder's pack and return how many there are. Raises Failure."""
     count, previous = 0, -1
-    for count, line in enumerate(rows, 1):  # noqa: B007 The last number is the count.
+    for count, line in enumerate(rows, 1):
         place = f"events.jsonl, row {count}"
         try:
             row = parse(line)
@@ -51,9 +53,7 @@ def check_leaves(rows: Iterator[bytes], manifest: Manifest, keys: KeyBook, root:
         previous = index
         try:
             _check_leaf(index, leaf, proof, root)
-            event = _event_of(index, leaf, keys)
-            if event.issuer_id != manifest.issuer_id:
-                raise Failure(ExitCode.LOG, "The event is another issuer's.")
+            _check_event(index, leaf, keys, manifest.issuer_id)
         except Failure as failure:
             raise failure.at(place) from None
     return count
@@ -80,7 +80,9 @@ def read_receipt(octets: bytes) -> Receipt:
     return Receipt(int(match[1]), proof, note.encode())
 
 
-def check_receipt(octets: bytes, leaf: bytes, policy: Policy) -> tuple[Event | KeyEvent, int, tuple[str, ...]]:
+def check_receipt(
+    octets: bytes, leaf: bytes, policy: Policy
+) -> tuple[Event | KeyEvent, int, tuple[str, ...]]:
     """Check a receipt of an event; return the event, the size of its log, and who witnessed it. Raises Failure."""
     if policy.checkpoint is None:
         raise Failure(ExitCode.LOG, "The policy pins no log, so the receipt can't be judged.")
@@ -109,15 +111,14 @@ def _check_leaf(index: int, leaf: bytes, proof: list[bytes], root: Checkpoint) -
         raise Failure(ExitCode.LOG, f"The event is not proven to be in the log: {error}.") from None
 
 
-def _event_of(index: int, leaf: bytes, keys: KeyBook) -> Event | KeyEvent:
+def _check_event(index: int, leaf: bytes, keys: KeyBook, issuer_id: str) -> None:
     token = read_token(leaf, EVENT_TYPE)
     if not keys.key_at(token.kid, index).verifies(token.signature, token.signing_input):
         raise Failure(ExitCode.SIGNATURE, "The signature does not verify.")
     keys.signed(token.kid, index)
     event = read_event(token.payload)
-    if event.index != index:
-        raise Failure(ExitCode.LOG, f"The event was signed for index {event.index}.")
-    return event
+    if event.index != index or event.issuer_id != issuer_id:
+        raise Failure(ExitCode.LOG, "The event was signed for another place, or by another issuer.")
 
 
 def _malformed() -> Failure:

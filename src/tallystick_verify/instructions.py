@@ -63,12 +63,16 @@ class Instructions:
                 ),
             )
         except sqlite3.IntegrityError:
-            raise Failure(ExitCode.BOOKS, "The instruction was settled before: one thing happened twice.") from None
+            raise Failure(
+                ExitCode.BOOKS, "The instruction was settled before: one thing happened twice."
+            ) from None
         if event.kind.operation == "deposit" and event.related is not None:
             try:
                 self._database.execute("INSERT INTO entry VALUES (?)", (event.related,))
             except sqlite3.IntegrityError:
-                raise Failure(ExitCode.BOOKS, "The statement's entry was confirmed as a deposit before.") from None
+                raise Failure(
+                    ExitCode.BOOKS, "The statement's entry was confirmed as a deposit before."
+                ) from None
 
     def take(self, event: Event, operation: str) -> Open:
         """Take the event's amount from the hold or transfer that it relates to, and return how that stood before.

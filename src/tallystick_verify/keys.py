@@ -160,7 +160,9 @@ class KeyBook:
 
     def _activate(self, index: int, key: dict[str, Any]) -> None:
         if key.keys() != {"kid", "use", "x"} or key["use"] not in _USES:
-            raise Failure(ExitCode.UNSUPPORTED, "A key.activated event is not of the form that is known here.")
+            raise Failure(
+                ExitCode.UNSUPPORTED, "A key.activated event is not of the form that is known here."
+            )
         public_key = _public_key(key["x"])
         if public_key.kid != key["kid"]:
             raise _refused("A key.activated event's kid is not its key's thumbprint.")

@@ -4,12 +4,12 @@ A leaf is an event's compact JWS, byte for byte (ASCII); its index is the event'
 the beginning of what is shown now, and nothing that was seen may be missing at the end.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tallystick_verify.encodings import EncodingRefusedError, base64_bytes, base64_text
+from tallystick_verify.encodings import EncodingRefusedError, base64_bytes
 from tallystick_verify.failures import ExitCode, Failure
 from tallystick_verify.merkle import ProofRefusedError, RunningRoot, check_consistency
 from tallystick_verify.notes import Checkpoint, Note, VerifierKey, checkpoint, read_note, verified_by
@@ -37,6 +37,15 @@ class LogTree:
     tree: RunningRoot = field(default_factory=RunningRoot)
     roots: dict[int, bytes] = field(default_factory=dict)
 
+    @property
+    def size(self) -> int:
+        """How many events were added."""
+        return self.tree.size
+
+    def root(self) -> bytes:
+        """Return the root over all events added so far."""
+        return self.tree.root()
+
     def add(self, leaf: bytes) -> None:
         """Add the next event's JWS."""
         self.tree.add(leaf)
@@ -45,17 +54,20 @@ class LogTree:
 
     def check_seen(self, seen: Iterable[Seen], signed: SignedCheckpoint | None) -> int:
         """Raise Failure (log) unless all that was seen before is in this log; return how many there were."""
+        known = dict(self.roots)
+        if signed is not None:
+            known.setdefault(signed.checkpoint.size, signed.checkpoint.root)
         count = 0
-        for count, one in enumerate(seen, 1):  # noqa: B007 The last number is the count.
-            known = self.roots
-            if signed is not None:
-                known = {**known, signed.checkpoint.size: signed.checkpoint.root}
+        for one in seen:
+            count += 1
             if one.size not in known:
                 raise _refused(
                     f"The log is shown with {self.tree.size} events, and {one.size} were seen before ({one.source})."
                 )
-            if known[one.size] != one.root or self.roots.get(one.size, one.root) != one.root:
-                raise _refused(f"The first {one.size} events are others than were seen before ({one.source}).")
+            if known[one.size] != one.root:
+                raise _refused(
+                    f"The first {one.size} events are others than were seen before ({one.source})."
+                )
         return count
 
     def check_covered(
@@ -72,7 +84,9 @@ class LogTree:
             raise _refused("There is a consistency proof, and nothing for it to prove.")
         uncovered = self.tree.size - size
         if uncovered > rule.uncovered_events_max:
-            raise _refused(f"{uncovered} events lie behind the checkpoint: nobody has vouched for their place.")
+            raise _refused(
+                f"{uncovered} events lie behind the checkpoint: nobody has vouched for their place."
+            )
         return uncovered
 
     def _check_prefix(self, size: int, root: bytes, proof: Sequence[bytes] | None) -> None:
@@ -107,15 +121,15 @@ def signed_checkpoint(octets: bytes, rule: CheckpointRule, *, quorum: int | None
 def read_proof(octets: bytes) -> list[bytes]:
     """Read `consistency.txt`: one hash in base64 per line. Raises Failure (log)."""
     try:
-        lines = octets.decode("ascii").splitlines()
-        if len(lines) > _PROOF_HASHES_MAX:
-            raise EncodingRefusedError("too many")
-        return [base64_bytes(line) for line in lines]
+        proof = [base64_bytes(line) for line in octets.decode("ascii").splitlines()]
     except (UnicodeDecodeError, EncodingRefusedError):
         raise _refused("consistency.txt is malformed.") from None
+    if len(proof) > _PROOF_HASHES_MAX:
+        raise _refused("consistency.txt is longer than any proof.")
+    return proof
 
 
-def held_checkpoints(folder: Path, origin: str | None) -> list[Seen]:
+def held_checkpoints(folder: Path, origins: Collection[str]) -> list[Seen]:
     """Read the checkpoints that the auditor holds: notes, or their text alone. Raises Failure (log), OSError.
 
     They are the auditor's own, so their signatures are not asked for.
@@ -125,19 +139,19 @@ def held_checkpoints(folder: Path, origin: str | None) -> list[Seen]:
         if path.is_file():
             text, _, _ = path.read_text(encoding="utf-8").rpartition("\n\n")
             found = checkpoint(f"{text}\n" if text else path.read_text(encoding="utf-8"))
-            if origin is not None and found.origin != origin:
+            if found.origin not in origins:
                 raise _refused(f"{path.name} is of another log.")
             if found.size:
                 seen.append(Seen(found.size, found.root, path.name))
     return seen
 
 
-def remember(folder: Path, origin: str, size: int, root: bytes) -> Path:
-    """Write down what was seen, for the next time; a crash leaves the file whole or not at all."""
+def remember(folder: Path, origin: str, size: int, root: str) -> Path:
+    """Write down a size and its root (base64) for the next time; a crash leaves the file whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{size}.txt"
     unfinished = folder / f".{size}.new"
-    unfinished.write_text(f"{origin}\n{size}\n{base64_text(root)}\n", encoding="utf-8")
+    unfinished.write_text(f"{origin}\n{size}\n{root}\n", encoding="utf-8")
     unfinished.replace(path)
     return path
 

@@ -5,7 +5,7 @@ about an empty tree, which would prove nothing.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 __all__ = [
@@ -70,20 +70,9 @@ def check_inclusion(index: int, size: int, leaf: bytes, proof: Sequence[bytes], 
     if not 0 <= index < size:
         raise ProofRefusedError("the index lies outside the tree")
     _check_hashes(leaf, root, *proof)
-    # Bits of `place` say on which side each sibling stands; a node without a right sibling goes up as it is.
-    place, last, found = index, size - 1, leaf
-    for sibling in proof:
-        if last == 0:
-            raise ProofRefusedError("the proof is too long")
-        if place & 1 or place == last:
-            found = node_hash(sibling, found)
-            while not place & 1 and place:
-                place, last = place >> 1, last >> 1
-        else:
-            found = node_hash(found, sibling)
-        place, last = place >> 1, last >> 1
-    if last:
-        raise ProofRefusedError("the proof is too short")
+    found = leaf
+    for sibling, on_the_left in _climb(index, size - 1, proof):
+        found = node_hash(sibling, found) if on_the_left else node_hash(found, sibling)
     if found != root:
         raise ProofRefusedError("the proof leads to another root")
 
@@ -111,20 +100,28 @@ def check_consistency(
     while place & 1:
         place, last = place >> 1, last >> 1
     first = second = path[0]
-    for sibling in path[1:]:
-        if last == 0:
-            raise ProofRefusedError("the proof is too long")
-        if place & 1 or place == last:
+    for sibling, on_the_left in _climb(place, last, path[1:]):
+        if on_the_left:
             first, second = node_hash(sibling, first), node_hash(sibling, second)
-            while not place & 1 and place:
-                place, last = place >> 1, last >> 1
         else:
             second = node_hash(second, sibling)
+    if first != first_root or second != second_root:
+        raise ProofRefusedError("the proof leads to another root")
+
+
+def _climb(place: int, last: int, proof: Sequence[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """Yield each sibling on the way up from node `place` of `last` + 1, and whether it stands on the left."""
+    for sibling in proof:
+        if last == 0:
+            raise ProofRefusedError("the proof is too long")
+        on_the_left = bool(place & 1) or place == last
+        yield sibling, on_the_left
+        # A node without a right sibling goes up as it is until it has a left one.
+        while on_the_left and place and not place & 1:
+            place, last = place >> 1, last >> 1
         place, last = place >> 1, last >> 1
     if last:
         raise ProofRefusedError("the proof is too short")
-    if first != first_root or second != second_root:
-        raise ProofRefusedError("the proof leads to another root")
 
 
 def _check_hashes(*hashes: bytes) -> None:

@@ -14,7 +14,17 @@ from tallystick_verify.encodings import EncodingRefusedError, base64_bytes
 from tallystick_verify.failures import ExitCode, Failure
 from tallystick_verify.merkle import HASH_SIZE_BYTES
 
-__all__ = ["LOG", "WITNESS", "Checkpoint", "Note", "VerifierKey", "checkpoint", "read_note", "read_verifier_key", "verified_by"]
+__all__ = [
+    "LOG",
+    "WITNESS",
+    "Checkpoint",
+    "Note",
+    "VerifierKey",
+    "checkpoint",
+    "read_note",
+    "read_verifier_key",
+    "verified_by",
+]
 
 LOG: Final = 0x01
 WITNESS: Final = 0x04

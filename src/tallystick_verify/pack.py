@@ -81,7 +81,14 @@ class Pack:
         try:
             with self._store.open(name) as file:
                 yield file
-        except (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+        except (
+            OSError,
+            EOFError,
+            zipfile.BadZipFile,
+            zlib.error,
+            NotImplementedError,
+            RuntimeError,
+        ) as error:
             raise PackFailure(f"The file can't be read ({type(error).__name__}).", place=name) from None
 
 
@@ -106,7 +113,7 @@ class _Folder:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.sizes = {}
+        self.sizes: dict[str, int] = {}
         for found in self._files(path, ""):
             name, status = found
             if _NAME.fullmatch(name) is None or len(self.sizes) >= _FILES_MAX:
@@ -159,7 +166,9 @@ def _shared_folder(names: list[str]) -> str:
 def _check_entry(entry: zipfile.ZipInfo, name: str) -> None:
     mode = entry.external_attr >> 16
     if _NAME.fullmatch(name) is None:
-        raise PackFailure("The pack holds a name that none of its files may have.", place=repr(entry.filename))
+        raise PackFailure(
+            "The pack holds a name that none of its files may have.", place=repr(entry.filename)
+        )
     if entry.flag_bits & 1 or (mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG)):
         raise PackFailure("An entry of the .zip is encrypted, or no plain file.", place=name)
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):

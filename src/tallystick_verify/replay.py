@@ -8,7 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from tallystick_verify.chart import CLAIM_CODES, CONTROL_CODE, DEBIT_NORMAL_CODES, DEPOSITS_CODE, FLOORED_CODES
+from tallystick_verify.chart import (
+    CLAIM_CODES,
+    CONTROL_CODE,
+    DEBIT_NORMAL_CODES,
+    DEPOSITS_CODE,
+    FLOORED_CODES,
+)
 from tallystick_verify.events import Event, Line, format_amount
 from tallystick_verify.failures import ExitCode, Failure
 from tallystick_verify.instructions import Instructions
@@ -90,8 +96,8 @@ class Replay:
         for account in self.accounts.values():
             account.opening_minor = account.balance_minor
 
-    def check_classes(self) -> None:
-        """Raise Failure (books) unless supply and deposits are what the ledger accounts come to."""
+    def check_sums(self) -> str:
+        """Return what was checked; raises Failure (books) unless supply and deposits are what the accounts come to."""
         for of_class in self.classes.values():
             sums = dict.fromkeys(("claims", "deposits", "control"), 0)
             for account in self.accounts.values():
@@ -103,6 +109,9 @@ class Replay:
                 raise _refused(f"Supply in {of_class.currency} is not mints less redemptions.")
             if sums["control"] != sums["deposits"] + sums["claims"]:
                 raise _refused(f"Deposits at the core and claims in {of_class.currency} differ.")
+        return (
+            f"{sum(self.counts.values()):,} instructions, {len(self.accounts):,} ledger accounts, floors held"
+        )
 
     def _class(self, event: Event) -> TokenClass:
         found = self.classes.get(event.token_class_id)
@@ -119,9 +128,10 @@ class Replay:
         if event.payer == event.payee:
             raise _refused("Payer and payee are the same account.")
         for account_id in (event.payer, event.payee):
-            if account_id is not None:
-                if self.class_of_account.setdefault(account_id, event.token_class_id) != event.token_class_id:
-                    raise _refused("An account takes part in two token classes.")
+            if account_id is None:
+                continue
+            if self.class_of_account.setdefault(account_id, event.token_class_id) != event.token_class_id:
+                raise _refused("An account takes part in two token classes.")
 
     def _check_standing(self, event: Event) -> None:
         """Frozen accounts neither pay nor are paid, save for what gives a payer's own tokens back."""

@@ -124,5 +124,7 @@ class Report:
             lines += ["", "NOT PROVEN by this pack:"]
             lines += [f"  ! {one}" for one in self.unproven]
         code = self.exit_code
-        verdict = "VERIFIED" if code == ExitCode.OK else f"FAILED ({code.name.lower()}, exit code {int(code)})"
+        verdict = (
+            "VERIFIED" if code == ExitCode.OK else f"FAILED ({code.name.lower()}, exit code {int(code)})"
+        )
         return "\n".join([*lines, "", verdict, ""])

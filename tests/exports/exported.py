@@ -48,6 +48,7 @@ def export_of(
         bank.auditor,
         ExportArguments(export_format, after, until, token_class_id),
         directory,
+        bank.key_directory,
     )
 
 
@@ -56,7 +57,8 @@ def contents(directory: Path, export: Export) -> dict[str, bytes]:
     found = {one.name: one.read_bytes() for one in (directory / export.id).iterdir()}
     manifest = json.loads(found["manifest.json"])
     assert manifest == export.manifest
-    assert {one["name"] for one in manifest["files"]} == set(found) - {"manifest.json"}
+    signed = {"manifest.jws"} if export.pinned.evidence else set()
+    assert {one["name"] for one in manifest["files"]} == set(found) - {"manifest.json"} - signed
     for one in manifest["files"]:
         content = found[one["name"]]
         assert (one["bytes"], one["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())

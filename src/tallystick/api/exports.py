@@ -77,6 +77,11 @@ class ManifestView(View):
     last_event_index: int
     control_totals: list[ControlTotalView]
     files: list[ExportFileView]
+    pack_version: int | None = Field(default=None, description="Evidence packs only.")
+    pack_kind: str | None = Field(default=None, description="Evidence packs only.")
+    export_key_id: str | None = Field(
+        default=None, description="Evidence packs only: the key that signed it."
+    )
 
 
 class ExportView(View):
@@ -147,7 +152,14 @@ def get_export(caller: StaffCaller, export_id: PathId) -> Any:
         200: {
             "description": "The file; `Repr-Digest` (RFC 9530) and `ETag` hold its SHA-256",
             "content": dict.fromkeys(
-                ("text/csv", "application/x-ndjson", "text/plain", "application/json"), _BINARY
+                (
+                    "text/csv",
+                    "application/x-ndjson",
+                    "text/plain",
+                    "application/json",
+                    "application/jose",
+                ),
+                _BINARY,
             ),
         }
     },
@@ -191,7 +203,12 @@ def _make(
         pass
     service = caller.service
     with exports.prepared_export(
-        service.database, service.clock, caller.principal, arguments, service.settings.export_directory
+        service.database,
+        service.clock,
+        caller.principal,
+        arguments,
+        service.settings.export_directory,
+        service.key_directory,
     ) as prepared:
 
         def record(connection: Connection) -> Made:

@@ -34,6 +34,7 @@ __all__ = [
     "Vote",
     "approval",
     "approvals",
+    "approvals_by_id",
     "check_amount",
     "check_vote",
     "lock",
@@ -116,6 +117,11 @@ def approvals(
 ) -> list[Approval]:
     """Return a page of approvals in the order they were asked for."""
     return store.read_approvals(connection, issuer_id, state, subject_id, after, limit)
+
+
+def approvals_by_id(connection: Connection, issuer_id: str, approval_ids: Iterable[str]) -> list[Approval]:
+    """Return approvals by id; absent ones are left out."""
+    return store.read_approvals_by_id(connection, issuer_id, approval_ids)
 
 
 def votes(connection: Connection, issuer_id: str, approval_ids: Iterable[str]) -> dict[str, list[Vote]]:

@@ -11,6 +11,7 @@ from tallystick.cli.running import opened_database, require_api_key
 from tallystick.core.clock import SystemClock, format_time
 from tallystick.core.settings import Settings
 from tallystick.exports import ExportArguments, ExportFormat
+from tallystick.signing import KeyDirectory
 
 __all__ = ["export"]
 
@@ -41,7 +42,14 @@ def export(
     directory = output or settings.export_directory
     with opened_database(settings) as database:
         viewer = authorized(database, presented, STAFF_AND_AUDITORS)
-        made = exports.create_export(database, SystemClock(), viewer, arguments, directory)
+        made = exports.create_export(
+            database,
+            SystemClock(),
+            viewer,
+            arguments,
+            directory,
+            KeyDirectory(settings.key_directory, settings.key_passphrase),
+        )
     manifest: dict[str, Any] = made.manifest
     folder = directory / made.id
     report.document(

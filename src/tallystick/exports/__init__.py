@@ -24,10 +24,12 @@ from tallystick.exports.records import (
     ExportNotFoundError,
     ExportPeriodInvalidError,
     ExportsBusyError,
+    ExportScopeInvalidError,
     ExportStorageError,
     FileFacts,
 )
 from tallystick.participants import Principal
+from tallystick.signing import KeyDirectory
 
 __all__ = [
     "Export",
@@ -38,6 +40,7 @@ __all__ = [
     "ExportNotAllowedError",
     "ExportNotFoundError",
     "ExportPeriodInvalidError",
+    "ExportScopeInvalidError",
     "ExportStorageError",
     "ExportsBusyError",
     "FileFacts",
@@ -52,13 +55,18 @@ __all__ = [
 
 
 def create_export(
-    database: Database, clock: Clock, viewer: Principal, arguments: ExportArguments, directory: Path
+    database: Database,
+    clock: Clock,
+    viewer: Principal,
+    arguments: ExportArguments,
+    directory: Path,
+    key_directory: KeyDirectory,
 ) -> Export:
     """Make an export, record it, and put its files into `directory`/<export id>; its manifest lies beside them.
 
     Raises what `prepared_export` and `Database.run` raise.
     """
-    with prepared_export(database, clock, viewer, arguments, directory) as prepared:
+    with prepared_export(database, clock, viewer, arguments, directory, key_directory) as prepared:
         database.run(lambda connection: record_export(connection, prepared.export))
         prepared.publish()
     return prepared.export
@@ -94,7 +102,7 @@ def export_file(
     """
     with database.read() as connection:
         found = export(connection, viewer, export_id)
-    facts = files_of(found.manifest).get(name)
+    facts = files_of(found).get(name)
     if facts is None:
         raise ExportFileNotFoundError
     path = directory / found.id / name

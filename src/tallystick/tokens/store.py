@@ -169,6 +169,17 @@ def read_answers(
     )
 
 
+def read_settled_keys(
+    connection: Connection, issuer_id: str, after: bytes, last_index: int, limit: int
+) -> list[tuple[bytes, int]]:
+    rows = connection.exec_driver_sql(
+        """SELECT key_digest, event_index FROM answer
+           WHERE issuer_id = %s AND key_digest > %s AND event_index <= %s ORDER BY key_digest LIMIT %s""",
+        (issuer_id, after, last_index, limit),
+    )
+    return [(bytes(row[0]), row[1]) for row in rows]
+
+
 def insert_answers(pipeline: Pipeline, issuer_id: str, rows: Sequence[Answer], answered_at: datetime) -> None:
     digests, hashes, resource_ids, statuses, bodies, event_indexes = zip(*rows, strict=True)
     pipeline.tell(

@@ -33,7 +33,7 @@ def vote_hash(approval: dict[str, Any], vote: dict[str, Any]) -> str:
     return hashlib.sha256(canonical_json(statement)).hexdigest()
 
 
-def approve(insider: Insider, index: int, change: Callable[[dict[str, Any]], None]) -> None:
+def approve(insider: Insider, index: int, change: Callable[[dict[str, Any]], object]) -> None:
     """Change the approval behind an event, hash its votes anew, and sign the event over those hashes."""
     event = insider.payloads()[index]
     rows = insider.rows("approvals.jsonl")
@@ -74,14 +74,12 @@ def append(insider: Insider, payload: dict[str, Any], signer: SoftwareSigner | N
     return index
 
 
-def freeze(insider: Insider, account_id: str) -> dict[str, Any]:
-    """Return a freeze of an account, to be appended."""
-    frozen = insider.payloads()[insider.index_of("account.frozen")]
+def freeze(insider: Insider, like: dict[str, Any]) -> dict[str, Any]:
+    """Return another freeze of the same account, to be appended."""
     suffix = new_suffix()
-    return frozen | {
+    return like | {
         "id": f"event_{suffix}",
         "instruction_id": f"freeze_{suffix}",
-        "payer_account_id": account_id,
         "booked_at": insider.payloads()[-1]["booked_at"],
     }
 

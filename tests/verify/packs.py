@@ -3,6 +3,7 @@
 The insider holds the issuer's signing key: every file, hash and signature can be made anew, save for what others hold.
 """
 
+import base64
 import hashlib
 import json
 from collections.abc import Callable, Iterator
@@ -69,6 +70,11 @@ def export_evidence(bank: Bank, directory: Path, **period: Any) -> Path:
     return directory / made.id
 
 
+def fresh_signer() -> SoftwareSigner:
+    """Return the signer of a key that nobody knows."""
+    return SoftwareSigner(Ed25519PrivateKey.generate().private_bytes_raw())
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """A pack as files in memory, the policy of an auditor who pinned the bank's key, and the bank."""
@@ -103,7 +109,7 @@ class Insider:
 
     files: dict[str, bytes]
     signer: SoftwareSigner
-    other: SoftwareSigner = field(default_factory=lambda: _signer())
+    other: SoftwareSigner = field(default_factory=fresh_signer)
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         """Return a file's rows."""
@@ -115,7 +121,7 @@ class Insider:
             json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n" for row in rows
         )
 
-    def edit(self, name: str, change: Callable[[list[dict[str, Any]]], None]) -> None:
+    def edit(self, name: str, change: Callable[[list[dict[str, Any]]], object]) -> None:
         """Change a file's rows, and make the manifest right again."""
         rows = self.rows(name)
         change(rows)
@@ -128,9 +134,9 @@ class Insider:
 
     def index_of(self, event_type: str, number: int = 0) -> int:
         """Return the index of an event of a type: the first, unless `number` counts on."""
-        return [one["index"] for one in self.payloads() if one["type"] == event_type][number]
+        return int([one["index"] for one in self.payloads() if one["type"] == event_type][number])
 
-    def resign(self, index: int, change: Callable[[dict[str, Any]], None], *, other: bool = False) -> None:
+    def resign(self, index: int, change: Callable[[dict[str, Any]], object], *, other: bool = False) -> None:
         """Change what an event says, sign it anew, and make the manifest right again."""
         payload = self.payloads()[index]
         change(payload)
@@ -147,7 +153,7 @@ class Insider:
 
         self.edit("events.jsonl", exchange)
 
-    def seal(self, change: Callable[[dict[str, Any]], None] | None = None) -> None:
+    def seal(self, change: Callable[[dict[str, Any]], object] | None = None) -> None:
         """Make manifest and signature right for the files as they are now; `change` comes before signing."""
         manifest = json.loads(self.files["manifest.json"])
         listed = {one["name"]: one for one in manifest["files"]}
@@ -183,20 +189,14 @@ class Insider:
 
 def verified(files: dict[str, bytes], folder: Path, policy: Policy, options: Options | None = None) -> Report:
     """Write files into a new folder and verify them."""
-    insider = Insider(files, _signer())
+    insider = Insider(files, fresh_signer())
     return verify_pack(insider.save(folder), policy, options or WITHOUT_CHECKPOINT, no_progress)
 
 
 def _payload(jws: str) -> dict[str, Any]:
-    import base64
-
     segment = jws.split(".")[1]
     found: dict[str, Any] = json.loads(base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4)))
     return found
-
-
-def _signer() -> SoftwareSigner:
-    return SoftwareSigner(Ed25519PrivateKey.generate().private_bytes_raw())
 
 
 def segments(payload: bytes, header: dict[str, Any], signer: SoftwareSigner) -> str:

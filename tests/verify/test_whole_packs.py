@@ -8,6 +8,5 @@ from tests.verify.packs import Evidence, verified
 def test_a_pack_is_verified(evidence: Evidence, tmp_path: Path) -> None:
     report = verified(evidence.files, tmp_path / "pack", evidence.policy)
 
-    print(report.text())
     assert report.findings == []
     assert report.exit_code == 0

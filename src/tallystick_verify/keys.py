@@ -113,14 +113,14 @@ class KeyBook:
         known = self._known.get(key["kid"])
         if known is None:
             raise _refused(f"A {event.type} event names a key that nobody introduced.")
+        since = key.get("compromised_from_index", 0)
+        if type(since) is not int or since < 0:
+            raise _unknown_form(event)
+        if event.type == "key.revoked":
+            known.compromised_from = since
         known.retired_at = event.index
         if self._active == key["kid"]:
             self._active = None
-        if event.type == "key.revoked":
-            since = key.get("compromised_from_index", 0)
-            if type(since) is not int or since < 0:
-                raise _unknown_form(event)
-            known.compromised_from = since
 
     def manifest_key(self, kid: str) -> PublicKey:
         """Return the key that signed the manifest, which must be trusted without an end. Raises Failure (key)."""

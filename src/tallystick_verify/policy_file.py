@@ -135,10 +135,10 @@ def _quorums(table: "_Table") -> dict[str, int]:
 def _checkpoint(table: "_Table") -> CheckpointRule | None:
     if not table.names():
         return None
-    witnesses = tuple(_verifier_key(table, one, WITNESS) for one in table.texts("witnesses"))
+    witnesses = _verifier_keys(table, "witnesses", WITNESS)
     rule = CheckpointRule(
         origin=table.text("origin"),
-        log_keys=tuple(_verifier_key(table, one, LOG) for one in table.texts("log_keys")),
+        log_keys=_verifier_keys(table, "log_keys", LOG),
         witnesses=witnesses,
         quorum=table.number("quorum"),
         uncovered_events_max=table.number("uncovered_events_max", 0),
@@ -156,14 +156,17 @@ def _checkpoint(table: "_Table") -> CheckpointRule | None:
     return rule
 
 
-def _verifier_key(table: "_Table", text: str, signature_type: int) -> VerifierKey:
-    try:
-        key = read_verifier_key(text)
-    except ValueError as error:
-        raise PolicyFileError(f"`{table.name}`: {error}") from None
-    if key.signature_type != signature_type:
-        raise PolicyFileError(f"`{table.name}`: the verifier key is of the wrong type")
-    return key
+def _verifier_keys(table: "_Table", name: str, signature_type: int) -> tuple[VerifierKey, ...]:
+    keys = []
+    for text in table.texts(name):
+        try:
+            key = read_verifier_key(text)
+        except ValueError as error:
+            raise PolicyFileError(f"`{table.name}.{name}`: {error}") from None
+        if key.signature_type != signature_type:
+            raise PolicyFileError(f"`{table.name}.{name}`: the verifier key is of the wrong type")
+        keys.append(key)
+    return tuple(keys)
 
 
 def _seen(table: "_Table") -> Seen:

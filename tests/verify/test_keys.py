@@ -103,14 +103,13 @@ def test_a_revocation_reaches_back_as_far_as_it_says(evidence: Evidence, tmp_pat
 
 
 def test_key_events_of_an_unknown_form(evidence: Evidence, tmp_path: Path) -> None:
-    for number, (event_type, key) in enumerate(
-        [
-            ("key.activated", {"kid": "A" * 43}),
-            ("key.revoked", {"kid": evidence.signer.key_id, "use": "event", "compromised_from_index": -1}),
-            ("key.retired", {"kid": evidence.signer.key_id, "use": "event", "why": "x"}),
-            ("key.lost", {"kid": evidence.signer.key_id, "use": "event"}),
-        ]
-    ):
+    unknown: list[tuple[str, dict[str, Any]]] = [
+        ("key.activated", {"kid": "A" * 43}),
+        ("key.revoked", {"kid": evidence.signer.key_id, "use": "event", "compromised_from_index": -1}),
+        ("key.retired", {"kid": evidence.signer.key_id, "use": "event", "why": "x"}),
+        ("key.lost", {"kid": evidence.signer.key_id, "use": "event"}),
+    ]
+    for number, (event_type, key) in enumerate(unknown):
         insider = evidence.insider()
         append(insider, key_event(insider, event_type, key))
         report = verified(insider.files, tmp_path / str(number), evidence.policy)
@@ -128,9 +127,10 @@ def test_rotation_and_revocation_as_the_service_tells_them(bank: Bank, tmp_path:
         policy = evidence.policy if pins is None else replace(evidence.policy, pins=pins)
         return verified(evidence.files, tmp_path / f"{name}-pack", policy)
 
-    pins = Evidence.of(bank, export_evidence(bank, tmp_path / "first")).policy.pins
+    first = Evidence.of(bank, export_evidence(bank, tmp_path / "first"))
+    pins = sorted(first.policy.pins, key=lambda pin: pin.public_key.kid == first.signer.key_id)
     assert verify("rotated").exit_code == ExitCode.OK
-    assert verify("one-pinned", pins[1:]).exit_code == ExitCode.KEY
+    assert verify("one-pinned", (pins[1],)).exit_code == ExitCode.KEY
 
     with bank.database.engine.begin() as connection:
         signing.revoke(

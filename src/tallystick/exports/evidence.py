@@ -23,11 +23,25 @@ from tallystick.exports.reading import Entry, Scope, entries
 from tallystick.exports.records import Evidence, ExportFormat, FileFacts
 from tallystick.exports.tables import COLUMNS, line_row, write_standing_tables
 from tallystick.exports.writers import JSON_LINES, NewFile, json_lines_table
-from tallystick.signing import KeyUse, SigningKey
+from tallystick.signing import SigningKey
 
 __all__ = ["known_evidence", "write_evidence"]
 
 _ENTRIES_PER_PAGE: Final = 1_000
+# As the JWK Set publishes them; the reason of a revocation is free text and stays out.
+_KEY_COLUMNS: Final = (
+    "kid",
+    "kty",
+    "crv",
+    "x",
+    "alg",
+    "key_use",
+    "state",
+    "activated_at",
+    "retired_at",
+    "revoked_at",
+    "compromised_at",
+)
 
 
 def known_evidence(connection: Connection, issuer_id: str, last_index: int, export_key_id: str) -> Evidence:
@@ -145,21 +159,18 @@ def _write_idempotency(connection: Connection, scope: Scope, folder: Path) -> Fi
 
 def _write_keys(folder: Path, evidence: Evidence, spans: dict[str, tuple[int, int]]) -> FileFacts:
     with NewFile(folder, "keys.jsonl", JSON_LINES) as file:
+        # Where the rows were kept they lost the order of their members.
+        write_row = json_lines_table(file, (*_KEY_COLUMNS, "from_index", "until_index"))
         for key in evidence.keys:
             first_index, last_index = spans.get(key["kid"] or "", (None, None))
             until_index = None if key["state"] == "active" else last_index
-            _write_row(file, {**key, "from_index": first_index, "until_index": until_index})
+            write_row((*(key[name] for name in _KEY_COLUMNS), first_index, until_index))
         return file.finish()
 
 
 def _key_row(key: SigningKey) -> dict[str, str | None]:
     jwk = key.jwk()
-    return {
-        **{name: jwk[name] for name in ("kid", "kty", "crv", "x", "alg")},
-        "key_use": KeyUse(key.use).value,
-        "state": str(key.state),
-        **{name: jwk.get(name) for name in ("activated_at", "retired_at", "revoked_at", "compromised_at")},
-    }
+    return {name: jwk.get(name) for name in _KEY_COLUMNS}
 
 
 def _write_row(file: NewFile, row: dict[str, Any]) -> None:

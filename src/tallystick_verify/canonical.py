@@ -12,6 +12,9 @@ __all__ = ["INTEGER_MAX", "JsonRefusedError", "canonical", "parse", "parse_canon
 
 INTEGER_MAX: Final = 2**53 - 1
 _DEPTH_MAX: Final = 16
+# Made once: to make an encoder takes longer than to use it.
+_SORTED: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+_AS_IT_IS: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,15})", re.ASCII)
 
 
@@ -44,7 +47,7 @@ def canonical(value: Any) -> bytes:
     ascii_names = _check((value,), _DEPTH_MAX)
     if not ascii_names:
         value = _sorted_by_code_unit(value)
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=ascii_names)
+    text = (_SORTED if ascii_names else _AS_IT_IS).encode(value)
     try:
         return text.encode()
     except UnicodeEncodeError:

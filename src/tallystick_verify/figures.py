@@ -17,6 +17,7 @@ from tallystick_verify.replay import LedgerAccount, Posted, Replay, TokenClass
 
 __all__ = ["Journal", "Movements", "check_balances", "check_register", "check_totals", "check_trial_balance"]
 
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _ACCOUNT_MEMBERS: Final = ("account_id", "holder_id", "token_class_id", "currency", "opened_at")
 
 
@@ -297,7 +298,7 @@ def _compare(line: bytes | None, expected: dict[str, Any] | None, name: str) -> 
         raise _differs("Rows are missing.", name)
     if expected is None:
         raise _differs("There are rows that the signed events do not lead to.", name)
-    if line != json.dumps(expected, ensure_ascii=False, separators=(",", ":")).encode():
+    if line != _ENCODER.encode(expected).encode():
         told = _parsed(line, name)
         differing = sorted(
             member for member in expected.keys() | told.keys() if told.get(member) != expected.get(member)

@@ -5,11 +5,10 @@ What scripts can rely on: the exit codes of `failures.ExitCode`, and one JSON do
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final, NoReturn, TextIO
 
 from tallystick_verify.failures import ExitCode, Failure
 from tallystick_verify.holders import check_receipt
@@ -48,14 +47,14 @@ def run(arguments: Sequence[str]) -> int:
     try:
         policy = read_policy(asked.policy)
     except PolicyFileError as error:
-        _tell(sys.stderr.fileno(), f"policy: {error}\n")
+        _tell(sys.stderr, f"policy: {error}\n")
         return ExitCode.USAGE
     try:
         if asked.event is not None:
             return _receipt(asked, policy)
         return _pack(asked, policy)
     except Exception as error:  # noqa: BLE001 An unknown fault must not look like a verdict.
-        _tell(sys.stderr.fileno(), f"internal: {type(error).__name__}: {error}\nNOTHING IS VERIFIED.\n")
+        _tell(sys.stderr, f"internal: {type(error).__name__}: {error}\nNOTHING IS VERIFIED.\n")
         return ExitCode.INTERNAL
 
 
@@ -63,7 +62,7 @@ def _pack(asked: argparse.Namespace, policy: Policy) -> int:
     if asked.remember and asked.held is None:
         asked.held = policy.held
     if asked.remember and asked.held is None:
-        _tell(sys.stderr.fileno(), "--remember needs --held, or `held` in the policy file.\n")
+        _tell(sys.stderr, "--remember needs --held, or `held` in the policy file.\n")
         return ExitCode.USAGE
     options = Options(asked.allow_no_checkpoint, asked.held, asked.remember)
     bar = _Bar()
@@ -88,7 +87,7 @@ def _receipt(asked: argparse.Namespace, policy: Policy) -> int:
             "witnesses": ", ".join(witnesses) or "none",
         }
     except OSError as error:
-        _tell(sys.stderr.fileno(), f"{error.filename}: {error.strerror}\n")
+        _tell(sys.stderr, f"{error.filename}: {error.strerror}\n")
         return ExitCode.USAGE
     except Failure as failure:
         report.findings.append(failure)
@@ -97,7 +96,7 @@ def _receipt(asked: argparse.Namespace, policy: Policy) -> int:
 
 def _end(report: Report, *, as_json: bool) -> int:
     document = json.dumps(report.document(), indent=2, ensure_ascii=False) + "\n"
-    _tell(sys.stdout.fileno(), document if as_json else report.text())
+    _tell(sys.stdout, document if as_json else report.text())
     return report.exit_code
 
 
@@ -142,15 +141,16 @@ class _Bar:
         line = f"\r{what:<10} [{'#' * filled}{'.' * (_BAR_WIDTH - filled)}] {share:6.1%}"
         if line != self._last:
             self._last = line
-            _tell(sys.stderr.fileno(), line)
+            _tell(sys.stderr, line)
 
     def end(self) -> None:
         """Clear the line."""
         if self._last:
-            _tell(sys.stderr.fileno(), "\r" + " " * (len(self._last) - 1) + "\r")
+            _tell(sys.stderr, "\r" + " " * (len(self._last) - 1) + "\r")
 
 
-def _tell(descriptor: int, text: str) -> None:
-    octets = text.encode(errors="backslashreplace")
-    while octets:
-        octets = octets[os.write(descriptor, octets) :]
+def _tell(stream: TextIO, text: str) -> None:
+    """Write text; what the terminal has no character for is escaped, and never ends the report."""
+    encoding = stream.encoding or "utf-8"
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    stream.flush()

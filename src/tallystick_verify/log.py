@@ -134,8 +134,10 @@ def held_checkpoints(folder: Path, origins: Collection[str]) -> list[Seen]:
 
     They are the auditor's own, so their signatures are not asked for.
     """
-    seen = []
-    for path in sorted(folder.iterdir())[:_HELD_FILES_MAX]:
+    seen: list[Seen] = []
+    for path in sorted(folder.iterdir()):
+        if len(seen) >= _HELD_FILES_MAX:
+            raise _refused("You hold more checkpoints than are read: keep fewer.")
         if path.is_file():
             text, _, _ = path.read_text(encoding="utf-8").rpartition("\n\n")
             found = checkpoint(f"{text}\n" if text else path.read_text(encoding="utf-8"))

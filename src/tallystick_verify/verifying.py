@@ -46,7 +46,7 @@ from tallystick_verify.walking import Progress, Walk
 __all__ = ["Options", "Progress", "verify_pack"]
 
 _UNPROVEN: Final = (
-    "That the bank has the money: compare 1100 with the bank's own statement.",
+    "That the bank has the money: compare 1100, and the statement entries that deposits name, with its own statements.",
     "Who people are: the names of makers and checkers are what the bank registered.",
     "Whose an account is: accounts.jsonl is told by the bank, and not signed event by event.",
 )

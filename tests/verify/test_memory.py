@@ -10,7 +10,7 @@ from tallystick_verify import verify_pack
 from tests.bank import Bank
 from tests.verify.packs import WITHOUT_CHECKPOINT, Evidence, export_evidence, no_progress
 
-_BATCH = 500
+_BATCH = 300
 _BATCHES = (1, 4)
 # Five times as many events may not need noticeably more.
 _GROWTH_MAX_BYTES = 131_072

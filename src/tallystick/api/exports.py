@@ -68,7 +68,10 @@ class ExportFileView(View):
 
 
 class ManifestView(View):
-    """The content of `manifest.json`: the same for equal arguments and event indexes, byte for byte."""
+    """The content of `manifest.json`: the same for equal arguments and event indexes, byte for byte.
+
+    An evidence pack's has `pack_version`, `pack_kind` and `export_key_id` too, and is signed in `manifest.jws`.
+    """
 
     format_version: int
     issuer: dict[str, str]
@@ -77,11 +80,6 @@ class ManifestView(View):
     last_event_index: int
     control_totals: list[ControlTotalView]
     files: list[ExportFileView]
-    pack_version: int | None = Field(default=None, description="Evidence packs only.")
-    pack_kind: str | None = Field(default=None, description="Evidence packs only.")
-    export_key_id: str | None = Field(
-        default=None, description="Evidence packs only: the key that signed it."
-    )
 
 
 class ExportView(View):

@@ -1,4 +1,4 @@
-"""The write path alone, as a process of its own: no HTTP, prepared requests, 1,000 to a commit.
+"""The write path alone, as a process of its own: no HTTP, prepared requests, as many to a commit as the service takes.
 
     python -m benchmarks.engine BANK_FILE
 
@@ -19,11 +19,12 @@ from benchmarks.workers import answer_questions
 from tallystick import events, participants
 from tallystick.core.clock import SystemClock
 from tallystick.core.interpreter import tune_interpreter
+from tallystick.core.settings import Settings
 from tallystick.tokens import Kind, Request
 
 __all__ = ["Engine"]
 
-BATCH_SIZE: Final = 1_000
+BATCH_SIZE: Final[int] = Settings.model_fields["batch_size_max"].default
 # So many times what the first batch promises is prepared, so that it does not run out before the time is up.
 _PREPARED_SHARE: Final = 1.5
 

@@ -20,7 +20,6 @@ _FLUSH_SIZE_BYTES: Final = 8_192
 _TABLES: Final = {
     "journal_line": (2, "event_index, line_number"),
     "instruction": (1, "event_index"),
-    "answer": (1, "event_index"),
     "event": (1, "event_index"),
 }
 
@@ -89,12 +88,12 @@ class SigningLimit:
         ).fetchall()
         self._messages = [str(row[0]).rpartition(".")[0].encode() for row in rows]
         seed = os.urandom(32)
-        self._signer = SoftwareSigner(seed, threads=1)
+        self._signer = SoftwareSigner(seed, alone=True)
         self._other = Ed25519PrivateKey.from_private_bytes(seed)
 
     def per_second(self, seconds: float) -> float:
         """Return the rate of the signer that the product uses."""
-        return _rate(lambda: self._signer.sign_many(self._messages), len(self._messages), seconds)
+        return _rate(lambda: self._signer.begin(self._messages).result(), len(self._messages), seconds)
 
     def per_second_cryptography(self, seconds: float) -> float:
         """Return the rate of `cryptography`, for comparison."""

@@ -97,8 +97,10 @@ def check(bank: Bank, *, samples: int = 2_000) -> int:
         # Answers are found by key; one pass orders them by event.
         connection.execute(
             """CREATE TEMPORARY TABLE copied_answer ON COMMIT DROP AS
-               SELECT event_index, resource_id FROM answer WHERE issuer_id = %s AND event_index IS NOT NULL""",
-            [bank.issuer_id],
+               SELECT event_index, resource_id FROM answer WHERE issuer_id = %s AND event_index IS NOT NULL
+               UNION ALL
+               SELECT event_index, id FROM instruction WHERE issuer_id = %s AND key_digest IS NOT NULL""",
+            [bank.issuer_id, bank.issuer_id],
         )
         connection.execute("CREATE INDEX ON copied_answer (event_index)")
         connection.execute("ANALYZE acknowledged, copied_answer")

@@ -45,7 +45,7 @@ def test_a_whole_life_satisfies_the_oracle(bank: Bank) -> None:
         ),
         ("event", "UPDATE event SET jws = overlay(jws placing 'AAAA' from length(jws) - 9 for 4)"),
         ("approval_vote", "UPDATE approval_vote SET hash = sha256(hash)"),
-        ("answer", "DELETE FROM answer WHERE event_index = 2"),
+        ("instruction", "UPDATE instruction SET key_digest = NULL WHERE event_index = 2"),
         ("instruction", "UPDATE instruction SET event_index = NULL, settled_at = NULL WHERE event_index = 2"),
     ],
 )

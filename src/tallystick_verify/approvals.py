@@ -1,16 +1,20 @@
 """Four eyes, checked again: enough different people, none of them the maker, each bound to exactly this request.
 
-`approvals.jsonl` tells, in the order of the log, what a vote's hash binds. The hashes stand in the signed events, so
-whoever changes a vote afterwards is seen; whoever forges one before signing still needs a second person's name.
+Every vote is an event of its own. What it let through names the vote's hash, and `approvals.jsonl` tells, in the order
+of the log, what that hash binds. So a vote that was changed, used twice, or cast after the end is seen.
 """
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tallystick_verify.canonical import JsonRefusedError, canonical, parse
-from tallystick_verify.events import Event, KeyEvent
+from tallystick_verify.chart import CHANGES
+from tallystick_verify.events import Event
+from tallystick_verify.facts import Fact
 from tallystick_verify.failures import ExitCode, Failure
+from tallystick_verify.instructions import Instructions
 from tallystick_verify.policy_file import Policy
 
 __all__ = ["Approvals"]
@@ -36,29 +40,44 @@ _VOTE_MEMBERS: Final = frozenset({"decided_at", "decision", "hash", "person", "p
 _TEXTS: Final = _MEMBERS - {"amount", "currency", "quorum", "votes"}
 
 
-class Approvals:
-    """Reads `approvals.jsonl` beside the log and checks each approval against its event."""
+@dataclass(slots=True)
+class _Open:
+    """What has been voted for so far, in order: each vote's hash and who cast it."""
 
-    def __init__(self, rows: Iterator[bytes], policy: Policy) -> None:
+    operation: str
+    request_hash: str
+    votes: list[tuple[str, str]] = field(default_factory=list)
+
+
+class Approvals:
+    """Reads `approvals.jsonl` beside the log and checks each vote and each approval against its event."""
+
+    def __init__(self, rows: Iterator[bytes], policy: Policy, instructions: Instructions) -> None:
         self._rows = rows
         self._policy = policy
+        self._instructions = instructions
+        self._open: dict[str, _Open] = {}
+        self._lost = False
         self.checked_count = 0
         self.vote_count = 0
-        self._lost = False
 
-    def check(self, event: Event | KeyEvent) -> None:
-        """Raise Failure (approval) unless the event has the approvals that it needs."""
-        if not self._needed(event):
-            if event.approvals:
-                raise _refused("The event names approvals that its type does not have.")
+    def check(self, event: Event | Fact) -> None:
+        """Take up a vote or the end of an approval; of others, check the approvals. Raises Failure (approval)."""
+        if isinstance(event, Fact) and "approval_id" in event.members:
+            self._take_up(event)
             return
         if not event.approvals:
-            raise _refused("The event needs another person's approval and names none.")
+            if self._needed(event):
+                raise _refused("The event needs another person's approval and names none.")
+            return
+        if not _possible(event):
+            raise _refused("The event names approvals that its type does not have.")
+        approved = self._settled(event)
         if self._lost:
             return
         row = self._next()
-        self._check_binding(row, event)
-        self._check_votes(row, event)
+        self._check_binding(row, event, approved)
+        self._check_votes(row, event, approved)
         self.checked_count += 1
 
     def finish(self) -> str:
@@ -67,13 +86,41 @@ class Approvals:
             raise _refused("approvals.jsonl tells of approvals that no event names.")
         return f"{self.checked_count:,} approvals by {self.vote_count:,} votes"
 
-    def _needed(self, event: Event | KeyEvent) -> bool:
-        if isinstance(event, KeyEvent):
-            # The first key has nobody to approve it; the auditor's policy may ask for people behind all others.
-            return bool(event.approvals) or event.operation in self._policy.quorums
-        return event.kind.approved == "always" or (
-            event.kind.approved == "sometimes" and event.related is None
-        )
+    def _take_up(self, fact: Fact) -> None:
+        suffix = fact.members["instruction_id"][-26:]
+        if self._instructions.is_closed(suffix):
+            raise _refused("What was decided, settled or expired before is decided again.")
+        if not fact.is_vote or fact.type == "approval.rejected":
+            self._open.pop(suffix, None)
+            self._instructions.end_waiting(suffix)
+            return
+        found = self._open.setdefault(suffix, _Open(fact.members["operation"], fact.members["request_hash"]))
+        if (found.operation, found.request_hash) != (
+            fact.members["operation"],
+            fact.members["request_hash"],
+        ):
+            raise _refused("A vote is for another request than the one before it.")
+        found.votes.append((fact.members["vote_hash"], fact.members["principal_id"]))
+
+    def _settled(self, event: Event | Fact) -> _Open:
+        """Return what was voted for an event; the approval is closed by that."""
+        suffix = _instruction_id(event)[-26:]
+        approved = self._open.pop(suffix, None)
+        if approved is None:
+            raise _refused("The event names approvals that nobody voted for in this log.")
+        self._instructions.end_waiting(suffix)
+        if tuple(digest for digest, _ in approved.votes) != event.approvals:
+            raise _refused("The votes in the log are not those that the event names.")
+        return approved
+
+    def _needed(self, event: Event | Fact) -> bool:
+        if isinstance(event, Event):
+            by_hand = event.kind.approved == "by_hand" and event.related is None
+            return event.kind.approved == "always" or by_hand
+        if event.is_change:
+            return CHANGES[event.type][1] == "always"
+        # The first key has nobody to approve it; the auditor's policy may ask for people behind all others.
+        return event.operation in self._policy.quorums
 
     def _next(self) -> dict[str, Any]:
         line = next(self._rows, None)
@@ -89,12 +136,21 @@ class Approvals:
             raise _refused("A row of approvals.jsonl has a member of another type than expected.")
         return row
 
-    def _check_binding(self, row: dict[str, Any], event: Event | KeyEvent) -> None:
+    def _check_binding(self, row: dict[str, Any], event: Event | Fact, approved: _Open) -> None:
         # One row too few or too many, and all that follow would seem to be wrong as well.
-        self._lost = row["subject_id"] != event.instruction_id
+        instruction_id = _instruction_id(event)
+        self._lost = row["subject_id"] != instruction_id
         amount: tuple[str | None, str | None] = (None, None)
-        if isinstance(event, Event) and event.lines:
-            amount = (event.amount, event.currency)
+        if isinstance(event, Event):
+            operation, request_hash, principal_id = (
+                event.kind.operation,
+                event.request_hash,
+                event.principal_id,
+            )
+            amount = (event.amount, event.currency) if event.lines else amount
+        else:
+            operation = "change" if event.is_change else event.operation
+            request_hash, principal_id = event.members["request_hash"], event.members["principal_id"]
         told = (
             row["subject_id"],
             row["id"],
@@ -103,20 +159,22 @@ class Approvals:
             row["request_hash"],
             row["maker_principal_id"],
             (row["amount"], row["currency"]),
+            (approved.operation, approved.request_hash),
         )
         signed = (
-            event.instruction_id,
-            f"approval_{event.instruction_id[-26:]}",
+            instruction_id,
+            f"approval_{instruction_id[-26:]}",
             event.issuer_id,
-            _operation(event),
-            event.request_hash,
-            event.principal_id,
+            operation,
+            request_hash,
+            principal_id,
             amount,
+            (operation, request_hash),
         )
         if told != signed:
             raise _refused("The approval is of another request than the event.")
 
-    def _check_votes(self, row: dict[str, Any], event: Event | KeyEvent) -> None:
+    def _check_votes(self, row: dict[str, Any], event: Event | Fact, approved: _Open) -> None:
         votes = row["votes"]
         if not isinstance(votes, list) or not all(
             isinstance(one, dict)
@@ -125,7 +183,7 @@ class Approvals:
             for one in votes
         ):
             raise _refused("A vote has other members than expected.")
-        if sorted(one["hash"] for one in votes) != sorted(event.approvals):
+        if sorted((one["hash"], one["principal_id"]) for one in votes) != sorted(approved.votes):
             raise _refused("The votes are not those that the event names.")
         for one in votes:
             self._check_vote(one, row, event)
@@ -137,7 +195,7 @@ class Approvals:
             raise _refused(f"{len(people)} other people approved it, and {wanted} are needed.")
         self.vote_count += len(votes)
 
-    def _check_vote(self, vote: dict[str, Any], row: dict[str, Any], event: Event | KeyEvent) -> None:
+    def _check_vote(self, vote: dict[str, Any], row: dict[str, Any], event: Event | Fact) -> None:
         if vote["decision"] != "approve":
             raise _refused("A vote that the event names does not approve it.")
         if not vote["person"] or vote["person"] == row["maker"]:
@@ -151,8 +209,16 @@ class Approvals:
             raise _refused("A vote was cast after the event was booked, or after it expired.")
 
 
-def _operation(event: Event | KeyEvent) -> str:
-    return event.operation if isinstance(event, KeyEvent) else event.kind.operation
+def _operation(event: Event | Fact) -> str:
+    return event.operation if isinstance(event, Fact) else event.kind.operation
+
+
+def _instruction_id(event: Event | Fact) -> str:
+    return event.instruction_id if isinstance(event, Event) else str(event.members["instruction_id"])
+
+
+def _possible(event: Event | Fact) -> bool:
+    return not isinstance(event, Event) or event.kind.approved != "never"
 
 
 def _hash(vote: dict[str, Any], row: dict[str, Any]) -> str:

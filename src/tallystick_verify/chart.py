@@ -7,6 +7,7 @@ that is to be checked.
 from typing import Final, NamedTuple
 
 __all__ = [
+    "CHANGES",
     "CHART",
     "CLAIM_CODES",
     "CONTROL_CODE",
@@ -56,8 +57,9 @@ HELD_CODE: Final = "2120"
 class EventKind(NamedTuple):
     """What an event of a type must look like.
 
-    `debit` and `credit` are a code and whose account it is (None: posts nothing). `related` and `approved` are
-    `always`, `never` or `sometimes`; a deposit is approved by people exactly if it names no statement's entry.
+    `debit` and `credit` are a code and whose account it is (None: posts nothing). `related` is `always`, `never` or
+    `sometimes`. `approved` too: what the bank's rules refer to people is approved `sometimes`; a deposit is `by_hand`:
+    always if it names no statement's entry.
     """
 
     operation: str
@@ -72,22 +74,22 @@ class EventKind(NamedTuple):
 
 EVENT_KINDS: Final[dict[str, EventKind]] = {
     "deposit.confirmed": EventKind(
-        "deposit", "deposit", ("1100", "class"), ("2010", "payee"), False, True, "sometimes", "sometimes"
+        "deposit", "deposit", ("1100", "class"), ("2010", "payee"), False, True, "sometimes", "by_hand"
     ),
     "deposit.released": EventKind(
-        "deposit_release", "release", ("2010", "payer"), ("1100", "class"), True, False, "never", "never"
+        "deposit_release", "release", ("2010", "payer"), ("1100", "class"), True, False, "never", "sometimes"
     ),
     "token.minted": EventKind(
         "mint", "mint", ("2010", "payee"), ("2110", "payee"), False, True, "never", "always"
     ),
     "token.transferred": EventKind(
-        "transfer", "transfer", ("2110", "payer"), ("2110", "payee"), True, True, "never", "never"
+        "transfer", "transfer", ("2110", "payer"), ("2110", "payee"), True, True, "never", "sometimes"
     ),
     "token.redeemed": EventKind(
-        "redemption", "redemption", ("2110", "payer"), ("2010", "payer"), True, False, "never", "never"
+        "redemption", "redemption", ("2110", "payer"), ("2010", "payer"), True, False, "never", "sometimes"
     ),
     "hold.placed": EventKind(
-        "hold", "hold", ("2110", "payer"), ("2120", "payer"), True, True, "never", "never"
+        "hold", "hold", ("2110", "payer"), ("2120", "payer"), True, True, "never", "sometimes"
     ),
     "hold.executed": EventKind(
         "hold_execution", "execution", ("2120", "payer"), ("2110", "payee"), True, True, "always", "never"
@@ -101,4 +103,14 @@ EVENT_KINDS: Final[dict[str, EventKind]] = {
     "account.frozen": EventKind("account_freeze", "freeze", None, None, True, False, "never", "never"),
     "account.unfrozen": EventKind("account_unfreeze", "unfreeze", None, None, True, False, "never", "always"),
     "account.closed": EventKind("account_closure", "closure", None, None, True, False, "never", "never"),
+}
+
+#: Changes of how the bank is run, which post nothing: the operation of each, and whether people must have approved it.
+#: What makes the bank stricter takes effect at once.
+CHANGES: Final[dict[str, tuple[str, str]]] = {
+    "breaker.reset": ("breaker_reset", "always"),
+    "breaker.tripped": ("breaker_trip", "never"),
+    "policy.activated": ("policy_activation", "always"),
+    "policy.retired": ("policy_retirement", "always"),
+    "token_class.mode_changed": ("token_class_mode", "sometimes"),
 }

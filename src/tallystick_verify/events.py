@@ -2,37 +2,31 @@
 
 import re
 from dataclasses import dataclass
-from datetime import date, datetime
 from functools import cache
 from typing import Any, Final, NamedTuple
 
 from tallystick_verify.canonical import JsonRefusedError, parse_canonical
 from tallystick_verify.chart import CHART, EVENT_KINDS, EventKind
+from tallystick_verify.facts import FACT_TYPES, SUFFIX, TEXTS, Fact, check_hashes, check_texts, odd, read_fact
 from tallystick_verify.failures import ExitCode, Failure
 
-__all__ = ["Event", "KeyEvent", "Line", "format_amount", "minor_units", "read_event"]
+__all__ = ["Event", "Line", "format_amount", "minor_units", "read_event"]
 
 _VERSION: Final = 1
 _AMOUNT_MINOR_MAX: Final = 2**63 - 1
-_SUFFIX: Final = r"[0-7][0-9a-hjkmnp-tv-z]{25}"
-_TEXTS: Final = {
-    "booked_at": r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z",
-    "currency": r"[A-Z]{3}",
-    "id": rf"event_{_SUFFIX}",
-    "instruction_id": rf"[a-z_]{{2,24}}_{_SUFFIX}",
-    "issuer_id": rf"issuer_{_SUFFIX}",
-    "payee_account_id": rf"account_{_SUFFIX}",
-    "payer_account_id": rf"account_{_SUFFIX}",
-    "principal_id": rf"[a-z_]{{2,24}}_{_SUFFIX}",
-    "related_id": r"[!-~]{1,200}",
-    "request_hash": r"[0-9a-f]{64}",
-    "token_class_id": rf"class_{_SUFFIX}",
-    "type": r"[a-z_.]{1,64}",
-    "value_date": r"[0-9]{4}-[0-9]{2}-[0-9]{2}",
+_PATTERNS: Final = TEXTS | {
+    name: re.compile(pattern, re.ASCII)
+    for name, pattern in {
+        "currency": r"[A-Z]{3}",
+        "payee_account_id": rf"account_{SUFFIX}",
+        "payer_account_id": rf"account_{SUFFIX}",
+        "policy": r"[A-Za-z0-9_./-]{1,100}",
+        "purpose": r"[!-~]{1,35}",
+        "related_id": r"[!-~]{1,200}",
+        "value_date": r"[0-9]{4}-[0-9]{2}-[0-9]{2}",
+    }.items()
 }
-_PATTERNS: Final = {name: re.compile(pattern, re.ASCII) for name, pattern in _TEXTS.items()}
-_HASH: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_LEDGER_ACCOUNT: Final = re.compile(rf"([0-9]{{4}})\.(?:account|class)_{_SUFFIX}", re.ASCII)
+_LEDGER_ACCOUNT: Final = re.compile(rf"([0-9]{{4}})\.(?:account|class)_{SUFFIX}", re.ASCII)
 _ALWAYS: Final = frozenset(
     {
         "amount",
@@ -53,27 +47,6 @@ _ALWAYS: Final = frozenset(
         "version",
     }
 )
-# An event about a signing key moves no money, so it has none of the members that tell of money.
-_KEY_MEMBERS: Final = frozenset(
-    {
-        "approvals",
-        "booked_at",
-        "id",
-        "index",
-        "instruction_id",
-        "issuer_id",
-        "key",
-        "principal_id",
-        "request_hash",
-        "type",
-        "version",
-    }
-)
-_KEY_OPERATIONS: Final = {
-    "key.activated": "key_activation",
-    "key.retired": "key_retirement",
-    "key.revoked": "key_revocation",
-}
 
 
 class Line(NamedTuple):
@@ -111,25 +84,8 @@ class Event:
     value_date: str
 
 
-@dataclass(slots=True)
-class KeyEvent:
-    """A signed fact about a signing key: `key` has kid, use and what the type tells besides."""
-
-    index: int
-    id: str
-    type: str
-    issuer_id: str
-    instruction_id: str
-    operation: str
-    principal_id: str
-    request_hash: str
-    approvals: tuple[str, ...]
-    booked_at: str
-    key: dict[str, Any]
-
-
-def read_event(payload: bytes) -> Event | KeyEvent:
-    """Return the event that was signed. Raises Failure (unsupported) for all that is not known."""
+def read_event(payload: bytes) -> Event | Fact:
+    """Return what was signed. Raises Failure (unsupported) for all that is not known."""
     try:
         found = parse_canonical(payload)
     except JsonRefusedError as error:
@@ -141,8 +97,8 @@ def read_event(payload: bytes) -> Event | KeyEvent:
     event_type = found.get("type")
     if found.get("version") != _VERSION:
         raise Failure(ExitCode.UNSUPPORTED, "The event is of a version that is not known here.")
-    if event_type in _KEY_OPERATIONS:
-        return _key_event(found)
+    if isinstance(event_type, str) and event_type in FACT_TYPES:
+        return read_fact(found)
     kind = EVENT_KINDS.get(event_type) if isinstance(event_type, str) else None
     if kind is None:
         raise Failure(ExitCode.UNSUPPORTED, "The event is of a type that is not known here.")
@@ -205,78 +161,43 @@ def _members(kind: EventKind) -> tuple[frozenset[str], frozenset[str]]:
     required |= {"payer_account_id"} if kind.payer else set()
     required |= {"payee_account_id"} if kind.payee else set()
     required |= {"related_id"} if kind.related == "always" else set()
-    allowed = required | ({"related_id"} if kind.related == "sometimes" else set())
+    # What the bank's rules decided by, and what a payment is for, where there is either.
+    allowed = required | {"policy", "purpose"} | ({"related_id"} if kind.related == "sometimes" else set())
     return frozenset(required), frozenset(allowed)
 
 
 def _check_members(found: dict[str, Any], kind: EventKind) -> None:
     required, allowed = _members(kind)
     if not required <= found.keys() <= allowed:
-        odd = sorted((required - found.keys()) | (found.keys() - allowed))
+        differing = sorted((required - found.keys()) | (found.keys() - allowed))
         raise Failure(
             ExitCode.UNSUPPORTED,
-            f"A {found['type']} event has other members than expected: {', '.join(odd)}.",
+            f"A {found['type']} event has other members than expected: {', '.join(differing)}.",
         )
     _check_texts(found)
+    check_hashes(found["approvals"])
     scale = found["scale"]
     if type(scale) is not int or not 0 <= scale <= 9:
-        raise _odd("scale")
+        raise odd("scale")
     if not isinstance(found["lines"], list):
-        raise _odd("lines")
+        raise odd("lines")
     if found["instruction_id"].rpartition("_")[0] != kind.prefix:
-        raise _odd("instruction_id")
+        raise odd("instruction_id")
 
 
 def _check_texts(found: dict[str, Any]) -> None:
-    for name, pattern in _PATTERNS.items():
-        if name in found and (not isinstance(found[name], str) or pattern.fullmatch(found[name]) is None):
-            raise _odd(name)
-    if type(found["index"]) is not int or found["index"] < 0:
-        raise _odd("index")
+    check_texts(found, _PATTERNS)
     if found["id"][-26:] != found["instruction_id"][-26:]:
-        raise _odd("id")
-    approvals = found["approvals"]
-    if not isinstance(approvals, list) or not all(
-        isinstance(one, str) and _HASH.fullmatch(one) for one in approvals
-    ):
-        raise _odd("approvals")
-    try:
-        datetime.fromisoformat(found["booked_at"])
-        date.fromisoformat(found.get("value_date", "2000-01-01"))
-    except ValueError:
-        raise _odd("booked_at or value_date") from None
+        raise odd("id")
 
 
 def _line(found: Any, scale: int) -> Line:
     if not isinstance(found, dict) or found.keys() not in ({"account", "debit"}, {"account", "credit"}):
-        raise _odd("lines")
+        raise odd("lines")
     account = found["account"]
     match = _LEDGER_ACCOUNT.fullmatch(account) if isinstance(account, str) else None
     if match is None or match[1] not in CHART:
-        raise _odd("lines")
+        raise odd("lines")
     debit_minor = minor_units(found["debit"], scale) if "debit" in found else 0
     credit_minor = minor_units(found["credit"], scale) if "credit" in found else 0
     return Line(account, match[1], debit_minor, credit_minor)
-
-
-def _key_event(found: dict[str, Any]) -> KeyEvent:
-    if found.keys() != _KEY_MEMBERS or not isinstance(found["key"], dict):
-        raise Failure(ExitCode.UNSUPPORTED, f"A {found['type']} event has other members than expected.")
-    _check_texts(found)
-    return KeyEvent(
-        found["index"],
-        found["id"],
-        found["type"],
-        found["issuer_id"],
-        found["instruction_id"],
-        _KEY_OPERATIONS[found["type"]],
-        found["principal_id"],
-        found["request_hash"],
-        tuple(found["approvals"]),
-        found["booked_at"],
-        found["key"],
-    )
-
-
-def _odd(name: str) -> Failure:
-    return Failure(ExitCode.UNSUPPORTED, f"The event's {name} is not of the form that is known here.")

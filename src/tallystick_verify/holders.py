@@ -10,7 +10,8 @@ from typing import Final
 
 from tallystick_verify.canonical import JsonRefusedError, parse
 from tallystick_verify.encodings import EncodingRefusedError, base64_bytes
-from tallystick_verify.events import Event, KeyEvent, read_event
+from tallystick_verify.events import Event, read_event
+from tallystick_verify.facts import Fact
 from tallystick_verify.failures import ExitCode, Failure, PackFailure
 from tallystick_verify.jws import EVENT_TYPE, read_token
 from tallystick_verify.keys import KeyBook
@@ -80,9 +81,7 @@ def read_receipt(octets: bytes) -> Receipt:
     return Receipt(int(match[1]), proof, note.encode())
 
 
-def check_receipt(
-    octets: bytes, leaf: bytes, policy: Policy
-) -> tuple[Event | KeyEvent, int, tuple[str, ...]]:
+def check_receipt(octets: bytes, leaf: bytes, policy: Policy) -> tuple[Event | Fact, int, tuple[str, ...]]:
     """Check a receipt of an event; return the event, the size of its log, and who witnessed it. Raises Failure."""
     if policy.checkpoint is None:
         raise Failure(ExitCode.LOG, "The policy pins no log, so the receipt can't be judged.")

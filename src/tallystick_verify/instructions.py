@@ -8,6 +8,7 @@ import sqlite3
 from typing import Final, NamedTuple
 
 from tallystick_verify.events import Event
+from tallystick_verify.facts import Fact
 from tallystick_verify.failures import ExitCode, Failure
 
 __all__ = ["Instructions"]
@@ -20,6 +21,7 @@ CREATE TABLE instruction (
     suffix TEXT PRIMARY KEY, operation TEXT, remaining_minor TEXT, payer TEXT, payee TEXT, token_class_id TEXT
 ) WITHOUT ROWID;
 CREATE TABLE entry (id TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE closed (suffix TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 
 
@@ -73,6 +75,25 @@ class Instructions:
                 raise Failure(
                     ExitCode.BOOKS, "The statement's entry was confirmed as a deposit before."
                 ) from None
+
+    def add_fact(self, fact: Fact) -> None:
+        """Take up a fact that moves no money. Raises Failure (books) if its id was used before."""
+        try:
+            self._database.execute("INSERT INTO instruction (suffix) VALUES (?)", (fact.id[-26:],))
+        except sqlite3.IntegrityError:
+            raise Failure(
+                ExitCode.BOOKS, "The event's id was used before: one thing happened twice."
+            ) from None
+
+    def end_waiting(self, suffix: str) -> None:
+        """What waited under this suffix is decided, for good."""
+        self._database.execute("INSERT OR IGNORE INTO closed VALUES (?)", (suffix,))
+
+    def is_closed(self, suffix: str) -> bool:
+        """Tell whether what waited under this suffix was decided."""
+        return (
+            self._database.execute("SELECT 1 FROM closed WHERE suffix = ?", (suffix,)).fetchone() is not None
+        )
 
     def take(self, event: Event, operation: str) -> Open:
         """Take the event's amount from the hold or transfer that it relates to, and return how that stood before.

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from tallystick_verify.ed25519 import PublicKey, PublicKeyRefusedError
 from tallystick_verify.encodings import EncodingRefusedError, base64url_bytes
-from tallystick_verify.events import KeyEvent
+from tallystick_verify.facts import Fact
 from tallystick_verify.failures import ExitCode, Failure
 from tallystick_verify.policy_file import Pin
 
@@ -101,9 +101,9 @@ class KeyBook:
         known.last_index = index
         self._signing = kid
 
-    def apply(self, event: KeyEvent) -> None:
+    def apply(self, event: Fact) -> None:
         """Take up a signed event about a key. Raises Failure (key), or (unsupported) for an unknown form."""
-        key = event.key
+        key = event.members["key"]
         if event.type == "key.activated":
             self._activate(event.index, key)
             return
@@ -202,7 +202,7 @@ def _public_key(x: Any) -> PublicKey:
         raise _refused(f"A public key can't be trusted: {error}.") from None
 
 
-def _unknown_form(event: KeyEvent) -> Failure:
+def _unknown_form(event: Fact) -> Failure:
     return Failure(ExitCode.UNSUPPORTED, f"A {event.type} event is not of the form that is known here.")
 
 

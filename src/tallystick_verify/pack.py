@@ -7,6 +7,7 @@ twice, encryption and entries that unpack to far more than they are (zip bombs) 
 import hashlib
 import re
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -24,6 +25,16 @@ SMALL_FILE_SIZE_MAX_BYTES: Final = 4_194_304
 
 _NAME: Final = re.compile(r"(?:checkpoints/)?[a-z0-9][a-z0-9_]*\.[a-z]{1,16}", re.ASCII)
 _FILES_MAX: Final = 1_000
+#: What reading a damaged file or .zip raises.
+_UNREADABLE: Final = (
+    OSError,
+    EOFError,
+    ValueError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+)
 _CHUNK_BYTES: Final = 1_048_576
 # JSON Lines of this kind shrink to a sixth or so.
 _RATIO_MAX: Final = 200
@@ -81,14 +92,7 @@ class Pack:
         try:
             with self._store.open(name) as file:
                 yield file
-        except (
-            OSError,
-            EOFError,
-            zipfile.BadZipFile,
-            zlib.error,
-            NotImplementedError,
-            RuntimeError,
-        ) as error:
+        except _UNREADABLE as error:
             raise PackFailure(f"The file can't be read ({type(error).__name__}).", place=name) from None
 
 
@@ -100,7 +104,7 @@ def open_pack(path: Path) -> Iterator[Pack]:
         return
     try:
         archive = zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile, ValueError) as error:
+    except _UNREADABLE as error:
         raise PackFailure(
             f"It is neither a folder nor a .zip that can be read ({type(error).__name__})."
         ) from None

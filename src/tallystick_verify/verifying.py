@@ -193,7 +193,7 @@ class _Verification:
                 LogTree(wanted | {self.manifest.tree_size}),
                 Replay(self.manifest.issuer_id, instructions),
                 Movements(),
-                Approvals(self.pack.lines("approvals.jsonl"), self.policy),
+                Approvals(self.pack.lines("approvals.jsonl"), self.policy, instructions),
                 Journal(self.pack.lines("journal.jsonl")),
             )
             whole = walk.go(self.pack.lines("events.jsonl"), progress)
@@ -263,7 +263,7 @@ class _Verification:
         self._step("books", replay.check_sums)
         self._step(
             "idempotency",
-            lambda: check_idempotency(pack.lines("idempotency.jsonl"), self.manifest.tree_size, walk.of_keys),
+            lambda: check_idempotency(pack.lines("idempotency.jsonl"), self.manifest.tree_size, walk.unasked),
         )
         self._step("journal", walk.journal.finish)
         self._step("balances", lambda: check_balances(replay, pack.lines("balances.jsonl")))

@@ -10,7 +10,8 @@ from typing import Final
 
 from tallystick_verify.approvals import Approvals
 from tallystick_verify.canonical import JsonRefusedError, parse
-from tallystick_verify.events import Event, KeyEvent, read_event
+from tallystick_verify.events import Event, read_event
+from tallystick_verify.facts import Fact
 from tallystick_verify.failures import ExitCode, Failure, PackFailure
 from tallystick_verify.figures import Journal, Movements
 from tallystick_verify.jws import EVENT_TYPE, Token, read_token
@@ -51,8 +52,8 @@ class Walk:
     journal: Journal
     replayed: bool = True
     previous_booked_at: str = ""
-    # Indexes of events about keys: no participant asks for those under an idempotency key.
-    of_keys: set[int] = field(default_factory=set)
+    # Indexes of what is recorded beside instructions (votes, expiries, keys): no idempotency key settled those alone.
+    unasked: set[int] = field(default_factory=set)
 
     def go(self, rows: Iterator[bytes], progress: Progress) -> bool:
         """Go through the rows of `events.jsonl`; tell whether the log is there to its end."""
@@ -99,7 +100,7 @@ class Walk:
             raise Failure(ExitCode.SIGNATURE, "The signature does not verify.")
         self.keys.signed(token.kid, index)
 
-    def _check_place(self, event: Event | KeyEvent, index: int) -> None:
+    def _check_place(self, event: Event | Fact, index: int) -> None:
         if event.index != index:
             raise Failure(ExitCode.LOG, f"The event was signed for index {event.index}.")
         if event.issuer_id != self.manifest.issuer_id:
@@ -109,10 +110,13 @@ class Walk:
             raise Failure(ExitCode.LOG, "The event was booked before the one in front of it.")
         self.previous_booked_at = event.booked_at
 
-    def _post(self, event: Event | KeyEvent) -> None:
-        if isinstance(event, KeyEvent):
-            self.of_keys.add(event.index)
-            self.keys.apply(event)
+    def _post(self, event: Event | Fact) -> None:
+        if isinstance(event, Fact):
+            self.replay.instructions.add_fact(event)
+            if not event.is_change:
+                self.unasked.add(event.index)
+            if "key" in event.members:
+                self.keys.apply(event)
             return
         posted = self.replay.post(event)
         if event.index >= self.manifest.first_index:

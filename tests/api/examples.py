@@ -180,6 +180,29 @@ def _reconciliation(bank: Bank, path: str) -> Example:
     return _example(Role.AUDITOR, path, body, token_class_id=bank.classes["EUR"].id)
 
 
+def _policy(bank: Bank, path: str) -> Example:
+    document = {
+        "format": "tallystick-policy/1",
+        "limits": {"transaction": "1000000.00"},
+        "rules": [
+            {
+                "id": "large_abroad",
+                "on": ["transfer"],
+                "when": "amount_minor > 10000000 && payer.country != payee.country",
+                "effect": "refer",
+                "code": "large_abroad",
+                "message": "A large payment to another country.",
+            }
+        ],
+    }
+    body = {
+        "token_class_id": bank.classes["USD"].id,
+        "effective_from": "2031-01-01T00:00:00Z",
+        "document": document,
+    }
+    return _example(Role.OPERATOR, path, body, effective_from="2032-01-01T00:00:00Z")
+
+
 def _amount(bank: Bank) -> dict[str, Any]:
     return {"account_id": bank.account_id("HARBOUR-USD"), "amount": "5.00", "currency": "USD"}
 
@@ -227,6 +250,7 @@ _EXAMPLES: Final[dict[str, Callable[[Bank, str], Example]]] = {
     "/v1/holds/{hold_id}/execute": _hold_execution,
     "/v1/holds/{hold_id}/void": _hold_void,
     "/v1/mints": _from_deposit,
+    "/v1/policies": _policy,
     "/v1/reconciliations": _reconciliation,
     "/v1/redemptions": _redemption,
     "/v1/reversals": _reversal,
@@ -326,11 +350,14 @@ async def staff_life_of(client: httpx.AsyncClient, bank: Bank) -> dict[str, str]
     keyed = maker | {"Idempotency-Key": f"staff {new_suffix()}"}
     run = await client.post("/v1/reconciliations", json=body, headers=keyed)
     export = await client.post("/v1/exports", json={"format": "csv"}, headers=keyed)
-    assert {imported.status_code, run.status_code, export.status_code} == {201}
+    operator = keyed | {"Authorization": f"Bearer {api_key(bank, bank.operator)}"}
+    policy = await client.post("/v1/policies", json=_policy(bank, "/v1/policies").body, headers=operator)
+    assert {one.status_code for one in (imported, run, export, policy)} == {201}
     return {
         "statement_id": imported.json()["statements"][0]["id"],
         "reconciliation_id": run.json()["id"],
         "break_id": run.json()["breaks"][0]["id"],
         "export_id": export.json()["id"],
+        "policy_id": policy.json()["id"],
         "name": export.json()["manifest"]["files"][0]["name"],
     }

@@ -100,7 +100,8 @@ async def test_every_field_is_held_to_its_type(
 ) -> None:
     example = prepared[operation.path]
     for name in example.body:
-        for wrong in ({CANARY: CANARY}, [CANARY], True, 4711, CANARY * 1_000):
+        # The name of an unknown member may come back, from within an object too; what it holds may not.
+        for wrong in ({"unknown": CANARY}, [CANARY], True, 4711, CANARY * 1_000):
             response = await send(shared_edge, example, example.body | {name: wrong})
             problem = refused(response, 422)
             if problem["code"] == "request_invalid":

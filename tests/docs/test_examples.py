@@ -83,7 +83,7 @@ def test_examples_work(example: Example, bank: Bank, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", ["event dropped", "amount changed", "event signed by nobody", "vote exchanged"]
+    "damage", ["event dropped", "amount changed", "event signed by nobody", "vote exchanged", "attempt dropped"]
 )
 def test_the_auditors_examples_notice(damage: str, bank: Bank, tmp_path: Path) -> None:
     [example] = [one for one in examples() if one.document == "docs/auditors.md"]
@@ -121,6 +121,12 @@ def _damage(directory: Path, damage: str) -> None:
             events[3]["jws"] = ".".join([header, base64url_encode(signed).decode(), signature])
         case "event signed by nobody":
             events[3]["jws"] = ".".join([header, payload, events[2]["jws"].split(".")[2]])
+        case "attempt dropped":
+            trail = directory / "audit-trail.ndjson"
+            attempts = trail.read_text().splitlines()
+            kept = [one for one in attempts if '"number":0,' not in one]
+            assert len(kept) == len(attempts) - 1
+            trail.write_text("\n".join(kept))
         case "vote exchanged":
             path = directory / "approvals.json"
             path.write_text(path.read_text().replace("Chen Checker", "Mara Maker"))
@@ -151,6 +157,9 @@ def _take_evidence(url: str, presented: str, directory: Path) -> None:
         for name in (*names, "manifest.json"):
             found = client.get(f"/v1/exports/{made.json()['id']}/files/{name}").raise_for_status()
             (directory / name).write_bytes(found.content)
+        # Last, so that it tells of the rest.
+        trail = client.get("/v1/audit-trail.ndjson").raise_for_status()
+        (directory / "audit-trail.ndjson").write_bytes(trail.content)
 
 
 @contextmanager

@@ -197,4 +197,8 @@ def test_lines_are_taken_once_and_what_they_touched_is_remembered() -> None:
         "c2010": 0,
         "c2110": 5,
     }
-    assert book.touched == {"c1100": (7, 3), "c2010": (7, 4), "c2110": (7, 4)}
+    assert {name: (account.version_before, account.last_event_index) for name, account in book.touched()} == {
+        "c1100": (7, 3),
+        "c2010": (7, 4),
+        "c2110": (7, 4),
+    }

@@ -23,6 +23,7 @@ from tallystick.signing import (
     JwsMalformedError,
     JwsSignatureInvalidError,
     JwsTypeRefusedError,
+    Signing,
     SigningKeyUnavailableError,
     SoftwareSigner,
     VerificationKey,
@@ -270,14 +271,14 @@ def test_a_signer_that_fails_signs_nothing() -> None:
         key_id = "k"
 
         def sign(self, message: bytes) -> bytes:
-            return self.sign_many([message])[0]
+            return self.begin([message]).result()[0]
 
-        def sign_many(self, messages: Sequence[bytes]) -> list[bytes]:
+        def begin(self, messages: Sequence[bytes]) -> Signing:
             raise SigningKeyUnavailableError(f"{len(messages)} messages wait for the device.")
 
     class Short(Away):
-        def sign_many(self, messages: Sequence[bytes]) -> list[bytes]:
-            return [bytes(64)] * (len(messages) - 1)
+        def begin(self, messages: Sequence[bytes]) -> Signing:
+            return SoftwareSigner(bytes(32)).begin(messages[1:])
 
     with pytest.raises(SigningKeyUnavailableError):
         sign_compact(Away(), b"a")

@@ -1,14 +1,20 @@
-"""Signing in one thread and in many; the private key shows nowhere."""
+"""Signing here and in the process beside; the private key shows nowhere."""
 
 import copy
 import pickle
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tallystick.signing import Signer, SoftwareSigner, thumbprint
+from tallystick.signing import signer as signer_module
 
 SEED = bytes(range(32))
 
@@ -17,13 +23,67 @@ def expected(message: bytes) -> bytes:
     return Ed25519PrivateKey.from_private_bytes(SEED).sign(message)
 
 
-@pytest.mark.parametrize("threads", [None, 1, 2, 3, 8])
-@pytest.mark.parametrize("count", [0, 1, 31, 32, 33, 100])
-def test_a_batch_is_signed_whole_and_in_order(threads: int | None, count: int) -> None:
-    signer: Signer = SoftwareSigner(SEED, threads=threads)
+@pytest.mark.parametrize("alone", [True, False])
+@pytest.mark.parametrize("count", [0, 1, 15, 16, 17, 100])
+def test_a_batch_is_signed_whole_and_in_order(alone: bool, count: int) -> None:
+    signer: Signer = SoftwareSigner(SEED, alone=alone)
     messages = [b"message %d" % number for number in range(count)]
-    assert signer.sign_many(messages) == [expected(message) for message in messages]
-    assert signer.sign_many(tuple(messages)) == signer.sign_many(messages)
+    assert signer.begin(messages).result() == [expected(message) for message in messages]
+    assert signer.begin(tuple(messages)).result() == signer.begin(messages).result()
+
+
+def test_batches_under_way_are_answered_each_with_its_own() -> None:
+    signers = [SoftwareSigner(SEED), SoftwareSigner(bytes(32))]
+    messages = [[b"%d %d" % (batch, number) for number in range(40)] for batch in range(6)]
+    under_way = [signers[batch % 2].begin(asked) for batch, asked in enumerate(messages)]
+    for batch in (5, 0, 3, 1, 4, 2):
+        signer = signers[batch % 2]
+        assert under_way[batch].result() == [signer.sign(message) for message in messages[batch]]
+        assert under_way[batch].ready()
+
+
+def test_a_process_that_dies_loses_nothing() -> None:
+    signer = SoftwareSigner(SEED)
+    messages = [b"%d" % number for number in range(64)]
+    signed = [expected(message) for message in messages]
+    assert signer.begin(messages).result() == signed
+    process = signer_module._process_beside()
+    process._process.send_signal(signal.SIGSTOP)
+    under_way = [signer.begin(messages) for _ in range(3)]
+    process._process.kill()
+    process._process.wait()
+
+    assert [one.result() for one in under_way] == [signed] * 3
+    assert signer.begin(messages).result() == signed
+    assert signer_module._process_beside() is not process
+
+
+def test_a_process_that_was_told_to_stop_signs_on_and_ends_with_its_parent() -> None:
+    script = (
+        "import os, signal, sys\n"
+        "from tallystick.signing import SoftwareSigner, signer\n"
+        "signing = SoftwareSigner(bytes(range(32)))\n"
+        "messages = [b'%d' % number for number in range(64)]\n"
+        "first = signing.begin(messages).result()\n"
+        "beside = signer._process_beside()._process.pid\n"
+        "os.kill(beside, signal.SIGTERM), os.kill(beside, signal.SIGINT)\n"
+        "assert signing.begin(messages).result() == first\n"
+        "print(beside, flush=True)\n"
+        "sys.stdin.read(1)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        beside = int(parent.stdout.readline())
+        assert Path(f"/proc/{beside}").exists()
+        parent.communicate("x", timeout=10)
+    for _ in range(200):
+        if not Path(f"/proc/{beside}/exe").exists():
+            return
+        time.sleep(0.05)
+    pytest.fail("the signing process outlived its parent")
 
 
 def test_one_message() -> None:
@@ -34,10 +94,10 @@ def test_one_message() -> None:
 
 
 def test_several_threads_may_sign_at_once() -> None:
-    signer = SoftwareSigner(SEED, threads=3)
+    signer = SoftwareSigner(SEED)
     batches = [[b"%d %d" % (batch, number) for number in range(64)] for batch in range(16)]
     with ThreadPoolExecutor(8) as executor:
-        signed = list(executor.map(signer.sign_many, batches))
+        signed = list(executor.map(lambda batch: signer.begin(batch).result(), batches))
     assert signed == [[expected(message) for message in batch] for batch in batches]
 
 

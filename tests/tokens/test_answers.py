@@ -9,7 +9,9 @@ import pytest
 from tallystick import events, tokens
 from tallystick.core.clock import format_time
 from tallystick.core.ids import is_id, with_prefix
-from tallystick.tokens import InstructionNotFoundError, Kind, Outcome
+from tallystick.core.money import format_amount
+from tallystick.tokens import Instruction, InstructionNotFoundError, Kind, Outcome
+from tallystick.tokens.render import settled_transfer
 from tests.bank import OPENED_AT, Bank
 
 
@@ -214,3 +216,37 @@ class TestReading:
                 with pytest.raises(InstructionNotFoundError):
                     tokens.instruction(connection, viewer, kind, absent)
             assert tokens.instruction(connection, bank.holder, Kind.MINT, mint_id).id == mint_id
+
+
+@pytest.mark.parametrize("reference", [None, "", "Rechnung 7 / “ü”", 'a"b\\c\n\t\x7f\u2028😀'])
+@pytest.mark.parametrize("reason", [None, 'say "why"'])
+@pytest.mark.parametrize("scale", [0, 2, 9])
+def test_a_transfers_answer_is_its_resource_before_anything_was_reversed(
+    reference: str | None, reason: str | None, scale: int
+) -> None:
+    row = Instruction(
+        id="transfer_00000000000000000000000001",
+        kind=Kind.TRANSFER,
+        state="settled",
+        principal_id="principal_1",
+        token_class_id="class_1",
+        amount_minor=1_234_567_890_123,
+        remaining_minor=None,
+        payer_account_id="account_1",
+        payee_account_id="account_2",
+        related_id=None,
+        reference=reference,
+        reason=reason,
+        request_hash=bytes(32),
+        value_date=OPENED_AT.date(),
+        created_at=OPENED_AT,
+        expires_at=None,
+        settled_at=OPENED_AT + timedelta(microseconds=1),
+        event_index=7,
+    )
+    amount = format_amount(row.amount_minor, scale)
+
+    text = settled_transfer("issuer_1", row, "USD", amount)
+
+    assert text.encode() == orjson.dumps(tokens.resource("issuer_1", row, "USD", scale))
+    assert settled_transfer("issuer_1", row._replace(remaining_minor=5), "USD", amount) == text

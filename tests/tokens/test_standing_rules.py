@@ -102,6 +102,7 @@ def class_mode(bank: Bank, mode: str) -> Iterator[None]:
             connection.execute(
                 "UPDATE token_class SET mode = %s WHERE id = %s", [wanted, bank.classes["USD"].id]
             )
+            connection.execute("UPDATE facts_version SET version = version + 1")
 
     become(mode)
     yield

@@ -11,7 +11,17 @@ from tallystick.core.ids import new_suffix
 from tallystick.signing import SoftwareSigner
 from tests.verify.packs import Insider
 
-__all__ = ["append", "approve", "emptied", "freeze", "key_event", "reamount", "vote_hash"]
+__all__ = [
+    "append",
+    "approve",
+    "emptied",
+    "freeze",
+    "insert",
+    "key_event",
+    "reamount",
+    "vote_hash",
+    "votes_of",
+]
 
 
 def vote_hash(approval: dict[str, Any], vote: dict[str, Any]) -> str:
@@ -42,7 +52,15 @@ def approve(insider: Insider, index: int, change: Callable[[dict[str, Any]], obj
     for vote in row["votes"]:
         vote["hash"] = vote_hash(row, vote)
     insider.write("approvals.jsonl", rows)
+    for number, vote in zip(votes_of(insider, row["id"]), row["votes"], strict=False):
+        members = {"vote_hash": vote["hash"], "principal_id": vote["principal_id"]}
+        insider.resign(number, lambda payload, members=members: payload.update(members))  # type: ignore[misc]
     insider.resign(index, lambda payload: payload.update(approvals=[vote["hash"] for vote in row["votes"]]))
+
+
+def votes_of(insider: Insider, approval_id: str) -> list[int]:
+    """Return the indexes of the votes for an approval."""
+    return [one["index"] for one in insider.payloads() if one.get("approval_id") == approval_id]
 
 
 def reamount(insider: Insider, index: int, amount: str) -> None:
@@ -54,7 +72,7 @@ def reamount(insider: Insider, index: int, amount: str) -> None:
             line["debit" if "debit" in line else "credit"] = amount
 
     insider.resign(index, change)
-    if insider.payloads()[index]["approvals"]:
+    if insider.payloads()[index].get("approvals"):
         approve(insider, index, lambda row: row.update(amount=amount))
 
 
@@ -64,7 +82,7 @@ def append(insider: Insider, payload: dict[str, Any], signer: SoftwareSigner | N
     index = len(rows)
     jws = signing.sign_compact(signer or insider.signer, canonical_json(payload | {"index": index}))
     insider.write("events.jsonl", [*rows, {"index": index, "jws": jws}])
-    if not payload["type"].startswith("key."):
+    if not payload["type"].startswith(("key.", "approval.")):
         keys = [
             *insider.rows("idempotency.jsonl"),
             {"key_digest": secrets.token_hex(32), "event_index": index},
@@ -72,6 +90,18 @@ def append(insider: Insider, payload: dict[str, Any], signer: SoftwareSigner | N
         insider.write("idempotency.jsonl", sorted(keys, key=lambda row: str(row["key_digest"])))
     insider.seal(lambda manifest: manifest.update(last_event_index=index))
     return index
+
+
+def insert(insider: Insider, index: int, payload: dict[str, Any]) -> None:
+    """Put an event into the middle of the log, and sign everything behind it for its new place."""
+    payloads = insider.payloads()
+    payloads.insert(index, payload)
+    rows = insider.rows("events.jsonl")[:index]
+    for number, one in enumerate(payloads[index:], index):
+        jws = signing.sign_compact(insider.signer, canonical_json(one | {"index": number}))
+        rows.append({"index": number, "jws": jws})
+    insider.write("events.jsonl", rows)
+    insider.seal(lambda manifest: manifest.update(last_event_index=len(rows) - 1))
 
 
 def freeze(insider: Insider, like: dict[str, Any]) -> dict[str, Any]:

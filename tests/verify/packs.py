@@ -202,7 +202,7 @@ def _payload(jws: str) -> dict[str, Any]:
 def segments(payload: bytes, header: dict[str, Any], signer: SoftwareSigner) -> str:
     """Return a JWS with any header."""
     signing_input = base64url(json.dumps(header).encode()) + b"." + base64url(payload)
-    [signature] = signer.sign_many([signing_input])
+    signature = signer.sign(signing_input)
     return (signing_input + b"." + base64url(signature)).decode()
 
 

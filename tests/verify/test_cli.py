@@ -119,7 +119,7 @@ def test_remembering_needs_a_place(
     assert run(asked) == 0
     assert run(asked) == 0
     assert "1 earlier roots" in capfd.readouterr().out
-    (held / "16.txt").write_text((held / "16.txt").read_text().replace("\n16\n", "\n17\n"))
+    (held / "21.txt").write_text((held / "21.txt").read_text().replace("\n21\n", "\n22\n"))
     assert run(asked) == 13
 
 
@@ -137,18 +137,18 @@ def test_a_fault_of_the_verifier_is_no_verdict(
 
 def test_receipts(evidence: Evidence, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     leaves = leaves_of(evidence.insider())
-    proof = "".join(base64.b64encode(one).decode() + "\n" for one in inclusion(2, leaves))
+    proof = "".join(base64.b64encode(one).decode() + "\n" for one in inclusion(3, leaves))
     receipt, event = tmp_path / "event.tlog-proof", tmp_path / "event.jws"
     receipt.write_bytes(
-        f"c2sp.org/tlog-proof@v1\nindex 2\n{proof}\n".encode() + note(leaves, [LOG_SIGNER, *WITNESSES])
+        f"c2sp.org/tlog-proof@v1\nindex 3\n{proof}\n".encode() + note(leaves, [LOG_SIGNER, *WITNESSES])
     )
-    event.write_bytes(leaves[2] + b"\n")
+    event.write_bytes(leaves[3] + b"\n")
     rule = {"origin": ORIGIN, "log_keys": [LOG_SIGNER.vkey], "witnesses": [WITNESSES[0].vkey], "quorum": 1}
     policy = policy_of(evidence, tmp_path, json.dumps({"checkpoint": rule}))
 
     assert run([str(receipt), "--event", str(event), "--policy", str(policy)]) == 0
     assert "VERIFIED" in capfd.readouterr().out
-    event.write_bytes(leaves[3])
+    event.write_bytes(leaves[4])
     assert run([str(receipt), "--event", str(event), "--policy", str(policy), "--json"]) == 13
     assert json.loads(capfd.readouterr().out)["class"] == "log"
     assert run([str(receipt), "--event", str(tmp_path / "no"), "--policy", str(policy)]) == 2

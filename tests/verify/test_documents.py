@@ -7,10 +7,11 @@ from tallystick import ledger
 from tallystick.exports.tables import COLUMNS
 from tallystick.ledger.chart import FLOORED_CODES as SERVICE_FLOORED_CODES
 from tallystick.tokens import EVENT_TYPES
-from tallystick.tokens.instructions import ID_PREFIX, NEEDS_APPROVAL
+from tallystick.tokens.changes import CHANGES as SERVICE_CHANGES
+from tallystick.tokens.instructions import ID_PREFIX
 from tallystick.tokens.journals import journal
 from tallystick_verify import ExitCode, read_policy
-from tallystick_verify.chart import CHART, EVENT_KINDS, FLOORED_CODES, HOLDER_CODES
+from tallystick_verify.chart import CHANGES, CHART, EVENT_KINDS, FLOORED_CODES, HOLDER_CODES
 from tallystick_verify.manifest import HOLDER_FILES, ISSUER_FILES
 from tests.docs.documents import REPOSITORY, table
 from tests.verify.packs import Evidence
@@ -47,13 +48,17 @@ def test_every_event_that_the_service_signs_is_known() -> None:
     for kind, event_type in EVENT_TYPES.items():
         known = EVENT_KINDS[event_type]
         assert (known.operation, known.prefix) == (str(kind), ID_PREFIX[kind])
-        assert (known.approved == "always") == (kind in NEEDS_APPROVAL)
         if known.debit is None or known.credit is None:
             assert str(kind).startswith("account_")
             continue
         posted = journal(kind, 1, "class", "payer", "payee")
         sides = [f"{code}.{owner}" for code, owner in (known.debit, known.credit)]
         assert [one.ledger_account_id for one in posted] == sides
+
+
+def test_every_change_that_the_service_signs_is_known() -> None:
+    known = {operation: event_type for event_type, (operation, _) in CHANGES.items()}
+    assert known == {operation: change.event_type for operation, change in SERVICE_CHANGES.items()}
 
 
 def test_the_chart_is_the_service_s() -> None:

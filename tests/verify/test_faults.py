@@ -16,9 +16,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tallystick.core.canonical_json import canonical_json
+from tallystick.core.ids import new_suffix
 from tallystick_verify import ExitCode, Options
 from tallystick_verify.policy_file import Pin, Seen
-from tests.verify.forging import append, approve, emptied, freeze, reamount, vote_hash
+from tests.verify.forging import append, approve, emptied, freeze, insert, reamount, vote_hash
 from tests.verify.packs import Evidence, Insider, chunks, segments, verified
 
 Fault = Callable[[Insider], None]
@@ -38,17 +39,20 @@ def _resigned(event_type: str, change: Callable[[dict[str, Any]], object], numbe
 
 def _signature_of_another(insider: Insider) -> None:
     def exchange(rows: list[dict[str, Any]]) -> None:
-        first, second = rows[2]["jws"].rpartition("."), rows[3]["jws"].rpartition(".")
-        rows[2]["jws"] = first[0] + "." + second[2]
+        first, second = rows[3]["jws"].rpartition("."), rows[4]["jws"].rpartition(".")
+        rows[3]["jws"] = first[0] + "." + second[2]
 
     insider.edit("events.jsonl", exchange)
 
 
 def _payload_unsigned(insider: Insider) -> None:
     def exchange(rows: list[dict[str, Any]]) -> None:
-        header, payload, signature = rows[2]["jws"].split(".")
+        index = insider.index_of("token.transferred")
+        header, payload, signature = rows[index]["jws"].split(".")
         changed = base64.urlsafe_b64decode(payload + "==").replace(b'"400.00"', b'"900.00"')
-        rows[2]["jws"] = ".".join([header, base64.urlsafe_b64encode(changed).decode().rstrip("="), signature])
+        rows[index]["jws"] = ".".join(
+            [header, base64.urlsafe_b64encode(changed).decode().rstrip("="), signature]
+        )
 
     insider.edit("events.jsonl", exchange)
 
@@ -196,11 +200,43 @@ def _twice(row: dict[str, Any]) -> None:
     row["votes"].append(row["votes"][0] | {"decided_at": "2026-11-20T07:00:00.000000Z"})
 
 
+def _voted_twice(insider: Insider) -> None:
+    """The checker approves a second time, as an event of its own."""
+    index = insider.index_of("approval.approved")
+    approve(insider, insider.index_of("token.minted"), _twice)
+    mint = insider.payloads()[insider.index_of("token.minted")]
+    vote = insider.payloads()[index] | {
+        "id": f"event_{new_suffix()}",
+        "vote_hash": mint["approvals"][1],
+    }
+    insert(insider, index + 1, vote)
+
+
+def _voted_late(insider: Insider) -> None:
+    vote = insider.payloads()[insider.index_of("approval.approved")]
+    append(insider, vote | {"id": f"event_{new_suffix()}", "booked_at": insider.payloads()[-1]["booked_at"]})
+
+
+def _vote_exchanged(change: Callable[[dict[str, Any]], object]) -> Fault:
+    return lambda insider: insider.resign(insider.index_of("approval.approved"), change)
+
+
+def _expired(payload: dict[str, Any]) -> None:
+    for name in ("decision", "request_hash", "vote_hash"):
+        del payload[name]
+    payload["type"] = "approval.expired"
+
+
+def _rejected(payload: dict[str, Any]) -> None:
+    payload |= {"decision": "reject", "type": "approval.rejected"}
+
+
 def _approved_another_event(insider: Insider) -> None:
     """Use what was approved for one mint for the other."""
     first, second = insider.index_of("token.minted", 0), insider.index_of("token.minted", 1)
     hashes = insider.payloads()[first]["approvals"]
     insider.resign(second, _set("approvals", hashes))
+    insider.resign(second - 1, _set("vote_hash", hashes[0]))
     rows = insider.rows("approvals.jsonl")
     votes = next(row["votes"] for row in rows if row["votes"][0]["hash"] == hashes[0])
     for row in rows:
@@ -373,8 +409,8 @@ FAULTS: Final[dict[str, tuple[ExitCode, Fault]]] = {
     "an event signed by an unknown key": (ExitCode.KEY, _other_key),
     "a new key, told of and not introduced": (ExitCode.KEY, _told_other_key),
     "the manifest signed by a key of one's own": (ExitCode.KEY, _manifest_by_other_key),
-    "the key is revoked": (ExitCode.KEY, _key_told(state="revoked", until_index=15)),
-    "the key is retired": (ExitCode.KEY, _key_told(state="retired", until_index=15)),
+    "the key is revoked": (ExitCode.KEY, _key_told(state="revoked", until_index=20)),
+    "the key is retired": (ExitCode.KEY, _key_told(state="retired", until_index=20)),
     "the key is for checkpoints": (ExitCode.KEY, _key_told(key_use="checkpoint")),
     "the key signed before it did": (ExitCode.KEY, _key_told(from_index=1)),
     "no key is told": (ExitCode.KEY, lambda insider: insider.edit("keys.jsonl", lambda rows: rows.clear())),
@@ -417,7 +453,16 @@ FAULTS: Final[dict[str, tuple[ExitCode, Fault]]] = {
     "an approval of another amount": (ExitCode.APPROVAL, _told(_row(0, amount="1.00"))),
     "self-approval": (ExitCode.APPROVAL, _approval("token.minted", _self_approved)),
     "approved through the maker's login": (ExitCode.APPROVAL, _approval("token.minted", _own_login)),
-    "one person voted twice": (ExitCode.APPROVAL, _approval("token.minted", _twice)),
+    "one vote, told as two": (ExitCode.APPROVAL, _approval("token.minted", _twice)),
+    "one person voted twice": (ExitCode.APPROVAL, _voted_twice),
+    "a vote after the decision": (ExitCode.APPROVAL, _voted_late),
+    "a vote that is in no log": (ExitCode.APPROVAL, _vote_exchanged(_expired)),
+    "a vote for another request": (ExitCode.APPROVAL, _vote_exchanged(_set("request_hash", "0" * 64))),
+    "an event that was rejected before": (ExitCode.APPROVAL, _vote_exchanged(_rejected)),
+    "a vote of another decision than it says": (
+        ExitCode.UNSUPPORTED,
+        _vote_exchanged(_set("decision", "reject")),
+    ),
     "a rejection counted": (
         ExitCode.APPROVAL,
         _approval("token.minted", lambda row: row["votes"][0].update(decision="reject")),
@@ -542,7 +587,12 @@ WORDS: Final = {
     "a mint that nobody approved": "names none",
     "a forged vote": "hash",
     "self-approval": "same person",
+    "one vote, told as two": "votes in the log",
     "one person voted twice": "counted twice",
+    "a vote after the decision": "decided again",
+    "a vote that is in no log": "nobody voted",
+    "a vote for another request": "another request",
+    "an event that was rejected before": "nobody voted",
     "a rejection counted": "does not approve",
     "approved after it had expired": "expired",
     "an approval of another request": "another request",
@@ -639,15 +689,15 @@ def test_a_shorter_log_than_was_seen(evidence: Evidence, tmp_path: Path) -> None
     """The end of a log can be cut off without a trace in it: only who saw it before knows."""
     whole = verified(evidence.files, tmp_path / "whole", evidence.policy)
     root = base64.b64decode(whole.pack["root"])
-    remembering = replace(evidence.policy, seen=(Seen(16, root, "a note"),))
+    remembering = replace(evidence.policy, seen=(Seen(21, root, "a note"),))
     forked = replace(evidence.policy, seen=(Seen(9, root, "a note"),))
 
     assert verified(evidence.files, tmp_path / "again", remembering).exit_code == ExitCode.OK
     assert verified(evidence.files, tmp_path / "forked", forked).exit_code == ExitCode.LOG
-    longer = replace(evidence.policy, seen=(Seen(17, root, "a note"),))
+    longer = replace(evidence.policy, seen=(Seen(22, root, "a note"),))
     report = verified(evidence.files, tmp_path / "longer", longer)
     assert report.exit_code == ExitCode.LOG
-    assert "17 were seen before" in report.text()
+    assert "22 were seen before" in report.text()
 
 
 def test_without_a_checkpoint_nothing_is_verified_unless_asked_for(

@@ -137,8 +137,8 @@ def test_rotation_and_revocation_as_the_service_tells_them(bank: Bank, tmp_path:
             connection, bank.clock, bank.issuer_id, pins[0].public_key.kid, reason="Seen on a stick."
         )
     assert verify("revoked").exit_code == ExitCode.KEY
-    # The auditor knows by other evidence that this key was still the bank's alone up to index 1.
-    ended = (Pin(pins[0].public_key, 0, 1), pins[1])
+    # The auditor knows by other evidence that this key was still the bank's alone up to index 2.
+    ended = (Pin(pins[0].public_key, 0, 2), pins[1])
     assert verify("ended", ended).exit_code == ExitCode.OK
 
 
@@ -159,7 +159,7 @@ def test_a_replaced_key_that_signs_again(bank: Bank, tmp_path: Path) -> None:
     insider = evidence.insider()
     first = next(pin for pin in evidence.policy.pins if pin.public_key.kid != evidence.signer.key_id)
     insider.other = bank.key_directory.signer(bank.issuer_id, first.public_key.kid)
-    insider.resign(3, dict, other=True)
+    insider.resign(4, dict, other=True)
 
     report = verified(insider.files, tmp_path / "pack", evidence.policy)
 

@@ -129,11 +129,11 @@ def test_checkpoints_that_are_refused(evidence: Evidence, policy: Policy, tmp_pa
         "another root": (note(leaves, [LOG_SIGNER, *WITNESSES], root=bytes(32)), ExitCode.LOG),
         "an event uncovered": (note(leaves[:-1], [LOG_SIGNER, *WITNESSES]), ExitCode.LOG),
         "a longer log, unproven": (note([*leaves, b"more"], [LOG_SIGNER, *WITNESSES]), ExitCode.LOG),
-        "changed text": (whole.replace(b"\n16\n", b"\n15\n"), ExitCode.SIGNATURE),
+        "changed text": (whole.replace(b"\n21\n", b"\n15\n"), ExitCode.SIGNATURE),
         "no signature": (whole.split(b"\n\n")[0] + b"\n", ExitCode.LOG),
-        "a leading zero": (whole.replace(b"\n16\n", b"\n016\n"), ExitCode.LOG),
+        "a leading zero": (whole.replace(b"\n21\n", b"\n021\n"), ExitCode.LOG),
         "a short root": (note(leaves, [LOG_SIGNER, *WITNESSES], root=bytes(31)), ExitCode.LOG),
-        "a carriage return": (whole.replace(b"\n16\n", b"\n16\r\n"), ExitCode.LOG),
+        "a carriage return": (whole.replace(b"\n21\n", b"\n21\r\n"), ExitCode.LOG),
         "no text": (b"", ExitCode.LOG),
         "other bytes": (b"\xff\n\n", ExitCode.LOG),
     }
@@ -192,7 +192,7 @@ def test_earlier_checkpoints_are_remembered_and_held_against(
     whole = note(leaves_of(insider), [LOG_SIGNER, *WITNESSES])
     first = check(insider, tmp_path / "first", policy, whole, Options(held=held, remember=True))
     assert first.exit_code == ExitCode.OK
-    assert [one.name for one in held.iterdir()] == ["16.txt"]
+    assert [one.name for one in held.iterdir()] == ["21.txt"]
     (held / "earlier.txt").write_bytes(note(leaves_of(insider)[:7], [LOG_SIGNER]))
 
     again = check(evidence.insider(), tmp_path / "again", policy, whole, Options(held=held))
@@ -260,7 +260,7 @@ def _holder(evidence: Evidence, indexes: Sequence[int]) -> Insider:
 
 
 def test_a_holder_s_leaves(evidence: Evidence, policy: Policy, tmp_path: Path) -> None:
-    insider = _holder(evidence, [2, 3, 15])
+    insider = _holder(evidence, [3, 4, 20])
 
     report = verified(insider.files, tmp_path / "pack", policy, Options())
 
@@ -272,7 +272,7 @@ def test_a_holder_s_leaves(evidence: Evidence, policy: Policy, tmp_path: Path) -
 
 def test_a_holder_s_leaves_without_a_checkpoint(evidence: Evidence, policy: Policy, tmp_path: Path) -> None:
     insider = _holder(evidence, [2])
-    insider.files["checkpoint.txt"] = insider.files["checkpoint.txt"].replace(b"\n16\n", b"\n17\n")
+    insider.files["checkpoint.txt"] = insider.files["checkpoint.txt"].replace(b"\n21\n", b"\n22\n")
     insider.seal()
 
     assert verified(insider.files, tmp_path / "pack", policy).exit_code == ExitCode.SIGNATURE
@@ -280,21 +280,21 @@ def test_a_holder_s_leaves_without_a_checkpoint(evidence: Evidence, policy: Poli
 
 def test_a_receipt(evidence: Evidence, policy: Policy) -> None:
     leaves = leaves_of(evidence.insider())
-    proof = "".join(base64.b64encode(one).decode() + "\n" for one in inclusion(2, leaves))
-    head = f"c2sp.org/tlog-proof@v1\nindex 2\n{proof}\n".encode()
+    proof = "".join(base64.b64encode(one).decode() + "\n" for one in inclusion(3, leaves))
+    head = f"c2sp.org/tlog-proof@v1\nindex 3\n{proof}\n".encode()
     signed = note(leaves, [LOG_SIGNER, *WITNESSES])
 
-    event, size, witnesses = check_receipt(head + signed, leaves[2], policy)
-    assert (event.type, size, len(witnesses)) == ("token.transferred", 16, 3)
+    event, size, witnesses = check_receipt(head + signed, leaves[3], policy)
+    assert (event.type, size, len(witnesses)) == ("token.transferred", 21, 3)
     extra = head.replace(b"index", b"extra e30=\nindex", 1)
-    assert check_receipt(extra + signed, leaves[2], policy)[1] == 16
+    assert check_receipt(extra + signed, leaves[3], policy)[1] == 21
     for receipt, leaf in (
-        (head + signed, leaves[3]),
-        (head.replace(b"index 2", b"index 3") + signed, leaves[2]),
-        (head.replace(b"index 2", b"index 02") + signed, leaves[2]),
-        (head.replace(b"@v1", b"@v2") + signed, leaves[2]),
-        (head + note(leaves, [LOG_SIGNER]), leaves[2]),
-        (b"", leaves[2]),
+        (head + signed, leaves[4]),
+        (head.replace(b"index 3", b"index 4") + signed, leaves[3]),
+        (head.replace(b"index 3", b"index 03") + signed, leaves[3]),
+        (head.replace(b"@v1", b"@v2") + signed, leaves[3]),
+        (head + note(leaves, [LOG_SIGNER]), leaves[3]),
+        (b"", leaves[3]),
     ):
         with pytest.raises(Failure) as failed:
             check_receipt(receipt, leaf, policy)

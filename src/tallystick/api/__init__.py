@@ -5,6 +5,9 @@ from fastapi import FastAPI
 from tallystick.api import (
     accounts,
     approvals,
+    audit_trail,
+    breakers,
+    changes,
     deposits,
     documents,
     events,
@@ -15,14 +18,17 @@ from tallystick.api import (
     liabilities,
     mints,
     participants,
+    policies,
     problems,
     reconciliations,
     redemptions,
     reversals,
+    simulations,
     statements,
     transfers,
 )
 from tallystick.api.middleware import RequestIds
+from tallystick.api.recording import Trail
 from tallystick.api.service import Service
 from tallystick.api.short_way import ShortWay
 
@@ -44,6 +50,11 @@ _ROOMS = (
     liabilities,
     reconciliations,
     exports,
+    policies,
+    simulations,
+    changes,
+    breakers,
+    audit_trail,
     health,
     documents,
 )
@@ -58,5 +69,6 @@ def build() -> FastAPI:
     # The last one added is the outermost.
     # Asked of the rooms: the application may keep their routes folded.
     app.add_middleware(ShortWay, routes=[route for room in _ROOMS for route in room.router.routes])
+    app.add_middleware(Trail)
     app.add_middleware(RequestIds)
     return app

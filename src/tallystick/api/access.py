@@ -7,10 +7,11 @@ from typing import Annotated, Any, Final
 from fastapi import Depends, Request
 from sqlalchemy import Connection
 
+from tallystick.api.attempts import attempt_of
 from tallystick.api.problems import validation_problem
 from tallystick.api.service import Service
 from tallystick.core.errors import DeniedError
-from tallystick.participants import ApiKeyInvalidError, Principal, Role
+from tallystick.participants import ApiKeyInvalidError, Principal, Role, named_key
 
 __all__ = [
     "EVERYONE",
@@ -70,7 +71,14 @@ async def authenticated(request: Request, roles: frozenset[Role]) -> Caller:
     if scheme.lower() != "bearer" or not presented:
         raise ApiKeyInvalidError
     service = service_of(request)
-    principal = await service.principal(presented.strip())
+    attempt = attempt_of(request.scope)
+    attempt.service, attempt.routed = service, request.scope
+    try:
+        principal = await service.principal(presented.strip())
+    except ApiKeyInvalidError:
+        attempt.named_key = named_key(presented.strip())
+        raise
+    attempt.principal = principal
     if principal.roles.isdisjoint(roles):
         raise RoleNotAllowedError
     return Caller(service, principal)

@@ -3,8 +3,9 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
+from sqlalchemy import Connection
 
-from tallystick import approvals, ledger, tokens
+from tallystick import approvals, ledger, participants, tokens
 from tallystick.api.access import StaffCaller
 from tallystick.api.bodies import Amount, Currency, Reason, Schema
 from tallystick.api.money import money_route
@@ -13,9 +14,8 @@ from tallystick.api.views import ApprovalDecisionView, ListView, View
 from tallystick.approvals import Approval, Vote
 from tallystick.core.clock import format_time
 from tallystick.core.money import format_amount
-from tallystick.ledger import Code, ledger_account_id
 from tallystick.participants import Role
-from tallystick.tokens import Kind
+from tallystick.tokens import Instruction, Kind
 
 __all__ = ["router"]
 
@@ -67,7 +67,9 @@ class ApprovalView(View):
     state: str
     expires_at: str
     votes: list[VoteView]
-    effect: dict[str, Any] | None = None
+    waits_for: list[str]
+    details: dict[str, Any] | None
+    effect: list[dict[str, Any]] | None = None
 
 
 money_route(
@@ -110,15 +112,26 @@ money_route(
 )
 def get_approvals(
     caller: StaffCaller,
-    state: Annotated[str | None, Query(pattern="^(pending|approved|rejected)$")] = None,
+    state: Annotated[str | None, Query(pattern="^(pending|approved|rejected|expired)$")] = None,
+    operation: Annotated[str | None, Query(pattern="^[a-z_]{1,40}$")] = None,
+    mine: Annotated[bool, Query(description="Only what waits for the caller's own decision.")] = False,
     cursor: Cursor = "",
     limit: Limit = 100,
 ) -> Any:
-    """Return requests in the order they were made; `state=pending` is what waits."""
+    """Return requests in the order they were made; `state=pending` is what waits, and `waits_for` names for whom."""
     with caller.read() as connection:
-        found = approvals.approvals(connection, caller.issuer_id, state=state, after=cursor, limit=limit + 1)
+        found = approvals.approvals(
+            connection,
+            caller.issuer_id,
+            state=state,
+            operation=operation,
+            waits_for=(caller.principal.person or "") if mine else None,
+            after=cursor,
+            limit=limit + 1,
+        )
         votes = approvals.votes(connection, caller.issuer_id, [one.id for one in found])
-    return page(found, limit, lambda one: _show(one, votes.get(one.id, [])), lambda one: one.id)
+        checkers = _checkers(connection, caller.issuer_id)
+    return page(found, limit, lambda one: _show(one, votes.get(one.id, []), checkers), lambda one: one.id)
 
 
 @router.get(
@@ -132,26 +145,50 @@ def get_approval(caller: StaffCaller, approval_id: PathId) -> Any:
         subject = tokens.instructions_by_id(connection, caller.issuer_id, [found.subject_id])[
             found.subject_id
         ]
-        account_id = subject.payee_account_id or subject.payer_account_id or ""
-        ids = {
-            "deposits_available": ledger_account_id(Code.DEPOSITS_AVAILABLE, account_id),
-            "tokens_available": ledger_account_id(Code.TOKENS_AVAILABLE, account_id),
-        }
-        balances = ledger.balances(connection, caller.issuer_id, list(ids.values()))
-    shown = _show(found, votes)
-    if found.scale is not None:
-        before = {name: format_amount(balances[one], found.scale) for name, one in ids.items()}
-        shown["effect"] = {"account_id": account_id, "before": before}
-        if found.operation == Kind.MINT and found.amount_minor is not None:
-            after = {
-                "deposits_available": balances[ids["deposits_available"]] - found.amount_minor,
-                "tokens_available": balances[ids["tokens_available"]] + found.amount_minor,
-            }
-            shown["effect"]["after"] = {name: format_amount(one, found.scale) for name, one in after.items()}
+        shown = _show(found, votes, _checkers(connection, caller.issuer_id))
+        if found.scale is not None:
+            shown["effect"] = _effect(connection, caller.issuer_id, found, subject)
     return shown
 
 
-def _show(found: Approval, votes: list[Vote]) -> dict[str, Any]:
+def _effect(
+    connection: Connection, issuer_id: str, found: Approval, subject: Instruction
+) -> list[dict[str, Any]]:
+    """Return what approving would do to each account that it posts to, as the books stand now."""
+    assert found.scale is not None
+    scale = found.scale
+    postings = tokens.postings_of(subject)
+    balances = ledger.balances(connection, issuer_id, [one.ledger_account_id for one in postings])
+    shown = []
+    for ledger_id, debit_minor, credit_minor in postings:
+        raised_minor = (
+            debit_minor - credit_minor if ledger.is_debit_normal(ledger_id) else credit_minor - debit_minor
+        )
+        before_minor = balances[ledger_id]
+        shown.append(
+            {
+                "ledger_account_id": ledger_id,
+                "before": format_amount(before_minor, scale),
+                "after": format_amount(before_minor + raised_minor, scale),
+            }
+        )
+    return shown
+
+
+def _checkers(connection: Connection, issuer_id: str) -> list[str]:
+    """Return everybody who may decide, by name."""
+    return sorted(
+        {
+            one.person
+            for one in participants.principals(connection, issuer_id)
+            if one.person is not None and one.status == "active" and Role.TREASURY_CHECKER in one.roles
+        }
+    )
+
+
+def _show(found: Approval, votes: list[Vote], checkers: list[str]) -> dict[str, Any]:
+    voted = {vote.person for vote in votes}
+    waits_for = [one for one in checkers if one not in voted and one != found.maker_person]
     return {
         "id": found.id,
         "object": "approval",
@@ -167,6 +204,8 @@ def _show(found: Approval, votes: list[Vote]) -> dict[str, Any]:
         "quorum": found.quorum,
         "state": found.state,
         "expires_at": format_time(found.expires_at),
+        "waits_for": waits_for if found.state == "pending" else [],
+        "details": found.details,
         "votes": [
             {
                 "person": vote.person,

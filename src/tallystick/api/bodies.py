@@ -28,6 +28,7 @@ __all__ = [
     "MediaTypeUnsupportedError",
     "Moment",
     "ObjectId",
+    "Purpose",
     "Reason",
     "Reference",
     "Schema",
@@ -48,6 +49,7 @@ Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 ObjectId = Annotated[str, StringConstraints(max_length=64, pattern=r"^[A-Za-z0-9_.\-]+$")]
 _OBJECT_ID: Final = re.compile(r"[A-Za-z0-9_.\-]{1,64}", re.ASCII)
 Reference = Annotated[str, StringConstraints(min_length=1, max_length=140)]
+Purpose = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{2,10}$")]
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 
 

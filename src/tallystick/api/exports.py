@@ -15,10 +15,12 @@ from sqlalchemy import Connection
 
 from tallystick import exports, tokens
 from tallystick.api.access import STAFF_AND_AUDITORS, Caller, StaffCaller, authenticated
+from tallystick.api.attempts import attempt_of
 from tallystick.api.bodies import Moment, ObjectId, Schema, idempotency_key, read_json, understood
 from tallystick.api.money import answer
 from tallystick.api.pages import Cursor, Limit, PathId, page
 from tallystick.api.posts import post_route
+from tallystick.api.recording import drafted_write
 from tallystick.api.views import ListView, View
 from tallystick.core.clock import format_time
 from tallystick.exports import Export, ExportArguments, ExportFormat
@@ -101,16 +103,21 @@ async def post_export(request: Request) -> Response:
     asked = await read_json(request, caller.service.settings.body_size_max_bytes)
     body = understood(ExportRequest, asked)
     arguments = ExportArguments(body.format, body.from_, body.to, body.token_class_id)
+    attempt = attempt_of(request.scope)
+    request_hash = attempt.request_hash = tokens.request_hash(_OPERATION, {"body": asked})
 
     def once(make: Callable[[Connection], Made]) -> Outcome:
         return caller.service.once(
             caller.principal,
             key_digest=tokens.key_digest(caller.principal.id, _OPERATION, key),
-            request_hash=tokens.request_hash(_OPERATION, {"body": asked}),
+            request_hash=request_hash,
             make=make,
+            draft=drafted_write(request),
         )
 
-    return answer(await run_in_threadpool(_make, caller, arguments, once))
+    outcome = await run_in_threadpool(_make, caller, arguments, once)
+    attempt.is_recorded = True
+    return answer(outcome)
 
 
 post_route(
@@ -123,6 +130,7 @@ post_route(
     summary="Export the books and the log",
     tag="Exports",
     status=HTTPStatus.CREATED,
+    operation=_OPERATION,
 )
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 
 from tallystick.api.access import AnyCaller
-from tallystick.api.bodies import Amount, Currency, Moment, ObjectId, Reason, Reference, Schema
+from tallystick.api.bodies import Amount, Currency, Moment, ObjectId, Purpose, Reason, Reference, Schema
 from tallystick.api.instructions import show_instruction, show_instructions
 from tallystick.api.money import money_route
 from tallystick.api.pages import Cursor, IdQuery, Limit, PathId
@@ -28,6 +28,7 @@ class HoldRequest(Schema):
     amount: Amount
     currency: Currency
     reference: Reference | None = None
+    purpose: Purpose | None = None
     expires_at: Moment | None = None
 
 
@@ -58,6 +59,7 @@ money_route(
         "amount": body.amount,
         "currency": body.currency,
         "reference": body.reference,
+        "purpose": body.purpose,
         "expires_at": body.expires_at,
     },
     summary="Place a hold",

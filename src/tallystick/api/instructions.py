@@ -85,9 +85,11 @@ def _shown(connection: Connection, issuer_id: str, rows: list[Instruction]) -> l
     classes = {
         class_id: participants.token_class(connection, issuer_id, class_id)
         for class_id in {row.token_class_id for row in rows}
+        if class_id is not None
     }
     shown = []
     for row in rows:
-        of_class = classes[row.token_class_id]
-        shown.append(tokens.resource(issuer_id, row, of_class.currency, of_class.scale))
+        of_class = classes.get(row.token_class_id or "")
+        currency, scale = (None, 0) if of_class is None else (of_class.currency, of_class.scale)
+        shown.append(tokens.resource(issuer_id, row, currency, scale))
     return shown

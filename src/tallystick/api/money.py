@@ -11,8 +11,10 @@ from pydantic import BaseModel
 
 from tallystick import tokens
 from tallystick.api.access import authenticated
+from tallystick.api.attempts import attempt_of, source_of
 from tallystick.api.bodies import idempotency_key, path_ids, read_json, understood
 from tallystick.api.posts import post_route
+from tallystick.api.recording import note_instruction
 from tallystick.core.strict_json import JsonValue
 from tallystick.participants import Principal, Role
 from tallystick.tokens import Outcome, Submission
@@ -29,8 +31,15 @@ def new_request(
     asked: JsonValue,
     fields: Fields,
     scope: Mapping[str, str] | None = None,
+    *,
+    key_scope: str | None = None,
+    source: str | None = None,
 ) -> tokens.Request:
-    """Return the write path's request for what was asked; `scope` is what the path adds to the body."""
+    """Return the write path's request for what was asked; `scope` is what the path adds to the body.
+
+    A key is unique within `key_scope`, by default the kind.
+    """
+    within = key_scope or kind
     hashed: dict[str, JsonValue] = {"body": asked}
     if scope:
         hashed["path"] = dict(scope)
@@ -38,8 +47,9 @@ def new_request(
         id=tokens.new_instruction_id(kind),
         kind=kind,
         principal=principal,
-        key_digest=tokens.key_digest(principal.id, kind, key),
-        request_hash=tokens.request_hash(kind, hashed),
+        key_digest=tokens.key_digest(principal.id, within, key),
+        request_hash=tokens.request_hash(within, hashed),
+        source=source,
         **fields,
     )
 
@@ -57,6 +67,7 @@ def money_route(
     path: str,
     *,
     kind: str,
+    key_scope: str | None = None,
     schema: type[BaseModel],
     view: type[BaseModel],
     roles: frozenset[Role],
@@ -67,8 +78,8 @@ def money_route(
 ) -> None:
     """Add `POST path`, which asks the write path for an instruction of `kind`.
 
-    `fields` turns the understood body and the path's parameters into the request's fields; `view` documents the
-    answer.
+    A key is unique within `key_scope`, by default the kind. `fields` turns the understood body and the path's
+    parameters into the request's fields; `view` documents the answer.
     """
 
     async def endpoint(request: Request) -> Response:
@@ -77,10 +88,30 @@ def money_route(
         asked = await read_json(request, caller.service.settings.body_size_max_bytes)
         scope = path_ids(request)
         body = understood(schema, asked)
-        instruction = new_request(caller.principal, kind, key, asked, fields(body, scope), scope)
+        instruction = new_request(
+            caller.principal,
+            kind,
+            key,
+            asked,
+            fields(body, scope),
+            scope,
+            key_scope=key_scope,
+            source=source_of(request.scope),
+        )
+        attempt_of(request.scope).request_hash = instruction.request_hash
         settled = await caller.service.settle(caller.issuer_id, Submission((instruction,)))
+        note_instruction(request, instruction, settled.outcomes[0])
         return answer(settled.outcomes[0])
 
     post_route(
-        router, path, endpoint, schema=schema, view=view, roles=roles, summary=summary, tag=tag, status=status
+        router,
+        path,
+        endpoint,
+        schema=schema,
+        view=view,
+        roles=roles,
+        summary=summary,
+        tag=tag,
+        status=status,
+        operation=kind,
     )

@@ -9,7 +9,8 @@ from sqlalchemy import Connection
 
 from tallystick import participants, tokens
 from tallystick.api.access import AnyCaller, Caller
-from tallystick.api.bodies import Currency, Day, ObjectId, Schema
+from tallystick.api.bodies import Currency, Day, ObjectId, Reason, Schema
+from tallystick.api.changes import change_route
 from tallystick.api.pages import Cursor, Limit, PathId, page
 from tallystick.api.views import ListView, View
 from tallystick.api.writes import write_route
@@ -37,6 +38,15 @@ class TokenClassRequest(Schema):
     scale: Annotated[int, Field(ge=0, le=SCALE_MAX)] | None = None
     backing_iban: Iban | None = None
     backing_account_number: AccountNumber | None = None
+
+
+class ModeRequest(Schema):
+    """Pause a class, wind it down, or open it again. What lets less through counts at once; what lets more through
+    waits for another person.
+    """
+
+    mode: Annotated[str, StringConstraints(pattern="^(normal|redeem_only|paused)$")]
+    reason: Reason
 
 
 class HolderRequest(Schema):
@@ -156,6 +166,17 @@ write_route(
     roles=_OPERATOR,
     make=_make_token_class,
     summary="Open a token class",
+    tag="Participants",
+)
+change_route(
+    router,
+    "/v1/token-classes/{token_class_id}/mode",
+    operation="token_class_mode",
+    schema=ModeRequest,
+    roles=_OPERATOR,
+    subject="token_class_id",
+    payload=lambda body: {"mode": body.mode},
+    summary="Change what a token class is open for",
     tag="Participants",
 )
 write_route(

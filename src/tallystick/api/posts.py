@@ -27,19 +27,28 @@ def post_route(
     summary: str,
     tag: str,
     status: int,
+    takes_key: bool = True,
+    operation: str | None = None,
 ) -> None:
-    """Add a POST route that reads the raw request itself; declare who may call it and document what it reads."""
+    """Add a POST route that reads the raw request itself; declare who may call it and document what it reads.
+
+    Whatever writes takes a key; `takes_key` False is for what only asks. `operation` is what the audit trail calls it;
+    its path unless given.
+    """
     endpoint.allowed_roles = roles  # type: ignore[attr-defined]
+    endpoint.operation = str(operation or path)  # type: ignore[attr-defined]
     REQUEST_SCHEMAS[schema.__name__] = schema
-    parameters: list[dict[str, Any]] = [
-        {
-            "name": "Idempotency-Key",
-            "in": "header",
-            "required": True,
-            "description": "Unique per principal and operation; the answer to it is kept for ever.",
-            "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
-        }
-    ]
+    parameters: list[dict[str, Any]] = []
+    if takes_key:
+        parameters.append(
+            {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "required": True,
+                "description": "Unique per principal and operation; the answer to it is kept for ever.",
+                "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+            }
+        )
     parameters += [
         {"name": part[1:-1], "in": "path", "required": True, "schema": {"type": "string", "maxLength": 64}}
         for part in path.split("/")

@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
+from tallystick.api.attempts import attempt_of
 from tallystick.core.errors import DomainError, MalformedError, NotFoundError, UnavailableError
 
 __all__ = [
@@ -95,18 +96,18 @@ def _pointer(location: Sequence[str | int]) -> str:
 
 
 def install(app: FastAPI) -> None:
-    """Answer every exception of `app` with a problem."""
+    """Answer every exception of `app` with a problem, and note it for the audit trail."""
 
-    def refused(_request: Request, error: Exception) -> Response:
+    def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, DomainError)
+        attempt_of(request.scope).refusal = error
         return problem_response(error)
 
-    def invalid(_request: Request, error: Exception) -> Response:
+    def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        if any(found["loc"][0] == "path" for found in error.errors()):
-            # An id that can't exist is an absent object.
-            return problem_response(NotFoundError())
-        return problem_response(validation_problem(error.errors()))
+        # An id that can't exist is an absent object.
+        absent = any(found["loc"][0] == "path" for found in error.errors())
+        return refused(request, NotFoundError() if absent else validation_problem(error.errors()))
 
     def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)

@@ -11,20 +11,35 @@ from typing import Final
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from tallystick import participants, signing
+from tallystick import audit, participants, signing
+from tallystick.api.housekeeping import Housekeeping
+from tallystick.audit import AuditTrail, AuditUnavailableError, Draft
 from tallystick.core.clock import Clock, SystemClock
 from tallystick.core.database import Database, OutcomeUnknownError
 from tallystick.core.errors import ConflictError
 from tallystick.core.settings import Settings
 from tallystick.participants import Principal
 from tallystick.signing import KeyDirectory
-from tallystick.tokens import GroupCommit, Made, Outcome, Settler, Submission, SubmissionOutcome, answer_once
+from tallystick.tokens import (
+    GroupCommit,
+    Made,
+    Outcome,
+    Request,
+    Settler,
+    Submission,
+    SubmissionOutcome,
+    answer_once,
+)
 
 __all__ = ["Service"]
 
 # A revoked key or a suspended principal is refused at the latest after this long.
 _PRINCIPAL_LIFETIME_SECONDS: Final = 2.0
 _PRINCIPALS_KEPT_MAX: Final = 10_000
+# How often an unknown issuer is looked for among those that were taken up meanwhile.
+_ISSUERS_LIFETIME_SECONDS: Final = 1.0
+_AUDIT_QUEUE_LENGTH_MAX: Final = 10_000
+_AUDIT_SECONDS_MAX: Final = 10.0
 # The queue drops what is not begun in time; what was begun is given this long to end.
 _COMMIT_GRACE_SECONDS: Final = 20.0
 
@@ -45,16 +60,30 @@ class Service:
             approval_lifetime=timedelta(hours=settings.approval_lifetime_hours),
         )
         self.closing = False
+        self._housekeeping = Housekeeping(
+            self.database, self.clock, settings.expiry_check_seconds, self._close_expired
+        )
         self._group_commit: GroupCommit | None = None
         self._started = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._principals: dict[bytes, tuple[float, Principal]] = {}
         self._delivered: list[tuple[asyncio.Future[SubmissionOutcome], SubmissionOutcome]] = []
+        self._trail: AuditTrail | None = None
+        self._recorded: list[tuple[asyncio.Future[None], AuditUnavailableError | None]] = []
+        self._issuers: tuple[float, frozenset[str]] = (0.0, frozenset())
+
+    def start(self) -> None:
+        """Begin what the service does by itself; for a process that serves."""
+        self._housekeeping.start()
 
     def close(self) -> None:
-        """Settle what is queued, then close every connection."""
+        """Settle what is queued, put on record what waits for it, then close every connection."""
         self.closing = True
+        self._housekeeping.stop()
         if self._group_commit is not None:
             self._group_commit.close()
+        if self._trail is not None:
+            self._trail.close()
         self.database.close()
 
     async def principal(self, presented_key: str) -> Principal:
@@ -98,11 +127,15 @@ class Service:
         key_digest: bytes,
         request_hash: bytes,
         make: Callable[[Connection], Made],
+        draft: Callable[[Outcome], Draft] | None = None,
     ) -> Outcome:
-        """Do a write that isn't an instruction in one transaction and keep its answer under the key."""
+        """Do a write that isn't an instruction in one transaction and keep its answer under the key.
+
+        With `draft` the attempt is put on record in the same transaction: there is no such write without its entry.
+        """
 
         def work(connection: Connection) -> Outcome:
-            return answer_once(
+            outcome = answer_once(
                 connection,
                 self.clock,
                 principal.issuer_id,
@@ -110,6 +143,9 @@ class Service:
                 request_hash=request_hash,
                 make=make,
             )
+            if draft is not None:
+                audit.append(connection, self.clock, principal.issuer_id, [draft(outcome)])
+            return outcome
 
         try:
             return self.database.run(work)
@@ -118,12 +154,78 @@ class Service:
             # is there to return now.
             return self.database.run(work)
 
+    def _close_expired(self, issuer_id: str, request: Request) -> None:
+        deadline_seconds = time.monotonic() + self.settings.request_deadline_seconds
+        self._queue(None).submit(issuer_id, Submission((request,)), deadline_seconds, _nobody_waits)
+
+    async def record(self, issuer_id: str, draft: Draft) -> None:
+        """Put an attempt on record and wait until it is durable; raises AuditUnavailableError."""
+        loop = asyncio.get_running_loop()
+        recorded: asyncio.Future[None] = loop.create_future()
+        self._audit_trail(loop).record(issuer_id, draft, self._resolve(recorded))
+        await self._until(loop, recorded)
+
+    async def record_stray(self, issuer_id: str, draft: Draft) -> None:
+        """Do the same for an attempt whose key opens nothing, if it names an issuer; beyond a limit only count it."""
+        loop = asyncio.get_running_loop()
+        now_seconds = time.monotonic()
+        looked_until, known = self._issuers
+        if issuer_id not in known and looked_until <= now_seconds:
+            known = await asyncio.to_thread(self._issuer_ids)
+            self._issuers = (now_seconds + _ISSUERS_LIFETIME_SECONDS, known)
+        if issuer_id in known:
+            recorded: asyncio.Future[None] = loop.create_future()
+            if self._audit_trail(loop).record_stray(issuer_id, draft, self._resolve(recorded)):
+                await self._until(loop, recorded)
+
+    def record_soon(self, issuer_id: str, draft: Draft) -> None:
+        """Put an attempt on record if that can be done: for failures, whose answer must not wait for another one."""
+        try:
+            self._audit_trail(asyncio.get_running_loop()).record(issuer_id, draft, lambda _: None)
+        except AuditUnavailableError:
+            return
+
+    async def _until(self, loop: asyncio.AbstractEventLoop, recorded: "asyncio.Future[None]") -> None:
+        timeout = loop.call_later(_AUDIT_SECONDS_MAX, _give_up_recording, recorded)
+        try:
+            await recorded
+        finally:
+            timeout.cancel()
+
+    def _resolve(self, recorded: "asyncio.Future[None]") -> Callable[[AuditUnavailableError | None], None]:
+        return lambda refusal: self._recorded.append((recorded, refusal))
+
+    def _issuer_ids(self) -> frozenset[str]:
+        with self.database.read() as connection:
+            return frozenset(participants.issuer_ids(connection))
+
+    def _audit_trail(self, loop: asyncio.AbstractEventLoop) -> AuditTrail:
+        # As below: its thread must belong to the process that serves.
+        if self._trail is None:
+            with self._started:
+                if self._trail is None:
+                    self._trail = AuditTrail(
+                        self.database,
+                        self.clock,
+                        queue_length_max=_AUDIT_QUEUE_LENGTH_MAX,
+                        strays_per_minute_max=self.settings.audit_strays_per_minute_max,
+                        announce=lambda: self._announce_recorded(loop),
+                    )
+        return self._trail
+
+    def _announce_recorded(self, loop: asyncio.AbstractEventLoop) -> None:
+        recorded, self._recorded = self._recorded, []
+        if recorded and not loop.is_closed():
+            loop.call_soon_threadsafe(_tell_recorded, recorded)
+
     def _authenticate(self, presented_key: str) -> Principal:
         with self.database.read() as connection:
             return participants.authenticate(connection, self.clock, presented_key)
 
-    def _queue(self, loop: asyncio.AbstractEventLoop) -> GroupCommit:
+    def _queue(self, loop: asyncio.AbstractEventLoop | None) -> GroupCommit:
         # Made with the first instruction: its thread must belong to the process that serves, not to one that forks.
+        if loop is not None:
+            self._loop = loop
         if self._group_commit is None:
             with self._started:
                 if self._group_commit is None:
@@ -132,21 +234,41 @@ class Service:
                         self.settler,
                         batch_size_max=self.settings.batch_size_max,
                         queue_length_max=self.settings.queue_length_max,
-                        announce=lambda: self._announce(loop),
+                        announce=self._announce,
                     )
         return self._group_commit
 
-    def _announce(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _announce(self) -> None:
         # Once for a whole batch: waking the loop for each request costs more than settling it.
         delivered, self._delivered = self._delivered, []
-        if delivered and not loop.is_closed():
+        loop = self._loop
+        if delivered and loop is not None and not loop.is_closed():
             loop.call_soon_threadsafe(_deliver, delivered)
+
+
+def _nobody_waits(_outcome: SubmissionOutcome) -> None:
+    """Take an outcome that is only asked for its effect: what failed is found again by the next look."""
 
 
 def _deliver(delivered: list[tuple[asyncio.Future[SubmissionOutcome], SubmissionOutcome]]) -> None:
     for settled, outcome in delivered:
         if not settled.done():
             settled.set_result(outcome)
+
+
+def _tell_recorded(recorded: list[tuple["asyncio.Future[None]", AuditUnavailableError | None]]) -> None:
+    for waiting, refusal in recorded:
+        if waiting.done():
+            continue
+        if refusal is None:
+            waiting.set_result(None)
+        else:
+            waiting.set_exception(refusal)
+
+
+def _give_up_recording(recorded: "asyncio.Future[None]") -> None:
+    if not recorded.done():
+        recorded.set_exception(AuditUnavailableError())
 
 
 def _give_up(settled: asyncio.Future[SubmissionOutcome]) -> None:

@@ -10,6 +10,7 @@ from fastapi import Request, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from tallystick.api.attempts import attempt_of
 from tallystick.api.problems import problem_response
 from tallystick.core.errors import DomainError
 
@@ -42,8 +43,11 @@ class ShortWay:
         if endpoint is None or scope["method"] != "POST":
             await self.app(scope, receive, send)
             return
+        # As the framework's routing does.
+        scope["endpoint"] = endpoint
         try:
             response = await endpoint(Request(scope, receive))
         except DomainError as refusal:
+            attempt_of(scope).refusal = refusal
             response = problem_response(refusal)
         await response(scope, receive, send)

@@ -1,6 +1,7 @@
 """`/v1/statements`: what the core bank says of the backing accounts (ISO 20022 camt.053), and what became of it."""
 
 import hashlib
+from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 import orjson
@@ -8,17 +9,19 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from sqlalchemy import Connection
 
-from tallystick import participants, statements, tokens
-from tallystick.api.access import StaffCaller, authenticated
+from tallystick import audit, participants, statements, tokens
+from tallystick.api.access import Caller, StaffCaller, authenticated
+from tallystick.api.attempts import attempt_of
 from tallystick.api.bodies import idempotency_key, read_body
 from tallystick.api.money import answer
 from tallystick.api.pages import Cursor, IdQuery, Limit, PathId, page
-from tallystick.api.service import Service
+from tallystick.api.recording import drafted_write
 from tallystick.api.views import ListView, View
+from tallystick.audit import Draft
 from tallystick.core.clock import format_time
 from tallystick.core.errors import DomainError
 from tallystick.core.money import format_amount
-from tallystick.participants import Principal, Role
+from tallystick.participants import Role
 from tallystick.statements import Statement, StatementEntry, StatementFinding, StatementImport
 from tallystick.tokens import Made, Outcome
 
@@ -129,7 +132,15 @@ async def post_statement(request: Request) -> Response:
     key = idempotency_key(request) if "idempotency-key" in request.headers else None
     _require_xml(request)
     content = await read_body(request, caller.service.settings.statement_size_max_bytes)
-    return await run_in_threadpool(_import, caller.service, caller.principal, key, content)
+    attempt = attempt_of(request.scope)
+    attempt.request_hash = tokens.request_hash(
+        _OPERATION, {"body_sha256": hashlib.sha256(content).hexdigest()}
+    )
+    outcome = await run_in_threadpool(
+        _import, caller, key, content, attempt.request_hash, drafted_write(request)
+    )
+    attempt.is_recorded = True
+    return answer(outcome)
 
 
 router.add_api_route(
@@ -163,6 +174,7 @@ router.add_api_route(
     },
 )
 post_statement.allowed_roles = IMPORTERS  # type: ignore[attr-defined]
+post_statement.operation = _OPERATION  # type: ignore[attr-defined]
 
 
 @router.get(
@@ -249,7 +261,11 @@ def _require_xml(request: Request) -> None:
         raise StatementMediaTypeUnsupportedError
 
 
-def _import(service: Service, importer: Principal, key: str | None, content: bytes) -> Response:
+def _import(
+    caller: Caller, key: str | None, content: bytes, request_hash: bytes, draft: Callable[[Outcome], Draft]
+) -> Outcome:
+    service, importer = caller.service, caller.principal
+
     def work(connection: Connection) -> Made:
         done = statements.import_statement(
             connection,
@@ -261,18 +277,20 @@ def _import(service: Service, importer: Principal, key: str | None, content: byt
         shown = show_import(connection, importer.issuer_id, done)
         return Made(done.statements[0].statement.id, orjson.dumps(shown), 201 if done.imported else 200)
 
+    def work_on_record(connection: Connection) -> Outcome:
+        made = work(connection)
+        outcome = Outcome(made.status, made.body, made.resource_id)
+        audit.append(connection, service.clock, importer.issuer_id, [draft(outcome)])
+        return outcome
+
     if key is None:
-        made = service.database.run(work)
-        return answer(Outcome(made.status, made.body, made.resource_id))
-    return answer(
-        service.once(
-            importer,
-            key_digest=tokens.key_digest(importer.id, _OPERATION, key),
-            request_hash=tokens.request_hash(
-                _OPERATION, {"body_sha256": hashlib.sha256(content).hexdigest()}
-            ),
-            make=work,
-        )
+        return service.database.run(work_on_record)
+    return service.once(
+        importer,
+        key_digest=tokens.key_digest(importer.id, _OPERATION, key),
+        request_hash=request_hash,
+        make=work,
+        draft=draft,
     )
 
 

@@ -6,10 +6,12 @@ from fastapi import APIRouter, Request, Response
 from pydantic import Field, StringConstraints
 
 from tallystick.api.access import AnyCaller, authenticated
+from tallystick.api.attempts import attempt_of, source_of
 from tallystick.api.bodies import (
     Amount,
     Currency,
     ObjectId,
+    Purpose,
     Reference,
     Schema,
     checked_key,
@@ -21,6 +23,7 @@ from tallystick.api.instructions import show_instruction, show_transfers
 from tallystick.api.money import answer, money_route, new_request
 from tallystick.api.pages import IdQuery, IndexCursor, Limit, PathId
 from tallystick.api.posts import post_route
+from tallystick.api.recording import note_batch
 from tallystick.api.views import BatchView, ListView, TransferView
 from tallystick.core.strict_json import JsonValue
 from tallystick.participants import Principal, Role
@@ -42,6 +45,7 @@ class TransferRequest(Schema):
     amount: Amount
     currency: Currency
     reference: Reference | None = None
+    purpose: Purpose | None = None
 
 
 class BatchItem(TransferRequest):
@@ -64,6 +68,7 @@ def _fields(body: TransferRequest, _path: object = None) -> dict[str, Any]:
         "amount": body.amount,
         "currency": body.currency,
         "reference": body.reference,
+        "purpose": body.purpose,
     }
 
 
@@ -90,21 +95,26 @@ async def post_transfer_batch(request: Request) -> Response:
     batch = new_request(caller.principal, Kind.TRANSFER_BATCH, key, asked, {})
     items = asked["items"]
     assert isinstance(items, list)
+    source = source_of(request.scope)
     requests = tuple(
-        _item_request(caller.principal, key, number, item, sent)
+        _item_request(caller.principal, key, number, item, sent, source)
         for number, (item, sent) in enumerate(zip(body.items, items, strict=True))
     )
+    attempt_of(request.scope).request_hash = batch.request_hash
     settled = await caller.service.settle(caller.issuer_id, Submission(requests, batch, body.atomic))
     assert settled.batch is not None
+    note_batch(request, settled)
     return answer(settled.batch)
 
 
-def _item_request(principal: Principal, batch_key: str, number: int, item: BatchItem, sent: JsonValue) -> Any:
+def _item_request(
+    principal: Principal, batch_key: str, number: int, item: BatchItem, sent: JsonValue, source: str | None
+) -> Any:
     assert isinstance(sent, dict)
     # The key is how an item is found again, not part of what it asks: alone or in a batch it is the same transfer.
     asked: JsonValue = {name: value for name, value in sent.items() if name != "idempotency_key"}
     key = checked_key(item.idempotency_key) if item.idempotency_key else f"{batch_key}\0{number}"
-    return new_request(principal, Kind.TRANSFER, key, asked, _fields(item))
+    return new_request(principal, Kind.TRANSFER, key, asked, _fields(item), source=source)
 
 
 post_route(
@@ -117,6 +127,7 @@ post_route(
     summary="Transfer tokens in bulk",
     tag="Transfers",
     status=200,
+    operation=Kind.TRANSFER_BATCH,
 )
 
 

@@ -11,9 +11,11 @@ from sqlalchemy import Connection
 
 from tallystick import tokens
 from tallystick.api.access import Caller, authenticated
+from tallystick.api.attempts import attempt_of
 from tallystick.api.bodies import idempotency_key, path_ids, read_json, understood
 from tallystick.api.money import answer
 from tallystick.api.posts import post_route
+from tallystick.api.recording import drafted_write
 from tallystick.core.strict_json import JsonValue
 from tallystick.participants import Role
 from tallystick.tokens import Made, Outcome
@@ -46,6 +48,8 @@ def write_route(
         body = understood(schema, asked)
         scope = path_ids(request)
         hashed: dict[str, JsonValue] = {"body": asked, "path": dict(scope)}
+        attempt = attempt_of(request.scope)
+        request_hash = attempt.request_hash = tokens.request_hash(operation, hashed)
 
         def made(connection: Connection) -> Made:
             shown = make(caller, connection, body, scope)
@@ -55,12 +59,24 @@ def write_route(
             return caller.service.once(
                 caller.principal,
                 key_digest=tokens.key_digest(caller.principal.id, operation, key),
-                request_hash=tokens.request_hash(operation, hashed),
+                request_hash=request_hash,
                 make=made,
+                draft=drafted_write(request),
             )
 
-        return answer(await run_in_threadpool(work))
+        outcome = await run_in_threadpool(work)
+        attempt.is_recorded = True
+        return answer(outcome)
 
     post_route(
-        router, path, endpoint, schema=schema, view=view, roles=roles, summary=summary, tag=tag, status=status
+        router,
+        path,
+        endpoint,
+        schema=schema,
+        view=view,
+        roles=roles,
+        summary=summary,
+        tag=tag,
+        status=status,
+        operation=operation,
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -11,6 +12,7 @@ from tallystick.approvals.four_eyes import (
     ApprovalClosedError,
     ApprovalExpiredError,
     ApprovalMismatchError,
+    ApprovalNotExpiredError,
     ApprovalNotFoundError,
     CheckerHasVotedError,
     CheckerIsMakerError,
@@ -27,6 +29,7 @@ __all__ = [
     "ApprovalClosedError",
     "ApprovalExpiredError",
     "ApprovalMismatchError",
+    "ApprovalNotExpiredError",
     "ApprovalNotFoundError",
     "CheckerHasVotedError",
     "CheckerIsMakerError",
@@ -37,6 +40,8 @@ __all__ = [
     "approvals_by_id",
     "check_amount",
     "check_vote",
+    "expire",
+    "expired_ids",
     "lock",
     "make_vote",
     "record_vote",
@@ -45,7 +50,7 @@ __all__ = [
 ]
 
 
-def request(
+def request(  # noqa: PLR0913 Each is a column.
     connection: Connection,
     *,
     issuer_id: str,
@@ -60,6 +65,7 @@ def request(
     created_at: datetime,
     lifetime: timedelta,
     quorum: int = 1,
+    details: dict[str, Any] | None = None,
 ) -> Approval:
     """Put a request before other people. Its id wears the subject's suffix: `mint_X` waits for `approval_X`."""
     new = Approval(
@@ -77,6 +83,7 @@ def request(
         state="pending",
         created_at=created_at,
         expires_at=created_at + lifetime,
+        details=details,
     )
     store.insert_approval(connection, new)
     return new
@@ -98,6 +105,16 @@ def record_vote(connection: Connection, found: Approval, vote: Vote, state: str)
         store.update_state(connection, found.issuer_id, found.id, state)
 
 
+def expire(connection: Connection, found: Approval) -> None:
+    """Close an approval that nobody decided in time; the caller holds it and has looked at the clock."""
+    store.update_state(connection, found.issuer_id, found.id, "expired")
+
+
+def expired_ids(connection: Connection, issuer_id: str, at: datetime, limit: int) -> list[str]:
+    """Return approvals that still wait although their time was over at `at`, the oldest first."""
+    return store.read_expired_ids(connection, issuer_id, at, limit)
+
+
 def approval(connection: Connection, issuer_id: str, approval_id: str) -> Approval:
     """Return one approval or raise ApprovalNotFoundError."""
     found = store.read_approval(connection, issuer_id, approval_id)
@@ -112,11 +129,25 @@ def approvals(
     *,
     state: str | None = None,
     subject_id: str | None = None,
+    operation: str | None = None,
+    waits_for: str | None = None,
     after: str = "",
     limit: int = 100,
 ) -> list[Approval]:
-    """Return a page of approvals in the order they were asked for."""
-    return store.read_approvals(connection, issuer_id, state, subject_id, after, limit)
+    """Return a page of approvals in the order they were asked for.
+
+    `waits_for` names a person: only what they may still decide, since they neither asked for it nor have voted.
+    """
+    return store.read_approvals(
+        connection,
+        issuer_id,
+        state=state,
+        subject_id=subject_id,
+        operation=operation,
+        waits_for=waits_for,
+        after=after,
+        limit=limit,
+    )
 
 
 def approvals_by_id(connection: Connection, issuer_id: str, approval_ids: Iterable[str]) -> list[Approval]:

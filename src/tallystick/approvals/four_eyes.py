@@ -8,6 +8,7 @@ approved, so that an auditor can tell who let it through.
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from tallystick.core.canonical_json import canonical_json
 from tallystick.core.clock import format_time
@@ -19,6 +20,7 @@ __all__ = [
     "ApprovalClosedError",
     "ApprovalExpiredError",
     "ApprovalMismatchError",
+    "ApprovalNotExpiredError",
     "ApprovalNotFoundError",
     "CheckerHasVotedError",
     "CheckerIsMakerError",
@@ -49,6 +51,13 @@ class ApprovalExpiredError(ConflictError):
 
     code = "approval_expired"
     title = "The approval has expired"
+
+
+class ApprovalNotExpiredError(ConflictError):
+    """It is decided, or its time is not over yet."""
+
+    code = "approval_not_expired"
+    title = "The approval has not expired"
 
 
 class CheckerIsMakerError(DeniedError):
@@ -97,6 +106,7 @@ class Approval:
     state: str
     created_at: datetime
     expires_at: datetime
+    details: dict[str, Any] | None = None
 
     @property
     def amount(self) -> str | None:
@@ -119,6 +129,7 @@ class Vote:
     reason: str | None
     hash: bytes
     decided_at: datetime
+    event_index: int | None = None
 
 
 def check_vote(approval: Approval, votes: list[Vote], person: str | None, now: datetime) -> str:

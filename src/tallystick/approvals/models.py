@@ -1,6 +1,7 @@
 """Tables of four-eyes: what waits for a second person, and what each person decided."""
 
-from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Index, SmallInteger, Table
+from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Index, SmallInteger, Table, text
+from sqlalchemy.dialects.postgresql import JSONB
 
 from tallystick.core.columns import bytes_column, id_column, integer_column, moment_column, text_column
 from tallystick.core.database import metadata
@@ -23,10 +24,13 @@ approval = Table(
     moment_column("created_at"),
     moment_column("expires_at"),
     ForeignKeyConstraint(["issuer_id"], ["issuer.issuer_id"]),
+    # What the request hash can't tell: a change's payload, or why the rules referred an instruction.
+    Column("details", JSONB(none_as_null=True), nullable=True),
     Index(None, "issuer_id", "state", "id"),
+    Index("ix_approval_expires_at", "issuer_id", "expires_at", postgresql_where=text("state = 'pending'")),
     Index(None, "issuer_id", "subject_id", "id"),
     CheckConstraint("quorum >= 1", name="quorum"),
-    CheckConstraint("state IN ('pending', 'approved', 'rejected')", name="state"),
+    CheckConstraint("state IN ('pending', 'approved', 'rejected', 'expired')", name="state"),
 )
 
 approval_vote = Table(
@@ -40,6 +44,7 @@ approval_vote = Table(
     text_column("reason", nullable=True),
     bytes_column("hash"),
     moment_column("decided_at"),
+    integer_column("event_index", nullable=True),
     ForeignKeyConstraint(["issuer_id", "approval_id"], ["approval.issuer_id", "approval.id"]),
     CheckConstraint("decision IN ('approve', 'reject')", name="decision"),
     CheckConstraint("octet_length(hash) = 32", name="hash"),

@@ -1,6 +1,7 @@
 """All SQL of approvals."""
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from sqlalchemy import Connection, insert, select, update
 
@@ -45,14 +46,48 @@ def read_approval(connection: Connection, issuer_id: str, approval_id: str) -> A
     return None if row is None else Approval(**row._mapping)
 
 
+def read_expired_ids(connection: Connection, issuer_id: str, at: datetime, limit: int) -> list[str]:
+    return list(
+        connection.execute(
+            select(approval.c.id)
+            .where(
+                approval.c.issuer_id == issuer_id,
+                approval.c.state == "pending",
+                approval.c.expires_at <= at,
+            )
+            .order_by(approval.c.expires_at)
+            .limit(limit)
+        ).scalars()
+    )
+
+
 def read_approvals(
-    connection: Connection, issuer_id: str, state: str | None, subject_id: str | None, after: str, limit: int
+    connection: Connection,
+    issuer_id: str,
+    *,
+    state: str | None,
+    subject_id: str | None,
+    operation: str | None,
+    waits_for: str | None,
+    after: str,
+    limit: int,
 ) -> list[Approval]:
     query = select(approval).where(approval.c.issuer_id == issuer_id, approval.c.id > after)
     if state is not None:
         query = query.where(approval.c.state == state)
     if subject_id is not None:
         query = query.where(approval.c.subject_id == subject_id)
+    if operation is not None:
+        query = query.where(approval.c.operation == operation)
+    if waits_for is not None:
+        voted = select(approval_vote.c.approval_id).where(
+            approval_vote.c.issuer_id == issuer_id,
+            approval_vote.c.approval_id == approval.c.id,
+            approval_vote.c.person == waits_for,
+        )
+        query = query.where(
+            approval.c.state == "pending", approval.c.maker_person != waits_for, ~voted.exists()
+        )
     return [
         Approval(**row._mapping) for row in connection.execute(query.order_by(approval.c.id).limit(limit))
     ]

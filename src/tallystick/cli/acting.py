@@ -5,18 +5,24 @@ on the same wiring that serves the route, so that there is no second path.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Final
 
-from tallystick import participants
+from tallystick import audit, participants
 from tallystick.api import Service
 from tallystick.api.access import RoleNotAllowedError
+from tallystick.audit import Decision, Draft
 from tallystick.cli.report import CommandRefusedError, ExitCode
 from tallystick.cli.running import opened_address
 from tallystick.core.clock import SystemClock, parse_time
 from tallystick.core.database import Database
+from tallystick.core.errors import DomainError
 from tallystick.core.settings import Settings
 from tallystick.participants import Principal, Role
 
-__all__ = ["authorized", "moment", "opened_service"]
+__all__ = ["authorized", "drafted", "moment", "opened_service", "put_on_record"]
+
+_COMMAND: Final = "command"
 
 
 @contextmanager
@@ -30,16 +36,49 @@ def opened_service(settings: Settings) -> Iterator[Service]:
             service.close()
 
 
-def authorized(database: Database, presented_key: str, roles: frozenset[Role]) -> Principal:
+def authorized(
+    database: Database, presented_key: str, roles: frozenset[Role], *, operation: str
+) -> Principal:
     """Return the principal that bears the key and has one of `roles`, as the API would.
 
-    Raises ApiKeyInvalidError, RoleNotAllowedError.
+    Raises ApiKeyInvalidError, and RoleNotAllowedError, which is put on record.
     """
     with database.read() as connection:
         principal = participants.authenticate(connection, SystemClock(), presented_key)
     if principal.roles.isdisjoint(roles):
-        raise RoleNotAllowedError
+        refusal = RoleNotAllowedError()
+        put_on_record(database, principal, drafted(principal, presented_key, operation, refusal=refusal))
+        raise refusal
     return principal
+
+
+def drafted(
+    principal: Principal,
+    presented_key: str,
+    operation: str,
+    *,
+    refusal: DomainError | None = None,
+    subject_id: str | None = None,
+    decision: Decision = Decision.SETTLED,
+) -> Draft:
+    """Return the entry of what a principal did, or was refused, through a command."""
+    named = participants.named_key(presented_key)
+    return Draft(
+        operation=operation,
+        decision=decision if refusal is None else Decision.REFUSED,
+        method=_COMMAND,
+        status=HTTPStatus.OK.value if refusal is None else refusal.status,
+        principal_id=principal.id,
+        person=principal.person,
+        key_id=None if named is None else named[1],
+        subject_id=subject_id,
+        code=None if refusal is None else refusal.code,
+    )
+
+
+def put_on_record(database: Database, principal: Principal, draft: Draft) -> None:
+    """Write an entry in a transaction of its own."""
+    database.run(lambda connection: audit.append(connection, SystemClock(), principal.issuer_id, [draft]))
 
 
 def moment(option: str, text: str | None) -> datetime | None:

@@ -150,6 +150,41 @@ def export(  # noqa: PLR0917 Typer passes them by name.
         )
 
 
+@application.command("audit-trail")
+def audit_trail(  # noqa: PLR0917 Typer passes them by name.
+    after: Annotated[
+        str | None,
+        typer.Option("--from", metavar="TIME", help="Recorded after this moment; from the beginning."),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="Recorded up to this moment; until now.")
+    ] = None,
+    principal: Annotated[str | None, typer.Option(metavar="ID", help="Who attempted it.")] = None,
+    decision: Annotated[
+        str | None,
+        typer.Option(metavar="WORD", help="settled, pending, partial, replayed, refused, read or failed."),
+    ] = None,
+    operation: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What was attempted, such as transfer.")
+    ] = None,
+    code: Annotated[str | None, typer.Option(help="The code of a refusal.")] = None,
+    subject: Annotated[str | None, typer.Option(metavar="ID", help="What it was about.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="How many attempts at most.")] = 1_000,
+    check: Annotated[
+        bool, typer.Option("--check", help="Check the whole chain first; exit code 1 if it is broken.")
+    ] = False,
+    key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell who attempted what, when and from where, and what became of it."""
+    with reported(as_json=as_json) as report:
+        from tallystick.cli.auditing import audit_trail as run
+        from tallystick.cli.running import load_settings
+
+        asked = (principal, decision, operation, code, subject)
+        run(report, load_settings(), key, after=after, until=until, asked=asked, limit=limit, check=check)
+
+
 @application.command("transfer-file")
 def transfer_file(
     file: Annotated[

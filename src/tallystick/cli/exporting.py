@@ -5,7 +5,7 @@ from typing import Any
 
 from tallystick import exports
 from tallystick.api.access import STAFF_AND_AUDITORS
-from tallystick.cli.acting import authorized, moment
+from tallystick.cli.acting import authorized, drafted, moment, put_on_record
 from tallystick.cli.report import CommandRefusedError, ExitCode, Report
 from tallystick.cli.running import opened_database, require_api_key
 from tallystick.core.clock import SystemClock, format_time
@@ -41,7 +41,7 @@ def export(
     )
     directory = output or settings.export_directory
     with opened_database(settings) as database:
-        viewer = authorized(database, presented, STAFF_AND_AUDITORS)
+        viewer = authorized(database, presented, STAFF_AND_AUDITORS, operation="export")
         made = exports.create_export(
             database,
             SystemClock(),
@@ -50,6 +50,7 @@ def export(
             directory,
             KeyDirectory(settings.key_directory, settings.key_passphrase),
         )
+        put_on_record(database, viewer, drafted(viewer, presented, "export", subject_id=made.id))
     manifest: dict[str, Any] = made.manifest
     folder = directory / made.id
     report.document(

@@ -3,14 +3,14 @@
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from tallystick import statements
+from tallystick import audit, statements
 from tallystick.api import Service
 from tallystick.api.statements import IMPORTERS, show_import
-from tallystick.cli.acting import authorized, opened_service
+from tallystick.cli.acting import authorized, drafted, opened_service, put_on_record
 from tallystick.cli.report import ExitCode, Report
 from tallystick.cli.running import require_api_key
 from tallystick.core.errors import DomainError, UnavailableError
@@ -18,6 +18,8 @@ from tallystick.core.settings import Settings
 from tallystick.participants import Principal
 
 __all__ = ["import_statements"]
+
+_OPERATION: Final = "statement_import"
 
 
 def import_statements(
@@ -27,15 +29,17 @@ def import_statements(
     presented = require_api_key(presented_key)
     shown = []
     with opened_service(settings) as service:
-        importer = authorized(service.database, presented, IMPORTERS)
+        importer = authorized(service.database, presented, IMPORTERS, operation=_OPERATION)
         for number, file in enumerate(files, 1):
             if len(files) > 1:
                 report.note(f"{number} of {len(files)}: {file}")
-            shown.append(_import(report, service, importer, file))
+            shown.append(_import(report, service, importer, presented, file))
     report.document({"object": "list", "data": shown})
 
 
-def _import(report: Report, service: Service, importer: Principal, file: Path) -> dict[str, Any]:
+def _import(
+    report: Report, service: Service, importer: Principal, presented_key: str, file: Path
+) -> dict[str, Any]:
     size_max_bytes = service.settings.statement_size_max_bytes
     with file.open("rb") as opened:
         # One byte more than is allowed is enough to be refused for it.
@@ -49,6 +53,9 @@ def _import(report: Report, service: Service, importer: Principal, file: Path) -
         for one in shown["statements"]:
             one["deposits"] = _deposits(connection, importer.issuer_id, one["id"])
             one["findings"] = _findings(connection, importer.issuer_id, one["id"])
+        first = done.statements[0].statement.id
+        entry = drafted(importer, presented_key, _OPERATION, subject_id=first)
+        audit.append(connection, service.clock, importer.issuer_id, [entry])
         return shown
 
     try:
@@ -56,6 +63,8 @@ def _import(report: Report, service: Service, importer: Principal, file: Path) -
     except UnavailableError:
         raise
     except DomainError as refusal:
+        refused = drafted(importer, presented_key, _OPERATION, refusal=refusal)
+        put_on_record(service.database, importer, refused)
         report.exit_code = ExitCode.REFUSED
         report.note(f"{file}: {refusal.code}: {refusal.detail}")
         return {"file": str(file), "imported": False, "code": refusal.code, "detail": refusal.detail}

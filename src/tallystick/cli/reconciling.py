@@ -5,9 +5,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from tallystick import participants, reconciliation
+from tallystick import audit, participants, reconciliation
 from tallystick.api.reconciliations import RECONCILERS, show_run
-from tallystick.cli.acting import authorized, moment
+from tallystick.cli.acting import authorized, drafted, moment
 from tallystick.cli.report import CommandRefusedError, ExitCode, Report
 from tallystick.cli.running import opened_database, require_api_key
 from tallystick.core.clock import SystemClock
@@ -35,10 +35,10 @@ def reconcile(
     at = moment("--as-of", as_of)
     runs = []
     with opened_database(settings) as database:
-        actor = authorized(database, presented, RECONCILERS)
+        actor = authorized(database, presented, RECONCILERS, operation="reconciliation")
         for of_class in _classes(database, actor, token_class):
             report.note(f"reconciling {of_class.currency} {of_class.id}")
-            runs.append(_run(database, actor, of_class, at))
+            runs.append(_run(database, actor, presented, of_class, at))
     report.document({"object": "list", "data": runs})
     for run in runs:
         _tell(report, run)
@@ -57,10 +57,15 @@ def _classes(database: Database, actor: Principal, chosen: str | None) -> list[T
     return found
 
 
-def _run(database: Database, actor: Principal, of_class: TokenClass, at: datetime | None) -> dict[str, Any]:
+def _run(
+    database: Database, actor: Principal, presented_key: str, of_class: TokenClass, at: datetime | None
+) -> dict[str, Any]:
     def work(connection: Connection) -> dict[str, Any]:
         run = reconciliation.reconcile(connection, SystemClock(), actor, of_class.id, as_of=at)
-        return show_run(connection, run)
+        shown = show_run(connection, run)
+        done = drafted(actor, presented_key, "reconciliation", subject_id=run.id)
+        audit.append(connection, SystemClock(), actor.issuer_id, [done])
+        return shown
 
     return database.run(work)
 

@@ -5,7 +5,6 @@ than settling what is in them.
 percent of COPY, which can't.
 """
 
-import re
 import struct
 from collections.abc import Sequence
 from typing import Final
@@ -25,7 +24,7 @@ _BYTES_ARRAY_OID: Final = 1001
 _HEADER: Final = struct.Struct("!iIIii")
 _LENGTH: Final = struct.Struct("!i").pack
 _NULL: Final = _LENGTH(-1)
-_QUOTED: Final = re.compile(r"[^A-Za-z0-9_.,:+\-]")
+_PLAIN: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.,:+-"
 
 
 class TextArray:
@@ -46,27 +45,28 @@ class IdArray:
     __slots__ = ("literal",)
 
     def __init__(self, values: Sequence[str | None]) -> None:
-        joined = ",".join(values if None not in values else [value for value in values if value is not None])  # type: ignore[arg-type]
-        count = len(values) - values.count(None)
-        bounded = f",{joined.lower()},"
-        if count and (
-            _QUOTED.search(joined) is not None
-            or joined.count(",") != count - 1
-            or ",," in bounded
-            or ",null," in bounded
+        whole = None not in values
+        present = values if whole else [value for value in values if value is not None]
+        joined = ",".join(present).encode()  # type: ignore[arg-type]
+        bounded = b",%b," % joined.lower()
+        if present and (
+            joined.translate(None, _PLAIN)
+            or joined.count(b",") != len(present) - 1
+            or b",," in bounded
+            or b",null," in bounded
         ):
             raise ValueError("an id with a character that no id has")
-        if count < len(values):
-            joined = ",".join(["NULL" if value is None else value for value in values])
-        self.literal = f"{{{joined}}}".encode()
+        if not whole:
+            joined = ",".join(["NULL" if value is None else value for value in values]).encode()
+        self.literal = b"{%b}" % joined
 
 
 class BytesArray:
-    """A column of BYTEA."""
+    """A column of BYTEA; None is NULL."""
 
     __slots__ = ("values",)
 
-    def __init__(self, values: Sequence[bytes]) -> None:
+    def __init__(self, values: Sequence[bytes | None]) -> None:
         self.values = values
 
 
@@ -115,9 +115,12 @@ class _BytesArrayDumper(Dumper):
     oid = _BYTES_ARRAY_OID
 
     def dump(self, obj: BytesArray) -> bytes:
-        parts = [_header(len(obj.values), _BYTES_OID, has_null=False)]
+        parts = [_header(len(obj.values), _BYTES_OID, has_null=None in obj.values)]
         for value in obj.values:
-            parts += (_LENGTH(len(value)), value)
+            if value is None:
+                parts.append(_NULL)
+            else:
+                parts += (_LENGTH(len(value)), value)
         return b"".join(parts)
 
 

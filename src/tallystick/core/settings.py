@@ -29,11 +29,20 @@ class Settings(BaseModel):
     statement_size_max_bytes: int = Field(default=33_554_432, ge=1_024)
     key_passphrase: str | None = Field(default=None, repr=False, description="Encrypts signing keys at rest.")
     batch_size_max: int = Field(
-        default=1_000, ge=1, le=10_000, description="Instructions settled in one commit."
+        default=2_000, ge=1, le=10_000, description="Instructions settled in one commit."
     )
     queue_length_max: int = Field(default=10_000, ge=1, description="Waiting instructions before 503.")
     request_deadline_seconds: float = Field(default=10.0, gt=0)
+    audit_strays_per_minute_max: int = Field(
+        default=60,
+        ge=1,
+        le=100_000,
+        description="Attempts with bad keys put on record one by one, per issuer and process.",
+    )
     approval_lifetime_hours: int = Field(default=72, ge=1)
+    expiry_check_seconds: float = Field(
+        default=5.0, gt=0, le=3600, description="How often expired approvals and holds are closed."
+    )
 
     @property
     def key_directory(self) -> Path:

@@ -9,7 +9,7 @@ from tallystick.core.errors import InvariantError
 from tallystick.core.pipeline import Asked, Pipeline
 from tallystick.events import store
 from tallystick.events.records import Event, EventDraft, EventNotFoundError, Head
-from tallystick.signing import Signer, sign_compact_many
+from tallystick.signing import CompactSigning, Signer, begin_compact_many
 
 __all__ = [
     "EVENT_VERSION",
@@ -18,6 +18,7 @@ __all__ = [
     "EventNotFoundError",
     "Head",
     "append",
+    "begin_signing",
     "event",
     "event_by_index",
     "events",
@@ -46,15 +47,21 @@ def lock_head(pipeline: Pipeline, issuer_id: str) -> Asked[Head]:
     return store.lock_head(pipeline, issuer_id)
 
 
+def begin_signing(drafts: Sequence[EventDraft], signer: Signer) -> CompactSigning:
+    """Begin to sign drafts; the result is each event's JWS."""
+    return begin_compact_many(signer, [draft.payload for draft in drafts])
+
+
 def append(
-    pipeline: Pipeline, issuer_id: str, booked_at: datetime, drafts: Sequence[EventDraft], signer: Signer
-) -> list[str]:
-    """Sign and write the drafts, whose indexes go on from the head's, and return each event's JWS."""
-    if not drafts:
-        return []
-    signed = sign_compact_many(signer, [draft.payload for draft in drafts])
-    store.insert_events(pipeline, issuer_id, signer.key_id, booked_at, drafts, signed)
-    return signed
+    pipeline: Pipeline,
+    issuer_id: str,
+    booked_at: datetime,
+    drafts: Sequence[EventDraft],
+    key_id: str,
+    signed: Sequence[str],
+) -> None:
+    """Write signed drafts, at least one, whose indexes go on from the head's."""
+    store.insert_events(pipeline, issuer_id, key_id, booked_at, drafts, signed)
 
 
 def move_head(

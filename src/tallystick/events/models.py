@@ -29,5 +29,4 @@ event = Table(
     text_column("key_id"),
     text_column("jws"),
     Index("uq_event_id", "issuer_id", "id", unique=True),
-    Index("ix_event_booked_at", "issuer_id", "booked_at", "event_index"),
 )

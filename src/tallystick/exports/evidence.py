@@ -114,7 +114,12 @@ def _pages(log: Iterator[Entry]) -> Iterator[list[Entry]]:
 
 def _approvals(connection: Connection, scope: Scope, page: Sequence[Entry]) -> Iterator[dict[str, Any]]:
     """Yield who let these events through, in the order of the log; what was decided never changes."""
-    ids = [with_prefix("approval", entry.event.subject_id) for entry in page]
+    # The votes are events of their own, about the approval; it is told where the event stands that it let through.
+    ids = [
+        with_prefix("approval", entry.event.subject_id)
+        for entry in page
+        if not entry.event.type.startswith("approval.")
+    ]
     found = {one.id: one for one in approvals.approvals_by_id(connection, scope.issuer_id, ids)}
     cast = approvals.votes(connection, scope.issuer_id, found)
     for approval_id in ids:

@@ -50,12 +50,15 @@ __all__ = [
     "accounts",
     "balances",
     "entry_lines",
+    "is_debit_normal",
     "ledger_account_id",
     "lock",
     "open_class_accounts",
     "open_holder_accounts",
     "positions",
+    "present_book",
     "stream_lines",
+    "supply_minor",
     "touching_indexes",
     "trial_balance",
     "write_balances",
@@ -103,17 +106,33 @@ def write_lines(pipeline: Pipeline, issuer_id: str, book: Book, booked_at: datet
         store.write_lines(pipeline, issuer_id, lines, booked_at)
 
 
+def is_debit_normal(ledger_account_id: str) -> bool:
+    """Tell whether a debit raises this account."""
+    return ledger_account_id.partition(".")[0] in DEBIT_NORMAL_CODES
+
+
+def present_book(connection: Connection, issuer_id: str, ledger_account_ids: Sequence[str]) -> Book:
+    """Return the accounts as they stand, not locked: to look at what could be posted, and never to post."""
+    return store.read_book(connection, issuer_id, ledger_account_ids)
+
+
+def supply_minor(connection: Connection, issuer_id: str, token_class_id: str) -> int:
+    """Return a class's supply as the books have it: the sum of all its token accounts (2110 to 2140)."""
+    return store.read_sum(connection, issuer_id, token_class_id, list(CLAIM_CODES))
+
+
 def write_balances(pipeline: Pipeline, issuer_id: str, book: Book) -> Callable[[], None]:
     """Write the balances that the written lines led to, and return the check to make when the pipeline has ended.
 
     The database refuses a balance below its floor; the check raises InvariantError if one was not as it was locked.
     """
-    if not book.touched:
+    touched = book.touched()
+    if not touched:
         return lambda: None
-    written = store.write_balances(pipeline, issuer_id, book)
+    written = store.write_balances(pipeline, issuer_id, touched)
 
     def check() -> None:
-        if written.result() != len(book.touched):
+        if written.result() != len(touched):
             raise InvariantError("a locked balance changed under its lock")
 
     return check

@@ -13,7 +13,7 @@ from tallystick.core.errors import ConflictError, InvariantError
 from tallystick.core.money import AMOUNT_MINOR_MAX
 from tallystick.ledger.chart import DEBIT_NORMAL_CODES, FLOORED_CODES
 
-__all__ = ["Balance", "BalanceOverflowError", "Book", "InsufficientFundsError", "Line", "Posting", "Touched"]
+__all__ = ["Balance", "BalanceOverflowError", "Book", "InsufficientFundsError", "Line", "Posting"]
 
 
 class InsufficientFundsError(ConflictError):
@@ -55,31 +55,36 @@ class Line(NamedTuple):
 
 @dataclass(slots=True)
 class Balance:
-    """One locked ledger account."""
+    """One locked ledger account, as it stands after everything posted so far.
+
+    `version_before` is the one it was locked at; `last_event_index` the last event that posted to it since.
+    """
 
     code: str
     currency: str
     balance_minor: int
     version: int
+    version_before: int = field(init=False)
+    last_event_index: int | None = field(init=False, default=None)
+    debit_normal: bool = field(init=False)
+    floored: bool = field(init=False)
 
-
-class Touched(NamedTuple):
-    """What a batch did to an account: the version it was locked at, and the last event that posted to it."""
-
-    version_before: int
-    last_event_index: int
+    def __post_init__(self) -> None:
+        self.version_before = self.version
+        self.debit_normal = self.code in DEBIT_NORMAL_CODES
+        self.floored = self.code in FLOORED_CODES
 
 
 @dataclass(slots=True)
 class Book:
     """The locked ledger accounts of one issuer and what was posted to them.
 
-    `lines` grows in the order of posting until they are taken to be written; `touched` names what was taken.
+    `lines` grows in the order of posting until they are taken to be written.
     """
 
     balances: Mapping[str, Balance]
     lines: list[Line] = field(default_factory=list)
-    touched: dict[str, Touched] = field(default_factory=dict)
+    _last_events: list[int | None] = field(default_factory=list)
 
     def available_minor(self, ledger_account_id: str) -> int:
         """Return the balance as it stands after everything posted so far."""
@@ -88,15 +93,16 @@ class Book:
     def check(self, postings: Iterable[Posting]) -> None:
         """Refuse what `post` could not do: InsufficientFundsError, BalanceOverflowError."""
         movements: dict[str, int] = {}
+        balances = self.balances
         for account_id, debit_minor, credit_minor in postings:
-            sign = debit_minor - credit_minor
-            if self.balances[account_id].code not in DEBIT_NORMAL_CODES:
-                sign = -sign
-            movements[account_id] = movements.get(account_id, 0) + sign
+            raised_minor = debit_minor - credit_minor
+            if not balances[account_id].debit_normal:
+                raised_minor = -raised_minor
+            movements[account_id] = movements.get(account_id, 0) + raised_minor
         for account_id, movement_minor in movements.items():
-            account = self.balances[account_id]
+            account = balances[account_id]
             balance_minor = account.balance_minor + movement_minor
-            if balance_minor < 0 and movement_minor < 0 and account.code in FLOORED_CODES:
+            if balance_minor < 0 and movement_minor < 0 and account.floored:
                 raise InsufficientFundsError
             if not -AMOUNT_MINOR_MAX <= balance_minor <= AMOUNT_MINOR_MAX:
                 raise BalanceOverflowError
@@ -108,29 +114,31 @@ class Book:
         """
         lines: list[Line] = []
         imbalance_minor: dict[str, int] = {}
-        for line_number, (account_id, debit_minor, credit_minor) in enumerate(postings):
-            account = self.balances[account_id]
-            movement_minor = debit_minor - credit_minor
-            imbalance_minor[account.currency] = imbalance_minor.get(account.currency, 0) + movement_minor
-            if account.code not in DEBIT_NORMAL_CODES:
-                movement_minor = -movement_minor
+        balances, last_events = self.balances, self._last_events
+        for account_id, debit_minor, credit_minor in postings:
+            account = balances[account_id]
+            currency = account.currency
+            raised_minor = debit_minor - credit_minor
+            imbalance_minor[currency] = imbalance_minor.get(currency, 0) + raised_minor
             previous_minor = account.balance_minor
-            account.balance_minor = previous_minor + movement_minor
-            account.version += 1
-            lines.append(
-                Line(
-                    event_index,
-                    line_number,
-                    account_id,
-                    account.currency,
-                    debit_minor,
-                    credit_minor,
-                    previous_minor,
-                    account.balance_minor,
-                    account.version,
-                    value_date,
-                )
+            balance_minor = previous_minor + (raised_minor if account.debit_normal else -raised_minor)
+            account.balance_minor = balance_minor
+            version = account.version = account.version + 1
+            last_events.append(account.last_event_index)
+            account.last_event_index = event_index
+            line = (
+                event_index,
+                len(lines),
+                account_id,
+                currency,
+                debit_minor,
+                credit_minor,
+                previous_minor,
+                balance_minor,
+                version,
+                value_date,
             )
+            lines.append(Line._make(line))
         if not lines or any(imbalance_minor.values()):
             raise InvariantError(f"entry {event_index} does not balance")
         self.lines += lines
@@ -139,13 +147,16 @@ class Book:
     def take_lines(self) -> list[Line]:
         """Return the lines posted since the last taking; from here on they can't be undone."""
         taken, self.lines = self.lines, []
-        touched = self.touched
-        for line in taken:
-            account_id = line.ledger_account_id
-            before = touched.get(account_id)
-            version_before = line.account_version - 1 if before is None else before.version_before
-            touched[account_id] = Touched(version_before, line.event_index)
+        self._last_events.clear()
         return taken
+
+    def touched(self) -> list[tuple[str, Balance]]:
+        """Return the accounts that were posted to, with their ids."""
+        return [
+            (account_id, balance)
+            for account_id, balance in self.balances.items()
+            if balance.last_event_index is not None
+        ]
 
     def undo_to(self, lines_kept: int) -> None:
         """Take back every line behind the first `lines_kept`, newest first: an atomic group that was refused."""
@@ -153,4 +164,5 @@ class Book:
             account = self.balances[line.ledger_account_id]
             account.balance_minor = line.previous_balance_minor
             account.version = line.account_version - 1
+            account.last_event_index = self._last_events.pop()
         del self.lines[lines_kept:]

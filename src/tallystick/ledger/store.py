@@ -101,17 +101,15 @@ def write_lines(pipeline: Pipeline, issuer_id: str, lines: Sequence[Line], booke
     )
 
 
-def write_balances(pipeline: Pipeline, issuer_id: str, book: Book) -> Asked[int]:
-    ids = list(book.touched)
-    balances = [book.balances[account_id] for account_id in ids]
+def write_balances(pipeline: Pipeline, issuer_id: str, touched: Sequence[tuple[str, Balance]]) -> Asked[int]:
     return pipeline.tell(
         _WRITE_BALANCES,
         (
-            IdArray(ids),
-            BigintArray([balance.balance_minor for balance in balances]),
-            BigintArray([balance.version for balance in balances]),
-            BigintArray([touched.version_before for touched in book.touched.values()]),
-            BigintArray([touched.last_event_index for touched in book.touched.values()]),
+            IdArray([account_id for account_id, _ in touched]),
+            BigintArray([balance.balance_minor for _, balance in touched]),
+            BigintArray([balance.version for _, balance in touched]),
+            BigintArray([balance.version_before for _, balance in touched]),
+            BigintArray([balance.last_event_index for _, balance in touched]),
             issuer_id,
         ),
     )
@@ -134,6 +132,25 @@ def read_accounts(
         (issuer_id, after, token_class_id, token_class_id, account_id, account_id, code, code, limit),
     )
     return [LedgerAccount(*row) for row in rows]
+
+
+def read_book(connection: Connection, issuer_id: str, ledger_account_ids: Sequence[str]) -> Book:
+    rows = connection.exec_driver_sql(
+        """SELECT id, code, currency, balance_minor, version FROM ledger_account
+           WHERE issuer_id = %s AND id = ANY(%s)""",
+        (issuer_id, list(ledger_account_ids)),
+    )
+    return Book({row[0]: Balance(*row[1:]) for row in rows})
+
+
+def read_sum(connection: Connection, issuer_id: str, token_class_id: str, codes: Sequence[str]) -> int:
+    return int(
+        connection.exec_driver_sql(
+            """SELECT COALESCE(sum(balance_minor), 0) FROM ledger_account
+               WHERE issuer_id = %s AND token_class_id = %s AND code = ANY(%s)""",
+            (issuer_id, token_class_id, list(codes)),
+        ).scalar_one()
+    )
 
 
 def read_balances(

@@ -10,6 +10,7 @@ from tallystick.core.errors import ConflictError, DomainError, NotFoundError
 from tallystick.core.pipeline import Asked, Pipeline
 from tallystick.participants import store
 from tallystick.participants.api_keys import parse_key, secret_matches
+from tallystick.participants.identifiers import CountryUnknownError, check_country
 from tallystick.participants.parties import (
     Account,
     AccountFacts,
@@ -39,6 +40,7 @@ from tallystick.participants.registration import (
     register_principal,
     register_token_class,
 )
+from tallystick.participants.remembered import RememberedFacts
 
 __all__ = [
     "Account",
@@ -50,6 +52,8 @@ __all__ = [
     "ApiKey",
     "ApiKeyInvalidError",
     "ClassMode",
+    "ClassModeConflictError",
+    "CountryUnknownError",
     "DepositAccountMalformedError",
     "Holder",
     "HolderKind",
@@ -60,6 +64,7 @@ __all__ = [
     "PlatformNotFoundError",
     "Principal",
     "PrincipalMalformedError",
+    "RememberedFacts",
     "Role",
     "TokenClass",
     "TokenClassNotFoundError",
@@ -68,12 +73,16 @@ __all__ = [
     "accounts",
     "accounts_by_deposit",
     "api_keys",
+    "ask_facts_version",
     "authenticate",
+    "check_class_mode",
+    "check_country",
     "holder",
     "holders",
     "issue_api_key",
     "issuer",
     "issuer_ids",
+    "named_key",
     "principals",
     "record_kyc",
     "register_account",
@@ -83,6 +92,7 @@ __all__ = [
     "register_token_class",
     "revoke_api_key",
     "set_account_status",
+    "set_class_mode",
     "token_class",
     "token_classes",
 ]
@@ -101,6 +111,13 @@ class IssuerNotFoundError(NotFoundError):
 
     code = "issuer_not_found"
     title = "No such issuer"
+
+
+class ClassModeConflictError(ConflictError):
+    """The token class has this mode already."""
+
+    code = "class_mode_conflict"
+    title = "The token class has this mode already"
 
 
 class AccountStatusConflictError(ConflictError):
@@ -126,6 +143,12 @@ def authenticate(connection: Connection, clock: Clock, presented: str) -> Princi
     if key.expires_at is not None and key.expires_at <= clock.now():
         raise ApiKeyInvalidError
     return bearer
+
+
+def named_key(presented: str) -> tuple[str, str] | None:
+    """Return the ids of issuer and key that a presented key names, whether or not it is good; None if it isn't one."""
+    parts = parse_key(presented)
+    return None if parts is None else (parts.issuer_id, parts.key_id)
 
 
 def issuer(connection: Connection, viewer: Principal, issuer_id: str) -> Issuer:
@@ -233,6 +256,11 @@ def account_facts(
     return store.read_account_facts(pipeline, issuer_id, account_ids)
 
 
+def ask_facts_version(pipeline: Pipeline, issuer_id: str) -> Asked[int]:
+    """Ask for the version of the facts: what `RememberedFacts` kept at the same version still stands."""
+    return store.ask_facts_version(pipeline, issuer_id)
+
+
 def set_account_status(
     connection: Connection, clock: Clock, issuer_id: str, account_id: str, status: AccountStatus, reason: str
 ) -> Account:
@@ -254,6 +282,28 @@ def set_account_status(
     changed = store.read_account(connection, issuer_id, account_id)
     assert changed is not None
     return changed
+
+
+def check_class_mode(
+    connection: Connection, issuer_id: str, token_class_id: str, mode: ClassMode
+) -> TokenClass:
+    """Return the token class that may get this mode. Raises TokenClassNotFoundError, ClassModeConflictError."""
+    found = token_class(connection, issuer_id, token_class_id)
+    if found.mode == mode:
+        raise ClassModeConflictError(f"The token class is in the mode {mode} already.")
+    return found
+
+
+def set_class_mode(
+    connection: Connection, issuer_id: str, token_class_id: str, mode: ClassMode
+) -> TokenClass:
+    """Let a token class be open for more, or for less. The caller holds the issuer's log head.
+
+    Raises TokenClassNotFoundError, ClassModeConflictError.
+    """
+    check_class_mode(connection, issuer_id, token_class_id, mode)
+    store.update_token_class(connection, issuer_id, token_class_id, mode=mode)
+    return token_class(connection, issuer_id, token_class_id)
 
 
 def principals(connection: Connection, issuer_id: str) -> list[Principal]:

@@ -33,6 +33,15 @@ issuer = Table(
     moment_column("created_at"),
 )
 
+# Raised by every change of what decisions are made on: an account, a holder, a token class.
+facts_version = Table(
+    "facts_version",
+    metadata,
+    id_column("issuer_id", primary_key=True),
+    integer_column("version"),
+    ForeignKeyConstraint(["issuer_id"], ["issuer.issuer_id"]),
+)
+
 token_class = Table(
     "token_class",
     metadata,

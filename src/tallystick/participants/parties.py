@@ -176,7 +176,10 @@ class AccountFacts(NamedTuple):
     account_id: str
     status: str
     holder_id: str
+    holder_kind: str
     platform_id: str | None
+    country: str
+    residency: str
     kyc_status: str
     kyc_expires_on: date | None
     token_class_id: str

@@ -11,7 +11,15 @@ from tallystick.core.money import SCALE_MAX, currency_scale
 from tallystick.participants import store
 from tallystick.participants.api_keys import generate_secret, key_text, secret_hash
 from tallystick.participants.identifiers import check_country, compact_bic, compact_iban, compact_lei
-from tallystick.participants.models import account, api_key, holder, issuer, principal, token_class
+from tallystick.participants.models import (
+    account,
+    api_key,
+    facts_version,
+    holder,
+    issuer,
+    principal,
+    token_class,
+)
 from tallystick.participants.parties import (
     Account,
     AccountStatus,
@@ -105,6 +113,7 @@ def register_issuer(
         created_at=clock.now(),
     )
     store.add(connection, issuer, **_values(bank))
+    store.add(connection, facts_version, issuer_id=bank.issuer_id, version=0)
     return bank
 
 

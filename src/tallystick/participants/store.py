@@ -10,7 +10,15 @@ from sqlalchemy.dialects.postgresql import insert as insert_or_keep
 
 from tallystick.core.arrays import TextArray
 from tallystick.core.pipeline import Asked, Pipeline
-from tallystick.participants.models import account, api_key, holder, issuer, principal, token_class
+from tallystick.participants.models import (
+    account,
+    api_key,
+    facts_version,
+    holder,
+    issuer,
+    principal,
+    token_class,
+)
 from tallystick.participants.parties import (
     Account,
     AccountFacts,
@@ -22,7 +30,7 @@ from tallystick.participants.parties import (
 )
 
 _FACTS: Final = """
-SELECT a.id, a.status, a.holder_id, h.platform_id, h.kyc_status, h.kyc_expires_on,
+SELECT a.id, a.status, a.holder_id, h.kind, h.platform_id, h.country, h.residency, h.kyc_status, h.kyc_expires_on,
        c.id, c.mode, c.currency, c.scale
 FROM account a
 JOIN holder h ON h.issuer_id = a.issuer_id AND h.id = a.holder_id
@@ -82,6 +90,7 @@ def update_holder(connection: Connection, issuer_id: str, holder_id: str, **valu
     connection.execute(
         update(holder).where(holder.c.issuer_id == issuer_id, holder.c.id == holder_id).values(**values)
     )
+    _raise_facts_version(connection, issuer_id)
 
 
 def read_account(
@@ -139,12 +148,26 @@ def update_account(connection: Connection, issuer_id: str, account_id: str, **va
     connection.execute(
         update(account).where(account.c.issuer_id == issuer_id, account.c.id == account_id).values(**values)
     )
+    _raise_facts_version(connection, issuer_id)
+
+
+def update_token_class(connection: Connection, issuer_id: str, token_class_id: str, **values: Any) -> None:
+    connection.execute(
+        update(token_class)
+        .where(token_class.c.issuer_id == issuer_id, token_class.c.id == token_class_id)
+        .values(**values)
+    )
+    _raise_facts_version(connection, issuer_id)
 
 
 def read_account_facts(
     pipeline: Pipeline, issuer_id: str, account_ids: Iterable[str]
 ) -> Asked[dict[str, AccountFacts]]:
     return pipeline.ask(_FACTS, (issuer_id, TextArray(list(account_ids))), _read_facts)
+
+
+def ask_facts_version(pipeline: Pipeline, issuer_id: str) -> Asked[int]:
+    return pipeline.ask("SELECT version FROM facts_version WHERE issuer_id = %s", (issuer_id,), _read_version)
 
 
 def read_principal(connection: Connection, issuer_id: str, principal_id: str) -> Principal | None:
@@ -194,6 +217,19 @@ def add_unless_present(connection: Connection, table: Table, **values: Any) -> b
         insert_or_keep(table).values(**values).on_conflict_do_nothing().returning(table.c.issuer_id)
     )
     return added.one_or_none() is not None
+
+
+def _raise_facts_version(connection: Connection, issuer_id: str) -> None:
+    connection.execute(
+        update(facts_version)
+        .where(facts_version.c.issuer_id == issuer_id)
+        .values(version=facts_version.c.version + 1)
+    )
+
+
+def _read_version(cursor: psycopg.Cursor[Any]) -> int:
+    row = cursor.fetchone()
+    return -1 if row is None else int(row[0])
 
 
 def _principal(values: Any) -> Principal:

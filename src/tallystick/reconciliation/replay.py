@@ -132,7 +132,8 @@ def _check_entry(
         reader.result.unproven.add(index)
         _add(reader, "log", BreakType.MISSING_EVENT, posted, {"event_index": index}, f"{doubt}")
         return None
-    if payload["token_class_id"] != reader.token_class_id:
+    if payload.get("token_class_id") != reader.token_class_id or "lines" not in payload:
+        # Of another class, or a fact that moves no money, such as a vote: nothing may be posted for it.
         payload = None
     else:
         reader.result.events_verified_count += 1

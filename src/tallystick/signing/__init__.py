@@ -9,6 +9,7 @@ from tallystick.signing.ed25519 import (
 from tallystick.signing.jws import (
     ALGORITHM,
     EVENT_MEDIA_TYPE,
+    CompactSigning,
     JwsInvalidError,
     JwsKeyUnknownError,
     JwsMalformedError,
@@ -16,6 +17,7 @@ from tallystick.signing.jws import (
     JwsTypeRefusedError,
     KeyResolver,
     VerificationKey,
+    begin_compact_many,
     sign_compact,
     sign_compact_many,
     verify_compact,
@@ -42,11 +44,12 @@ from tallystick.signing.keys import (
     SigningKeyConflictError,
     SigningKeyNotFoundError,
 )
-from tallystick.signing.signer import Signer, SoftwareSigner
+from tallystick.signing.signer import Signer, Signing, SoftwareSigner
 
 __all__ = [
     "ALGORITHM",
     "EVENT_MEDIA_TYPE",
+    "CompactSigning",
     "JwsInvalidError",
     "JwsKeyUnknownError",
     "JwsMalformedError",
@@ -59,6 +62,7 @@ __all__ = [
     "PublicKeyRefusedError",
     "RevocationMalformedError",
     "Signer",
+    "Signing",
     "SigningKey",
     "SigningKeyConflictError",
     "SigningKeyNotFoundError",
@@ -66,6 +70,7 @@ __all__ = [
     "SoftwareSigner",
     "VerificationKey",
     "ask_signer",
+    "begin_compact_many",
     "checked_public_key",
     "create_key",
     "hold_active_key",

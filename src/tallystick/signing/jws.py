@@ -13,11 +13,12 @@ from tallystick.core.canonical_json import canonical_json
 from tallystick.core.errors import DomainError, MalformedError
 from tallystick.core.strict_json import JsonValue, parse_json
 from tallystick.signing.ed25519 import base64url, verify_signature
-from tallystick.signing.signer import Signer
+from tallystick.signing.signer import Signer, Signing
 
 __all__ = [
     "ALGORITHM",
     "EVENT_MEDIA_TYPE",
+    "CompactSigning",
     "JwsInvalidError",
     "JwsKeyUnknownError",
     "JwsMalformedError",
@@ -25,6 +26,7 @@ __all__ = [
     "JwsTypeRefusedError",
     "KeyResolver",
     "VerificationKey",
+    "begin_compact_many",
     "sign_compact",
     "sign_compact_many",
     "verify_compact",
@@ -94,13 +96,37 @@ def sign_compact_many(
     signer: Signer, payloads: Sequence[bytes], *, media_type: str = EVENT_MEDIA_TYPE
 ) -> list[str]:
     """Return the compact JWS of each payload, in order. Raises what the signer raises; then nothing is signed."""
+    return begin_compact_many(signer, payloads, media_type=media_type).result()
+
+
+class CompactSigning:
+    """Compact JWS that are being signed."""
+
+    __slots__ = ("_signing", "_signing_inputs")
+
+    def __init__(self, signing_inputs: list[bytes], signing: Signing) -> None:
+        self._signing_inputs = signing_inputs
+        self._signing = signing
+
+    def ready(self) -> bool:
+        """Tell whether `result` would return without much waiting."""
+        return self._signing.ready()
+
+    def result(self) -> list[str]:
+        """Return each compact JWS, in order. Raises what the signer raises."""
+        return [
+            (signing_input + b"." + base64url(signature)).decode("ascii")
+            for signing_input, signature in zip(self._signing_inputs, self._signing.result(), strict=True)
+        ]
+
+
+def begin_compact_many(
+    signer: Signer, payloads: Sequence[bytes], *, media_type: str = EVENT_MEDIA_TYPE
+) -> CompactSigning:
+    """Begin to sign each payload."""
     prefix = _signing_prefix(signer.key_id, media_type)
     signing_inputs = [prefix + base64url(payload) for payload in payloads]
-    signatures = signer.sign_many(signing_inputs)
-    return [
-        (signing_input + b"." + base64url(signature)).decode("ascii")
-        for signing_input, signature in zip(signing_inputs, signatures, strict=True)
-    ]
+    return CompactSigning(signing_inputs, signer.begin(signing_inputs))
 
 
 def verify_compact(

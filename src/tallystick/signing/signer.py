@@ -1,20 +1,30 @@
 """Who signs. A private key is used through `Signer` alone, so that it may live in memory here or in an HSM."""
 
+import contextlib
 import os
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NoReturn, Protocol
 
 from nacl import bindings
 
 from tallystick.signing.ed25519 import SIGNATURE_SIZE_BYTES, thumbprint
+from tallystick.signing.signing_process import Question, SigningProcess, SigningProcessLostError
 
-__all__ = ["Signer", "SoftwareSigner"]
+__all__ = ["Signer", "Signing", "SoftwareSigner"]
 
-# Below this many messages, handing work to another thread costs more than it gains.
-_BATCH_SHARED_MIN: Final = 32
-_THREADS_MAX: Final = 4
+# Below this many messages, handing work to another process costs more than it gains.
+_BATCH_SHARED_MIN: Final = 16
+
+
+class Signing(Protocol):
+    """Signatures that are being made."""
+
+    def ready(self) -> bool:
+        """Tell whether `result` would return without much waiting."""
+
+    def result(self) -> list[bytes]:
+        """Return the signatures; raises what the signer raises."""
 
 
 class Signer(Protocol):
@@ -31,25 +41,23 @@ class Signer(Protocol):
     def sign(self, message: bytes) -> bytes:
         """Return the 64 bytes of the Ed25519 signature of `message`."""
 
-    def sign_many(self, messages: Sequence[bytes]) -> list[bytes]:
-        """Return the signatures of `messages` in their order, all or none."""
+    def begin(self, messages: Sequence[bytes]) -> Signing:
+        """Begin to sign `messages`; the result is their signatures, in their order, all or none."""
 
 
 class SoftwareSigner:
-    """A signer whose private key is in this process's memory.
+    """A signer whose private key is in this process's memory, and in that of its signing process.
 
     It shows, compares, copies and pickles nothing of the key.
     """
 
-    __slots__ = ("_executor", "_executor_lock", "_secret", "_threads", "key_id", "public_key")
+    __slots__ = ("_alone", "_secret", "key_id", "public_key")
 
-    def __init__(self, seed: bytes, *, threads: int | None = None) -> None:
-        """Take the 32 bytes of an RFC 8032 private key; `threads` sign a batch together (default: up to 4 cores)."""
+    def __init__(self, seed: bytes, *, alone: bool = False) -> None:
+        """Take the 32 bytes of an RFC 8032 private key; `alone` signs in the calling thread only."""
         self.public_key, self._secret = bindings.crypto_sign_seed_keypair(seed)
         self.key_id = thumbprint(self.public_key)
-        self._threads = threads or min(_THREADS_MAX, os.cpu_count() or 1)
-        self._executor: ThreadPoolExecutor | None = None
-        self._executor_lock = threading.Lock()
+        self._alone = alone
 
     def __repr__(self) -> str:
         return f"SoftwareSigner(key_id={self.key_id!r})"
@@ -60,27 +68,45 @@ class SoftwareSigner:
     def sign(self, message: bytes) -> bytes:
         return bindings.crypto_sign(message, self._secret)[:SIGNATURE_SIZE_BYTES]
 
-    def sign_many(self, messages: Sequence[bytes]) -> list[bytes]:
-        if self._threads == 1 or len(messages) < _BATCH_SHARED_MIN:
-            return self._sign_in_turn(messages)
-        share = -(-len(messages) // self._threads)
-        executor = self._started_executor()
-        others = [
-            executor.submit(self._sign_in_turn, messages[start : start + share])
-            for start in range(share, len(messages), share)
-        ]
-        signatures = self._sign_in_turn(messages[:share])
-        for other in others:
-            signatures.extend(other.result())
-        return signatures
+    def begin(self, messages: Sequence[bytes]) -> Signing:
+        question = None
+        if not self._alone and len(messages) >= _BATCH_SHARED_MIN:
+            with contextlib.suppress(SigningProcessLostError):
+                question = _process_beside().begin(self._secret, messages)
+        return _Software(self._secret, messages, question)
 
-    def _sign_in_turn(self, messages: Sequence[bytes]) -> list[bytes]:
+
+class _Software:
+    """Signatures by the process beside this one, or here where there is none or it was lost."""
+
+    __slots__ = ("_messages", "_question", "_secret")
+
+    def __init__(self, secret: bytes, messages: Sequence[bytes], question: Question | None) -> None:
+        self._secret = secret
+        self._messages = messages
+        self._question = question
+
+    def ready(self) -> bool:
+        return self._question is None or self._question.ready()
+
+    def result(self) -> list[bytes]:
+        if self._question is not None:
+            with contextlib.suppress(SigningProcessLostError):
+                return self._question.result()
         secret, crypto_sign = self._secret, bindings.crypto_sign
-        return [crypto_sign(message, secret)[:SIGNATURE_SIZE_BYTES] for message in messages]
+        return [crypto_sign(message, secret)[:SIGNATURE_SIZE_BYTES] for message in self._messages]
 
-    def _started_executor(self) -> ThreadPoolExecutor:
-        # Threads do not survive a fork, so they start with the first batch and not with the signer.
-        with self._executor_lock:
-            if self._executor is None:
-                self._executor = ThreadPoolExecutor(self._threads - 1, thread_name_prefix="sign")
-            return self._executor
+
+_process: SigningProcess | None = None
+_starting: Final = threading.Lock()
+
+
+def _process_beside() -> SigningProcess:
+    # One for all keys of this process; what a fork left in a child belongs to its parent.
+    global _process  # noqa: PLW0603 One per process is what it is.
+    with _starting:
+        if _process is not None and _process.owner_id == os.getpid() and _process.lost:
+            _process.close()
+        if _process is None or _process.lost or _process.owner_id != os.getpid():
+            _process = SigningProcess()
+        return _process

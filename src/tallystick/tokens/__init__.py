@@ -1,17 +1,17 @@
 """THE write path. No token is made, moved or taken back anywhere else."""
 
-import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 
 from sqlalchemy import Connection
 
 from tallystick import participants
-from tallystick.core.canonical_json import CanonicalValue, canonical_json
-from tallystick.core.ids import new_id
+from tallystick.ledger import Posting
 from tallystick.participants import AccountNotFoundError, Principal
 from tallystick.tokens import store
 from tallystick.tokens.answers import Made, answer_once
+from tallystick.tokens.changes import CHANGES
+from tallystick.tokens.expiring import due
 from tallystick.tokens.group_commit import (
     DeadlineExceededError,
     GroupCommit,
@@ -19,7 +19,6 @@ from tallystick.tokens.group_commit import (
     ShuttingDownError,
 )
 from tallystick.tokens.instructions import (
-    ID_PREFIX,
     ConfirmedByHand,
     Instruction,
     Kind,
@@ -28,20 +27,30 @@ from tallystick.tokens.instructions import (
     State,
     Submission,
 )
-from tallystick.tokens.locking import Settler
+from tallystick.tokens.issuance import BreakerTrippedError, IssuanceSuspendedError
+from tallystick.tokens.journals import journal
 from tallystick.tokens.opening import open_account, open_issuer, open_token_class
 from tallystick.tokens.refusals import InstructionNotFoundError, InternalError
 from tallystick.tokens.render import EVENT_TYPES, resource
+from tallystick.tokens.requests import key_digest, new_instruction_id, request_hash
 from tallystick.tokens.settle import SubmissionOutcome, settle
+from tallystick.tokens.settler import Settler
+from tallystick.tokens.simulating import SIMULATED, simulate
+from tallystick.tokens.store import BreakerRow
 
 __all__ = [
+    "CHANGES",
     "EVENT_TYPES",
+    "SIMULATED",
+    "BreakerRow",
+    "BreakerTrippedError",
     "ConfirmedByHand",
     "DeadlineExceededError",
     "GroupCommit",
     "Instruction",
     "InstructionNotFoundError",
     "InternalError",
+    "IssuanceSuspendedError",
     "Kind",
     "Made",
     "Outcome",
@@ -53,35 +62,25 @@ __all__ = [
     "Submission",
     "SubmissionOutcome",
     "answer_once",
+    "breakers",
     "deposits_confirmed_by_hand",
+    "due",
     "instruction",
     "instructions",
+    "instructions_about",
     "instructions_by_id",
     "key_digest",
     "new_instruction_id",
     "open_account",
     "open_issuer",
     "open_token_class",
+    "postings_of",
     "request_hash",
     "resource",
     "settle",
     "settled_keys",
+    "simulate",
 ]
-
-
-def new_instruction_id(kind: str) -> str:
-    """Return a fresh id with the kind's prefix, such as `transfer_…`."""
-    return new_id(ID_PREFIX[kind])
-
-
-def key_digest(principal_id: str, operation: str, idempotency_key: str) -> bytes:
-    """Return where the answer to this key is kept: unique per principal and operation, for ever."""
-    return hashlib.sha256(f"{principal_id}\0{operation}\0{idempotency_key}".encode()).digest()
-
-
-def request_hash(operation: str, asked: Mapping[str, CanonicalValue]) -> bytes:
-    """Return the SHA-256 of the canonical JSON of what is asked: the same request, however it is spelled."""
-    return hashlib.sha256(canonical_json({"operation": str(operation), "request": asked})).digest()
 
 
 def instruction(connection: Connection, viewer: Principal, kind: str, instruction_id: str) -> Instruction:
@@ -113,6 +112,25 @@ def instructions(
 def instructions_by_id(connection: Connection, issuer_id: str, ids: Sequence[str]) -> dict[str, Instruction]:
     """Return instructions by id; absent ones are left out."""
     return store.read_instructions_by_id(connection, issuer_id, ids)
+
+
+def breakers(connection: Connection, issuer_id: str) -> dict[str, BreakerRow]:
+    """Return the breakers of issuance that ever tripped, by token class."""
+    return store.read_breakers(connection, issuer_id)
+
+
+def postings_of(row: Instruction) -> tuple[Posting, ...]:
+    """Return what an instruction posts, or would post: nothing where it moves no money."""
+    if row.token_class_id is None or row.amount_minor == 0:
+        return ()
+    return journal(row.kind, row.amount_minor, row.token_class_id, row.payer_account_id, row.payee_account_id)
+
+
+def instructions_about(
+    connection: Connection, issuer_id: str, subject_id: str, *, limit: int = 100
+) -> list[Instruction]:
+    """Return the instruction of this id and those that name it, such as the executions of a hold; oldest first."""
+    return store.read_instructions_about(connection, issuer_id, subject_id, limit)
 
 
 def deposits_confirmed_by_hand(

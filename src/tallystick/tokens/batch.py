@@ -1,40 +1,58 @@
 """One transaction's work: decided in memory in order, written in parts as it goes."""
 
+import hashlib
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 from sqlalchemy import Connection
 
-from tallystick import approvals, events, ledger, participants
+from tallystick import approvals, events, ledger, participants, policy
 from tallystick.approvals import Approval, Vote
+from tallystick.core.canonical_json import canonical_json
 from tallystick.core.clock import format_time
 from tallystick.core.errors import DomainError
-from tallystick.core.ids import with_prefix
+from tallystick.core.ids import new_id, with_prefix
+from tallystick.core.money import format_amount
 from tallystick.core.pipeline import Pipeline
 from tallystick.events import EventDraft
 from tallystick.participants import AccountStatus
-from tallystick.signing import Signer
+from tallystick.signing import CompactSigning, Signer
 from tallystick.tokens import store
+from tallystick.tokens.changes import Applied, CheckedChange
 from tallystick.tokens.decide import decide
-from tallystick.tokens.instructions import Instruction, Outcome, Request, State
-from tallystick.tokens.locking import Locked, Settler
+from tallystick.tokens.instructions import Instruction, Kind, Outcome, Request, State
+from tallystick.tokens.issuance import BreakerTrippedError, Trip
+from tallystick.tokens.locking import Locked
 from tallystick.tokens.plans import Plan
-from tallystick.tokens.refusals import IdempotencyKeyReusedError
-from tallystick.tokens.render import EVENT_TYPES, event_payload, resource
-from tallystick.tokens.store import Answer
+from tallystick.tokens.refusals import ApprovalNeededError, IdempotencyKeyReusedError
+from tallystick.tokens.render import EVENT_TYPES, event_payload, fact_payload, resource, settled_transfer
+from tallystick.tokens.settler import Settler
+from tallystick.tokens.store import Added, Answer
 
 __all__ = ["Batch"]
 
 _STATUS: Final = {State.PENDING_APPROVAL.value: 202, State.UNASSIGNED.value: 202}
 # So many answers are written at once: enough to make a statement worth its trip, and few enough to keep the server
-# busy while the next ones are decided.
-_PART_SIZE: Final = 250
-_VALUE_DATE, _CREATED_AT, _SETTLED_AT = map(
-    Instruction._fields.index, ("value_date", "created_at", "settled_at")
-)
+# busy while the next ones are decided. The first are fewer, since until then the server has nothing to do.
+_FIRST_PART_SIZE: Final = 64
+# So many parts may still be being signed while later ones are decided.
+_SIGNING_MAX: Final = 3
+_PART_SIZE: Final = 200
+
+
+class _Mark(NamedTuple):
+    """Where an atomic group began, to go back to."""
+
+    lines: int
+    drafts: int
+    answers: int
+    keys: int
+    next_index: int
+    usage: tuple[int, int] | None
 
 
 class Batch:
@@ -50,44 +68,53 @@ class Batch:
         self.facts = locked.facts
         self.head = locked.head
         self.known = locked.known
-        self.booked_at = max(locked.facts.now, locked.head.last_booked_at)
-        self.next_index = locked.head.next_index
+        self.booked_at = locked.facts.booked_at
         self.answer_count = 0
         self.signed_events: dict[int, str] = {}
         self._ask_signer = locked.signer
         self._settler = settler
+        # The keys that were answered since the last part was written, and those of their answers that `answer` keeps.
+        self._keys: list[bytes] = []
+        self._part_size = _FIRST_PART_SIZE
         self._answers: list[Answer] = []
         self._drafts: list[EventDraft] = []
-        self._added: dict[str, Instruction] = {}
+        self._added: dict[str, Added] = {}
         self._changed: dict[str, Instruction] = {}
         self._waiting: list[tuple[Request, Plan]] = []
         self._votes: list[tuple[Approval, Vote, str]] = []
         self._statuses: list[tuple[str, AccountStatus, str]] = []
-        self._atomic: tuple[int, int, int, int] | None = None
+        self._expired: list[Approval] = []
+        self._changes: list[tuple[Callable[[Connection, Applied], None], Applied]] = []
+        self._breakers: list[store.BreakerRow] = []
+        self._atomic: _Mark | None = None
         self._checks: list[Callable[[], None]] = []
+        self._signing: deque[tuple[list[EventDraft], CompactSigning]] = deque()
 
     def decide(self, request: Request) -> Outcome:
         """Decide one request: its earlier answer, a refusal, or what it does."""
-        replay = self.replay(request)
-        if replay is not None:
-            return replay
+        if request.key_digest in self.known:
+            return self._answered_before(request)
         try:
             plan = decide(self.facts, request)
+        except BreakerTrippedError as refusal:
+            self._trip(refusal.trip)
+            return Outcome(refusal=refusal)
         except DomainError as refusal:
             return Outcome(refusal=refusal)
-        outcome = self._carry_out(request, plan)
-        if len(self._answers) >= _PART_SIZE and self._atomic is None:
+        if self._atomic is not None and plan.settled is None:
+            # All or none, now: what waits for people can be neither.
+            return Outcome(refusal=ApprovalNeededError())
+        if request.kind == Kind.TRANSFER:
+            outcome = self._carry_out_transfer(request, plan)
+        else:
+            outcome = self._carry_out(request, plan)
+        if len(self._keys) >= self._part_size and self._atomic is None:
             self._write_part()
         return outcome
 
     def replay(self, request: Request) -> Outcome | None:
         """Return the answer that the request's key got before, or None."""
-        known = self.known.get(request.key_digest)
-        if known is None:
-            return None
-        if known.request_hash != request.request_hash:
-            return Outcome(refusal=IdempotencyKeyReusedError(existing_id=known.resource_id))
-        return Outcome(known.status, known.body.encode(), known.resource_id, known.event_index, replayed=True)
+        return self._answered_before(request) if request.key_digest in self.known else None
 
     def answer(
         self, request: Request, status: int, resource_id: str, body: bytes, event_index: int | None
@@ -97,13 +124,19 @@ class Batch:
             request.key_digest, request.request_hash, resource_id, status, body.decode(), event_index
         )
         self._answers.append(answer)
-        self.answer_count += 1
-        self.known[request.key_digest] = answer
+        self._take_key(answer)
         return Outcome(status, body, resource_id, event_index)
 
     def begin_atomic(self) -> None:
         """From here on nothing is written until `end_atomic`, so that `undo_atomic` can take all of it back."""
-        self._atomic = (len(self.facts.book.lines), len(self._drafts), len(self._answers), self.next_index)
+        self._atomic = _Mark(
+            len(self.facts.book.lines),
+            len(self._drafts),
+            len(self._answers),
+            len(self._keys),
+            self.facts.next_index,
+            None if self.facts.usage is None else self.facts.usage.mark(),
+        )
 
     def end_atomic(self) -> None:
         """What was decided since `begin_atomic` stands."""
@@ -112,28 +145,34 @@ class Batch:
     def undo_atomic(self) -> None:
         """Take back what was decided since `begin_atomic`: lines, events, new instructions and answers of transfers."""
         assert self._atomic is not None
-        lines_kept, drafts_kept, answers_kept, self.next_index = self._atomic
+        lines_kept, drafts_kept, answers_kept, keys_kept, self.facts.next_index, usage_kept = self._atomic
         self._atomic = None
+        if self.facts.usage is not None and usage_kept is not None:
+            self.facts.usage.undo_to(usage_kept)
         self.facts.book.undo_to(lines_kept)
         for draft in self._drafts[drafts_kept:]:
             del self._added[draft.subject_id]
-        for answer in self._answers[answers_kept:]:
-            del self.known[answer.key_digest]
-        self.answer_count -= len(self._answers) - answers_kept
+        for key in self._keys[keys_kept:]:
+            del self.known[key]
+        self.answer_count -= len(self._keys) - keys_kept
         del self._drafts[drafts_kept:]
         del self._answers[answers_kept:]
+        del self._keys[keys_kept:]
 
     def write_rest(self) -> None:
         """Write what is left, the balances and the log's head."""
-        if not self.answer_count:
+        if not self.writes:
             return
-        if self._answers:
+        if self._keys or self._drafts:
             self._write_part()
+        if self.facts.usage is not None:
+            policy.write_usage(self.pipeline, self.issuer_id, self.facts.usage)
         store.update_instructions(self.pipeline, self.issuer_id, list(self._changed.values()))
         self._checks.append(ledger.write_balances(self.pipeline, self.issuer_id, self.facts.book))
         self._checks.append(
-            events.move_head(self.pipeline, self.issuer_id, self.head, self.next_index, self.booked_at)
+            events.move_head(self.pipeline, self.issuer_id, self.head, self.facts.next_index, self.booked_at)
         )
+        self._write_signed(under_way=0)
 
     def check_written(self) -> None:
         """Raise InvariantError if a locked row was not as it was locked; to be called behind the pipeline."""
@@ -141,103 +180,252 @@ class Batch:
             check()
 
     def write_people(self, connection: Connection) -> None:
-        """Write what concerns people: approvals asked for, votes, and the standing of accounts."""
+        """Write what concerns people: approvals asked for, votes, changes, and the standing of accounts."""
         for request, plan in self._waiting:
             _ask_for_approval(connection, self._settler, self.issuer_id, request, plan)
         for approval, vote, state in self._votes:
             approvals.record_vote(connection, approval, vote, state)
+        for approval in self._expired:
+            approvals.expire(connection, approval)
         for account_id, status, reason in self._statuses:
             participants.set_account_status(
                 connection, self._settler.clock, self.issuer_id, account_id, status, reason
             )
+        for row in self._breakers:
+            store.write_breaker(connection, self.issuer_id, row)
+        for apply, applied in self._changes:
+            apply(connection, applied)
+
+    @property
+    def writes(self) -> bool:
+        """Tell whether anything was decided that is written: an answer, or a breaker that tripped."""
+        return bool(self.answer_count or self._breakers)
 
     @cached_property
     def _signer(self) -> Signer:
         return self._ask_signer.result()
 
+    def _answered_before(self, request: Request) -> Outcome:
+        known = self.known[request.key_digest]
+        if known.request_hash != request.request_hash:
+            return Outcome(refusal=IdempotencyKeyReusedError(existing_id=known.resource_id))
+        return Outcome(known.status, known.body.encode(), known.resource_id, known.event_index, replayed=True)
+
+    def _take_key(self, answer: Answer) -> None:
+        self._keys.append(answer.key_digest)
+        self.answer_count += 1
+        self.known[answer.key_digest] = answer
+
     def _write_part(self) -> None:
         pipeline, issuer_id = self.pipeline, self.issuer_id
+        # First, so that this part is signed while its other rows are written and the next one is decided.
+        if self._drafts:
+            self._signing.append((self._drafts, events.begin_signing(self._drafts, self._signer)))
         ledger.write_lines(pipeline, issuer_id, self.facts.book, self.booked_at)
         store.insert_instructions(pipeline, issuer_id, list(self._added.values()), self.booked_at)
         store.insert_answers(pipeline, issuer_id, self._answers, self.booked_at)
-        if self._drafts:
-            signed = events.append(pipeline, issuer_id, self.booked_at, self._drafts, self._signer)
-            indexes = [draft.event_index for draft in self._drafts]
-            self.signed_events.update(zip(indexes, signed, strict=True))
-        self._added, self._answers, self._drafts = {}, [], []
+        self._write_signed(under_way=_SIGNING_MAX)
+        self._added, self._keys, self._answers, self._drafts = {}, [], [], []
+        self._part_size = _PART_SIZE
+
+    def _write_signed(self, *, under_way: int) -> None:
+        """Write the events that are signed, and wait for more until only so many parts are still being signed."""
+        while self._signing and (len(self._signing) > under_way or self._signing[0][1].ready()):
+            drafts, signing = self._signing.popleft()
+            signed = signing.result()
+            events.append(self.pipeline, self.issuer_id, self.booked_at, drafts, self._signer.key_id, signed)
+            self.signed_events.update(zip([draft.event_index for draft in drafts], signed, strict=True))
+
+    def _carry_out_transfer(self, request: Request, plan: Plan) -> Outcome:
+        """Take up the plan of a transfer, whose row keeps its key and makes its answer."""
+        row = plan.answers_with
+        assert plan.currency is not None
+        if plan.settled is None:
+            body = orjson.dumps(resource(self.issuer_id, row, plan.currency, plan.scale)).decode()
+            first_answer: str | None = body
+            status = 202
+            self._waiting.append((request, plan))
+        else:
+            amount = format_amount(row.amount_minor, plan.scale)
+            body = settled_transfer(self.issuer_id, row, plan.currency, amount)
+            first_answer = None
+            status = 201
+            self._record(plan, row, amount)
+        self._added[row.id] = Added(row, request.key_digest, first_answer)
+        self._take_key(
+            Answer(request.key_digest, request.request_hash, row.id, status, body, row.event_index)
+        )
+        return Outcome(status, body.encode(), row.id, row.event_index)
 
     def _carry_out(self, request: Request, plan: Plan) -> Outcome:
         """Take up a plan in memory. From here it must succeed: what fails now is a fault of ours, not the caller's."""
         shown = plan.answers_with
         event_index = None
+        if plan.vote is not None:
+            plan = self._take_vote(request, plan)
+        if plan.expired is not None:
+            self._take_expiry(request, plan.expired)
         if plan.settled is not None:
-            event_index = self.next_index
-            shown = self._record(plan, plan.settled, event_index)
-        elif plan.added is not None:
-            self._added[plan.added.id] = plan.added
+            event_index = plan.settled.event_index
+            if plan.change is not None:
+                self._take_change(plan, plan.settled, plan.change)
+            else:
+                self._record(plan, plan.settled, format_amount(plan.settled.amount_minor, plan.scale))
+        if plan.added is not None:
+            self._added[plan.added.id] = Added(plan.added, None, None)
             if plan.added.state == State.PENDING_APPROVAL:
                 self._waiting.append((request, plan))
         for row in plan.changed:
-            if row.id != shown.id or plan.settled is None:
-                self._changed[row.id] = self.facts.instructions[row.id] = row
+            self._changed[row.id] = self.facts.instructions[row.id] = row
         if plan.account_status is not None:
             account_id, status, _ = plan.account_status
             self._statuses.append(plan.account_status)
-            self.facts.accounts[account_id] = self.facts.accounts[account_id]._replace(status=status)
-        if plan.vote is None:
-            body = orjson.dumps(resource(self.issuer_id, shown, plan.currency, plan.scale))
-            return self.answer(request, _STATUS.get(shown.state, 201), shown.id, body, event_index)
-        approval, vote, state = plan.vote
-        self._votes.append(plan.vote)
-        _, votes = self.facts.approvals[approval.id]
-        self.facts.approvals[approval.id] = (replace(approval, state=state), [*votes, vote])
-        decided = {
-            "id": approval.id,
-            "object": "approval",
-            "state": state,
-            "operation": approval.operation,
-            "decision": vote.decision,
-            "person": vote.person,
-            "decided_at": format_time(vote.decided_at),
-            "hash": vote.hash.hex(),
-            "instruction": resource(self.issuer_id, shown, plan.currency, plan.scale),
-        }
-        return self.answer(request, 200, approval.id, orjson.dumps(decided), event_index)
+            self.facts.set_status(account_id, status)
+        if plan.vote is not None:
+            approval, vote, state = plan.vote
+            body = orjson.dumps(_decided(self.issuer_id, approval, vote, state, plan))
+            return self.answer(request, 200, approval.id, body, event_index)
+        body = orjson.dumps(resource(self.issuer_id, shown, plan.currency, plan.scale))
+        return self.answer(request, _STATUS.get(shown.state, 201), shown.id, body, event_index)
 
-    def _record(self, plan: Plan, settled: Instruction, event_index: int) -> Instruction:
-        """Post the plan's entry, draft its event, and return the instruction as it now stands."""
-        booked_at = self.booked_at
-        value_date = settled.value_date or booked_at.date()
-        row = Instruction._make(
-            (*settled[:_VALUE_DATE], value_date, *settled[_CREATED_AT:_SETTLED_AT], booked_at, event_index)
+    def _take_vote(self, request: Request, plan: Plan) -> Plan:
+        """Let a vote count and draft its event; return the plan with the vote as it is written."""
+        assert plan.vote is not None
+        approval, vote, state = plan.vote
+        index = self._draft(
+            "approval.approved" if vote.decision == "approve" else "approval.rejected",
+            with_prefix("event", request.id),
+            approval.id,
+            approval_id=approval.id,
+            decision=vote.decision,
+            instruction_id=approval.subject_id,
+            operation=approval.operation,
+            principal_id=vote.principal_id,
+            request_hash=approval.request_hash.hex(),
+            vote_hash=vote.hash.hex(),
         )
+        written = replace(vote, event_index=index)
+        self._votes.append((approval, written, state))
+        _, votes = self.facts.approvals[approval.id]
+        self.facts.approvals[approval.id] = (replace(approval, state=state), [*votes, written])
+        return plan._replace(vote=(approval, written, state))
+
+    def _take_expiry(self, request: Request, approval: Approval) -> None:
+        self._draft(
+            "approval.expired",
+            with_prefix("event", request.id),
+            approval.id,
+            approval_id=approval.id,
+            instruction_id=approval.subject_id,
+            operation=approval.operation,
+            principal_id=request.principal.id,
+        )
+        self._expired.append(approval)
+        _, votes = self.facts.approvals[approval.id]
+        self.facts.approvals[approval.id] = (replace(approval, state="expired"), votes)
+
+    def _take_change(self, plan: Plan, settled: Instruction, change: CheckedChange) -> None:
+        index = self._draft(
+            change.change.event_type,
+            with_prefix("event", settled.id),
+            settled.id,
+            approvals=[one.hex() for one in plan.approval_hashes],
+            instruction_id=settled.id,
+            operation=change.operation,
+            payload_hash=hashlib.sha256(canonical_json(change.payload)).hexdigest(),
+            principal_id=settled.principal_id,
+            request_hash=settled.request_hash.hex(),
+            subject_id=change.subject_id,
+        )
+        applied = Applied(
+            self._settler.clock,
+            self.issuer_id,
+            change.subject_id,
+            change.payload,
+            settled.principal_id,
+            plan.approval_hashes,
+            index,
+            self.booked_at,
+        )
+        self._changes.append((change.change.apply, applied))
+
+    def _trip(self, trip: Trip) -> None:
+        """Suspend a class's issuance: written although the mint that tripped it is refused."""
+        index = self._draft(
+            "breaker.tripped",
+            new_id("event"),
+            trip.token_class_id,
+            token_class_id=trip.token_class_id,
+            of_class=trip.token_class_id,
+            reason=trip.reason,
+        )
+        self._breakers.append(
+            store.BreakerRow(trip.token_class_id, "tripped", trip.reason, self.booked_at, index)
+        )
+        self.facts.issuance[trip.token_class_id].tripped = True
+
+    def _draft(
+        self, event_type: str, event_id: str, about: str, *, of_class: str | None = None, **members: Any
+    ) -> int:
+        """Draft the event of what moves no money, and return its index."""
+        index = self.facts.next_index
+        payload = fact_payload(self.issuer_id, event_id, index, self.booked_at, event_type, **members)
+        self._drafts.append(EventDraft(index, event_id, event_type, about, of_class, payload))
+        self.facts.next_index += 1
+        return index
+
+    def _record(self, plan: Plan, settled: Instruction, amount: str) -> None:
+        """Post the plan's entry, draft its event, and count it for the rules that limit it."""
+        event_index, value_date = settled.event_index, settled.value_date
+        assert event_index == self.facts.next_index, "an event is drafted out of its place"
+        assert value_date is not None and plan.currency is not None  # noqa: PT018 Both come with settling.
         lines = self.facts.book.post(event_index, value_date, plan.postings) if plan.postings else ()
+        policy_version = None
+        if plan.ruling is not None:
+            policy_version = plan.ruling.policy.version
+            if self.facts.usage is not None or plan.ruling.policy.counts_usage:
+                plan.ruling.policy.count(plan.ruling.facts, self.facts.usage)
+        if settled.kind == Kind.MINT and settled.token_class_id is not None:
+            lately = self.facts.issuance[settled.token_class_id]
+            lately.mints += 1
+            lately.amount_minor += settled.amount_minor
         payload = event_payload(
             self.issuer_id,
-            row,
+            settled,
             event_index=event_index,
             currency=plan.currency,
             scale=plan.scale,
-            booked_at=booked_at,
+            amount=amount,
+            booked_at=self.booked_at,
             lines=lines,
             approval_hashes=plan.approval_hashes,
+            policy_version=policy_version,
         )
-        self.next_index += 1
+        self.facts.next_index += 1
         self._drafts.append(
             EventDraft(
                 event_index,
-                with_prefix("event", row.id),
-                EVENT_TYPES[row.kind],
-                row.id,
-                row.token_class_id,
+                with_prefix("event", settled.id),
+                EVENT_TYPES[settled.kind],
+                settled.id,
+                settled.token_class_id,
                 payload,
             )
         )
-        if plan.added is not None:
-            self._added[row.id] = row
-        else:
-            self._changed[row.id] = self.facts.instructions[row.id] = row
-        return row
+
+
+def _decided(issuer_id: str, approval: Approval, vote: Vote, state: str, plan: Plan) -> dict[str, Any]:
+    return {
+        "id": approval.id,
+        "object": "approval",
+        "state": state,
+        "operation": approval.operation,
+        "decision": vote.decision,
+        "person": vote.person,
+        "decided_at": format_time(vote.decided_at),
+        "hash": vote.hash.hex(),
+        "instruction": resource(issuer_id, plan.answers_with, plan.currency, plan.scale),
+    }
 
 
 def _ask_for_approval(
@@ -257,4 +445,6 @@ def _ask_for_approval(
         maker_person=request.principal.person or "",
         created_at=asked.created_at,
         lifetime=settler.approval_lifetime,
+        quorum=plan.quorum,
+        details=plan.details,
     )

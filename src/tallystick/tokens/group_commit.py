@@ -21,9 +21,9 @@ from sqlalchemy.exc import DBAPIError
 from tallystick.core.database import Database
 from tallystick.core.errors import DomainError, UnavailableError
 from tallystick.tokens.instructions import Outcome, Submission
-from tallystick.tokens.locking import Settler
 from tallystick.tokens.refusals import InternalError
 from tallystick.tokens.settle import SubmissionOutcome, settle
+from tallystick.tokens.settler import Settler
 
 __all__ = ["DeadlineExceededError", "GroupCommit", "QueueFullError", "ShuttingDownError"]
 

@@ -1,19 +1,20 @@
 """What participants ask, and how it is kept.
 
 received → settled, or refused without a trace in the books; with four eyes: received → pending_approval → settled or
-rejected; a deposit that no account could be found for: unassigned → settled; a hold: held → executed or voided.
+rejected, or expired when nobody decided; a deposit that no account could be found for: unassigned → settled; a hold:
+held → executed or voided.
 """
 
+from collections.abc import Mapping
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from tallystick.core.errors import DomainError
 from tallystick.participants import Principal
 
 __all__ = [
     "ID_PREFIX",
-    "NEEDS_APPROVAL",
     "ConfirmedByHand",
     "Instruction",
     "Kind",
@@ -41,8 +42,10 @@ class Kind(StrEnum):
     ACCOUNT_FREEZE = "account_freeze"
     ACCOUNT_UNFREEZE = "account_unfreeze"
     ACCOUNT_CLOSURE = "account_closure"
+    CHANGE = "change"
     APPROVE = "approve"
     REJECT = "reject"
+    APPROVAL_EXPIRY = "approval_expiry"
 
 
 class State(StrEnum):
@@ -52,6 +55,7 @@ class State(StrEnum):
     PENDING_APPROVAL = "pending_approval"
     SETTLED = "settled"
     REJECTED = "rejected"
+    EXPIRED = "expired"
     HELD = "held"
     EXECUTED = "executed"
     VOIDED = "voided"
@@ -72,18 +76,20 @@ ID_PREFIX: Final[dict[str, str]] = {
     Kind.ACCOUNT_FREEZE: "freeze",
     Kind.ACCOUNT_UNFREEZE: "unfreeze",
     Kind.ACCOUNT_CLOSURE: "closure",
+    Kind.CHANGE: "change",
     Kind.APPROVE: "decision",
     Kind.REJECT: "decision",
+    Kind.APPROVAL_EXPIRY: "expiry",
 }
-
-NEEDS_APPROVAL: Final = frozenset({Kind.MINT, Kind.REVERSAL, Kind.ACCOUNT_UNFREEZE})
 
 
 class Request(NamedTuple):
     """One thing asked of the write path, understood but not decided.
 
     `key_digest` finds the answer again for ever; `request_hash` is the SHA-256 of the canonical request; `amount` is
-    still text, since only the token class tells its scale. `evidence` says that a bank statement shows the deposit.
+    still text, since only the token class tells its scale. `evidence` says that a bank statement shows the deposit;
+    `source` where the request came from, as it is kept for the audit trail;
+    `purpose` is a payment's purpose code; `operation` and `payload` say what a change does to `related_id`.
     """
 
     id: str
@@ -102,6 +108,10 @@ class Request(NamedTuple):
     value_date: date | None = None
     expires_at: datetime | None = None
     evidence: bool = False
+    source: str | None = None
+    purpose: str | None = None
+    operation: str | None = None
+    payload: Mapping[str, Any] | None = None
 
 
 class Submission(NamedTuple):
@@ -116,13 +126,16 @@ class Submission(NamedTuple):
 
 
 class Instruction(NamedTuple):
-    """A request as it is kept, one row; `remaining_minor` is what a hold or a transfer can still give back."""
+    """A request as it is kept, one row; `remaining_minor` is what a hold or a transfer can still give back.
+
+    A change has no token class, and an `operation`; everything else has a token class and none.
+    """
 
     id: str
     kind: str
     state: str
     principal_id: str
-    token_class_id: str
+    token_class_id: str | None
     amount_minor: int
     remaining_minor: int | None
     payer_account_id: str | None
@@ -136,6 +149,9 @@ class Instruction(NamedTuple):
     expires_at: datetime | None
     settled_at: datetime | None
     event_index: int | None
+    operation: str | None = None
+    purpose: str | None = None
+    source: str | None = None
 
 
 class ConfirmedByHand(NamedTuple):

@@ -7,39 +7,30 @@ committed before can be missed and nothing can change before the batch has ended
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import timedelta
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
-from tallystick import approvals, events, ledger, participants
+from tallystick import approvals, events, ledger, participants, policy
 from tallystick.approvals import Approval, Vote
-from tallystick.core.clock import Clock
 from tallystick.core.pipeline import Asked, Pipeline, pipelined
 from tallystick.events import Head
 from tallystick.ledger import HOLDER_CODES, ledger_account_id
 from tallystick.participants import AccountFacts, TokenClass, TokenClassNotFoundError
 from tallystick.signing import Signer
 from tallystick.tokens import store
+from tallystick.tokens.beyond_transfers import read_beyond_transfers
 from tallystick.tokens.instructions import Instruction, Kind, Request, Submission
 from tallystick.tokens.journals import ledger_accounts_of
 from tallystick.tokens.plans import Facts
+from tallystick.tokens.settler import Settler
 from tallystick.tokens.store import Answer
 
-__all__ = ["Locked", "Settler", "lock_and_read"]
+__all__ = ["Locked", "lock_and_read"]
 
 _POSTS_TO_CLASS: Final = frozenset({Kind.DEPOSIT, Kind.DEPOSIT_ASSIGNMENT, Kind.DEPOSIT_RELEASE})
+_DECIDES_APPROVAL: Final = frozenset({Kind.APPROVE, Kind.REJECT, Kind.APPROVAL_EXPIRY})
 _TOUCHES_WHOLE_ACCOUNT: Final = frozenset({Kind.ACCOUNT_FREEZE, Kind.ACCOUNT_UNFREEZE, Kind.ACCOUNT_CLOSURE})
-
-
-@dataclass(frozen=True, slots=True)
-class Settler:
-    """What the write path needs beside a connection: the time, the issuer's signer, and how long approvals wait."""
-
-    clock: Clock
-    ask_signer: Callable[[Pipeline, str], Asked[Signer]]
-    approval_lifetime: timedelta
 
 
 class Locked(NamedTuple):
@@ -59,34 +50,52 @@ def lock_and_read(
     waiting, earlier = _lock_what_is_referred_to(connection, issuer_id, requests)
     account_ids = _account_ids(requests, earlier)
     class_of = _class_ids(connection, issuer_id, requests, account_ids, earlier)
+    now = settler.clock.now()
     with pipelined(connection) as pipeline:
         book = ledger.lock(pipeline, issuer_id, _ledger_account_ids(requests, earlier, class_of, waiting))
         signer = settler.ask_signer(pipeline, issuer_id)
         head = events.lock_head(pipeline, issuer_id)
-        accounts = participants.account_facts(pipeline, issuer_id, account_ids)
-        known = store.read_answers(pipeline, issuer_id, _key_digests(submissions))
-    now = settler.clock.now()
+        version = participants.ask_facts_version(pipeline, issuer_id)
+        rules = policy.policies_in_force(pipeline, issuer_id, now)
+        known = _ask_answers(pipeline, issuer_id, submissions)
+    log_head = head.result()
     facts = Facts(
         book=book.result(),
-        accounts=accounts.result(),
+        accounts=_account_facts(connection, settler, issuer_id, version.result(), account_ids),
         now=now,
         today=now.date(),
-        approval_lifetime=settler.approval_lifetime,
+        booked_at=max(now, log_head.last_booked_at),
+        next_index=log_head.next_index,
+        policies=rules.result(),
         classes=_read_classes(connection, issuer_id, {request.token_class_id for request in requests}),
         instructions=earlier,
         approvals=waiting,
     )
-    return Locked(facts, head.result(), known.result(), signer)
+    read_beyond_transfers(connection, settler, issuer_id, facts, requests)
+    return Locked(facts, log_head, known(), signer)
+
+
+def _account_facts(
+    connection: Connection, settler: Settler, issuer_id: str, version: int, account_ids: set[str]
+) -> dict[str, AccountFacts]:
+    found, missing = settler.remembered.recall(issuer_id, version, account_ids)
+    if missing:
+        with pipelined(connection) as pipeline:
+            asked = participants.account_facts(pipeline, issuer_id, missing)
+        read = asked.result()
+        settler.remembered.keep(issuer_id, version, read)
+        found |= read
+    return found
 
 
 def _lock_what_is_referred_to(
     connection: Connection, issuer_id: str, requests: Sequence[Request]
 ) -> tuple[dict[str, tuple[Approval, list[Vote]]], dict[str, Instruction]]:
-    deciding = {
-        request.related_id or "" for request in requests if request.kind in (Kind.APPROVE, Kind.REJECT)
-    }
+    deciding = {request.related_id or "" for request in requests if request.kind in _DECIDES_APPROVAL}
     waiting = approvals.lock(connection, issuer_id, deciding) if deciding else {}
-    earlier_ids = {request.related_id for request in requests if request.related_id} - deciding
+    earlier_ids = {
+        request.related_id for request in requests if request.related_id and request.kind != Kind.CHANGE
+    } - deciding
     earlier_ids |= {approval.subject_id for approval, _ in waiting.values()}
     return waiting, _lock_earlier(connection, issuer_id, earlier_ids) if earlier_ids else {}
 
@@ -142,6 +151,9 @@ def _ledger_account_ids(
     for request in requests:
         kind = request.kind
         payer_id, payee_id = request.payer_account_id, request.payee_account_id
+        if kind == Kind.TRANSFER:
+            ids.update(ledger_accounts_of(kind, None, payer_id, payee_id))
+            continue
         if kind in _TOUCHES_WHOLE_ACCOUNT:
             ids |= {ledger_account_id(code, payer_id or "") for code in HOLDER_CODES}
             continue
@@ -164,7 +176,20 @@ def _ledger_account_ids(
     return ids
 
 
-def _key_digests(submissions: Sequence[Submission]) -> list[bytes]:
-    digests = [request.key_digest for one in submissions for request in one.requests]
-    digests += [one.batch.key_digest for one in submissions if one.batch is not None]
-    return digests
+def _ask_answers(
+    pipeline: Pipeline, issuer_id: str, submissions: Sequence[Submission]
+) -> Callable[[], dict[bytes, Answer]]:
+    """Ask what the submissions' keys were answered before: a transfer's row tells of its own."""
+    of_transfers: list[bytes] = []
+    others: list[bytes] = []
+    for one in submissions:
+        if one.batch is not None:
+            others.append(one.batch.key_digest)
+        for request in one.requests:
+            (of_transfers if request.kind == Kind.TRANSFER else others).append(request.key_digest)
+    asked: list[Asked[dict[bytes, Answer]]] = []
+    if of_transfers:
+        asked.append(store.read_transfers_by_key(pipeline, issuer_id, of_transfers))
+    if others:
+        asked.append(store.read_answers(pipeline, issuer_id, others))
+    return lambda: {digest: known for one in asked for digest, known in one.result().items()}

@@ -1,6 +1,9 @@
-"""Tables of the write path: what participants asked, and the answers that were given for ever."""
+"""Tables of the write path: what participants asked, and the answers that were given for ever.
 
-from sqlalchemy import CheckConstraint, Column, Index, SmallInteger, Table, text
+A transfer's answer is made of its own row; `answer` holds those of everything else.
+"""
+
+from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Index, SmallInteger, Table, text
 
 from tallystick.core.columns import (
     bytes_column,
@@ -20,7 +23,7 @@ instruction = Table(
     text_column("kind"),
     text_column("state"),
     id_column("principal_id"),
-    id_column("token_class_id"),
+    id_column("token_class_id", nullable=True),
     integer_column("amount_minor"),
     integer_column("remaining_minor", nullable=True),
     id_column("payer_account_id", nullable=True),
@@ -34,6 +37,21 @@ instruction = Table(
     moment_column("expires_at", nullable=True),
     moment_column("settled_at", nullable=True),
     integer_column("event_index", nullable=True),
+    # What a change does; null for what moves money.
+    text_column("operation", nullable=True),
+    text_column("purpose", nullable=True),
+    # A transfer's own key, and what was answered to it first where that is not what the settled row says.
+    bytes_column("key_digest", nullable=True),
+    text_column("first_answer", nullable=True),
+    # Where it came from: the caller's address.
+    text_column("source", nullable=True),
+    Index(
+        "uq_instruction_key",
+        "issuer_id",
+        "key_digest",
+        unique=True,
+        postgresql_where=text("key_digest IS NOT NULL"),
+    ),
     # Only what still waits for somebody is searched by state, so the index stays small while settled rows pile up.
     Index(
         "ix_instruction_open",
@@ -58,9 +76,40 @@ instruction = Table(
         "id",
         postgresql_where=text("kind = 'deposit' AND related_id IS NULL"),
     ),
+    # What waits for time to pass, and what was issued lately.
+    Index(
+        "ix_instruction_expires_at",
+        "issuer_id",
+        "expires_at",
+        postgresql_where=text("state = 'held' AND expires_at IS NOT NULL"),
+    ),
+    Index(
+        "ix_instruction_mints",
+        "issuer_id",
+        "token_class_id",
+        "settled_at",
+        postgresql_where=text("kind = 'mint'"),
+    ),
+    CheckConstraint("(kind = 'change') = (token_class_id IS NULL)", name="of_class"),
+    CheckConstraint("(kind = 'change') = (operation IS NOT NULL)", name="operation"),
+    CheckConstraint("octet_length(key_digest) = 32", name="key_digest"),
     CheckConstraint("amount_minor >= 0", name="amount"),
     CheckConstraint("remaining_minor BETWEEN 0 AND amount_minor", name="remaining"),
     CheckConstraint("(event_index IS NULL) = (settled_at IS NULL)", name="settled"),
+)
+
+# Whether a class's issuance is suspended; a class without a row never tripped.
+breaker = Table(
+    "breaker",
+    metadata,
+    id_column("issuer_id", primary_key=True),
+    id_column("token_class_id", primary_key=True),
+    text_column("state"),
+    text_column("reason"),
+    moment_column("changed_at"),
+    integer_column("event_index"),
+    ForeignKeyConstraint(["issuer_id", "token_class_id"], ["token_class.issuer_id", "token_class.id"]),
+    CheckConstraint("state IN ('closed', 'tripped')", name="state"),
 )
 
 answer = Table(

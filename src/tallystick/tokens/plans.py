@@ -1,39 +1,120 @@
 """What a decision is made on, and what it leads to."""
 
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
-from typing import NamedTuple
+from datetime import date, datetime
+from typing import Any, NamedTuple
 
+from tallystick import policy
 from tallystick.approvals import Approval, Vote
+from tallystick.core.errors import DomainError
 from tallystick.ledger import Book, Posting
 from tallystick.participants import AccountFacts, AccountStatus, TokenClass
+from tallystick.policy import ALLOW, ClassFacts, CompiledPolicy, Decision, Party, PoliciesInForce, UsageBook
+from tallystick.tokens.changes import CheckedChange
 from tallystick.tokens.instructions import Instruction
+from tallystick.tokens.issuance import Issuance, IssuanceSuspendedError, Trip
 
-__all__ = ["Facts", "Plan"]
+__all__ = ["Facts", "Plan", "Ruling", "Trip"]
 
 
 @dataclass(slots=True)
 class Facts:
-    """What a batch decides on, read under lock: accounts, earlier instructions, approvals, balances."""
+    """What a batch decides on, read under lock: accounts, earlier instructions, approvals, balances, rules.
+
+    `next_index` is the place in the log of the next event, booked at `booked_at`. `changes` are by the request that
+    asks for one or approves it: what checking it gave. `usage` is None where no rule counts.
+    """
 
     book: Book
     accounts: dict[str, AccountFacts]
     now: datetime
     today: date
-    approval_lifetime: timedelta
+    booked_at: datetime
+    next_index: int
+    policies: PoliciesInForce
+    usage: UsageBook | None = None
     classes: dict[str, TokenClass] = field(default_factory=dict)
     instructions: dict[str, Instruction] = field(default_factory=dict)
     approvals: dict[str, tuple[Approval, list[Vote]]] = field(default_factory=dict)
+    changes: dict[str, CheckedChange | DomainError] = field(default_factory=dict)
+    issuance: dict[str, Issuance] = field(default_factory=dict)
+    _policies: dict[str, CompiledPolicy] = field(default_factory=dict)
+    _class_facts: dict[str, ClassFacts] = field(default_factory=dict)
+    _parties: dict[str, Party] = field(default_factory=dict)
+
+    def policy_of(self, account: AccountFacts) -> CompiledPolicy:
+        """Return the rules that decide in the account's class."""
+        found = self._policies.get(account.token_class_id)
+        if found is None:
+            found = self.policies.of(self.class_facts_of(account))
+            self._policies[account.token_class_id] = found
+        return found
+
+    def class_facts_of(self, account: AccountFacts) -> ClassFacts:
+        """Return the account's class as the rules see it."""
+        found = self._class_facts.get(account.token_class_id)
+        if found is None:
+            found = ClassFacts(account.token_class_id, account.mode, account.currency, account.scale)
+            self._class_facts[account.token_class_id] = found
+        return found
+
+    def party_of(self, account: AccountFacts) -> Party:
+        """Return an account and its holder as the rules see them."""
+        found = self._parties.get(account.account_id)
+        if found is None:
+            found = Party(
+                account_id=account.account_id,
+                account_status=account.status,
+                holder_id=account.holder_id,
+                holder_kind=account.holder_kind,
+                platform_id=account.platform_id,
+                country=account.country,
+                residency=account.residency,
+                kyc_status=account.kyc_status,
+                kyc_expires_on=account.kyc_expires_on,
+            )
+            self._parties[account.account_id] = found
+        return found
+
+    def check_issuance_open(self, account: AccountFacts) -> None:
+        """Refuse to mint in a class whose breaker has tripped: IssuanceSuspendedError."""
+        if self.issuance[account.token_class_id].tripped:
+            raise IssuanceSuspendedError
+
+    def set_status(self, account_id: str, status: AccountStatus) -> None:
+        """Let an account have another status for what is decided from here on."""
+        self.accounts[account_id] = self.accounts[account_id]._replace(status=status)
+        self._parties.pop(account_id, None)
+
+
+class Ruling(NamedTuple):
+    """What the rules said of an instruction that they did not deny."""
+
+    policy: CompiledPolicy
+    facts: policy.Facts
+    decision: Decision
+
+    @property
+    def referred(self) -> list[dict[str, str]] | None:
+        """Why it waits for people; None where it need not."""
+        if self.decision.effect == ALLOW:
+            return None
+        return [{"code": one.code, "rule_id": one.rule_id} for one in self.decision.reasons]
+
+    def refusal(self) -> DomainError:
+        """Return the refusal of what can't wait for people."""
+        return self.decision.refusal()
 
 
 class Plan(NamedTuple):
     """What a request will do. `settled` is the instruction whose event is recorded (None: nothing is settled yet).
 
-    `added` is new, `changed` were there before.
+    `added` is new, `changed` were there before. `quorum` and `details` are of the approval that an added one waits
+    for.
     """
 
     answers_with: Instruction
-    currency: str
+    currency: str | None
     scale: int
     postings: tuple[Posting, ...] = ()
     settled: Instruction | None = None
@@ -42,3 +123,8 @@ class Plan(NamedTuple):
     vote: tuple[Approval, Vote, str] | None = None
     approval_hashes: tuple[bytes, ...] = ()
     account_status: tuple[str, AccountStatus, str] | None = None
+    ruling: Ruling | None = None
+    quorum: int = 1
+    details: dict[str, Any] | None = None
+    change: CheckedChange | None = None
+    expired: Approval | None = None

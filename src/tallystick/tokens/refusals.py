@@ -4,6 +4,7 @@ from tallystick.core.errors import ConflictError, DeniedError, DomainError, Malf
 
 __all__ = [
     "AccountNotEmptyError",
+    "ApprovalNeededError",
     "AtomicBatchRefusedError",
     "CurrencyMismatchError",
     "DepositNotAssignableError",
@@ -103,6 +104,13 @@ class AccountNotEmptyError(ConflictError):
 
     code = "account_not_empty"
     title = "The account still has a balance"
+
+
+class ApprovalNeededError(ConflictError):
+    """An item of an all-or-none batch would have to wait for people."""
+
+    code = "approval_needed"
+    title = "The item waits for an approval, so it can't settle now"
 
 
 class MakerNotAPersonError(DeniedError):

@@ -6,8 +6,7 @@ is committed here.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import orjson
 from sqlalchemy import Connection
@@ -18,9 +17,10 @@ from tallystick.core.database import confirm_durable
 from tallystick.core.pipeline import pipelined
 from tallystick.tokens.batch import Batch
 from tallystick.tokens.instructions import Outcome, Submission
-from tallystick.tokens.locking import Settler, lock_and_read
+from tallystick.tokens.locking import lock_and_read
 from tallystick.tokens.refusals import AtomicBatchRefusedError
 from tallystick.tokens.render import with_signed_event
+from tallystick.tokens.settler import Settler
 from tallystick.tokens.store import Answer
 
 __all__ = ["SubmissionOutcome", "settle"]
@@ -28,8 +28,7 @@ __all__ = ["SubmissionOutcome", "settle"]
 _REFUSED_ITEMS_SHOWN_MAX: Final = 100
 
 
-@dataclass(frozen=True, slots=True)
-class SubmissionOutcome:
+class SubmissionOutcome(NamedTuple):
     """One outcome per request; for a batch also the batch's own, which is what its caller is answered."""
 
     outcomes: list[Outcome]
@@ -51,13 +50,15 @@ def settle(
         batch.pipeline = pipeline
         outcomes = [_decide(batch, submission) for submission in submissions]
         batch.write_rest()
+        # While the server still writes.
+        signed_events = {**signed_before, **batch.signed_events}
+        finished = [_finish(outcome, signed_events) for outcome in outcomes]
     batch.check_written()
-    if batch.answer_count:
+    if batch.writes:
         batch.write_people(connection)
     elif signed_before or locked.known:
         confirm_durable(connection)
-    signed_events = {**signed_before, **batch.signed_events}
-    return [_finish(outcome, signed_events) for outcome in outcomes]
+    return finished
 
 
 def _signed_events(connection: Connection, issuer_id: str, answers: Iterable[Answer]) -> dict[int, str]:

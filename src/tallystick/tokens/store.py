@@ -1,6 +1,6 @@
 """All SQL of the write path's own tables."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
 from typing import Any, Final, NamedTuple
 
@@ -9,25 +9,35 @@ from sqlalchemy import Connection
 
 from tallystick.core.arrays import BigintArray, BytesArray, IdArray, TextArray
 from tallystick.core.clock import format_time
+from tallystick.core.money import format_amount
 from tallystick.core.pipeline import Asked, Pipeline
 from tallystick.tokens.instructions import ConfirmedByHand, Instruction
+from tallystick.tokens.render import settled_transfer
 
 _COLUMNS: Final = ", ".join(Instruction._fields)
 _INSERT: Final = """
 INSERT INTO instruction (issuer_id, created_at, settled_at, id, kind, state, principal_id, token_class_id,
                          amount_minor, remaining_minor, payer_account_id, payee_account_id, related_id, reference,
-                         reason, request_hash, value_date, expires_at, event_index)
+                         reason, request_hash, value_date, expires_at, event_index, operation, purpose, key_digest,
+                         first_answer, source)
 SELECT %s, %s, CASE WHEN n.event_index IS NOT NULL THEN %s::timestamptz END, n.id, n.kind, n.state, n.principal_id,
        n.token_class_id, n.amount_minor, n.remaining_minor, n.payer_account_id, n.payee_account_id, n.related_id,
-       n.reference, n.reason, n.request_hash, n.value_date::date, n.expires_at::timestamptz, n.event_index
-FROM unnest(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+       n.reference, n.reason, n.request_hash, n.value_date::date, n.expires_at::timestamptz, n.event_index,
+       n.operation, n.purpose, n.key_digest, n.first_answer, n.source
+FROM unnest(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
      AS n(id, kind, state, principal_id, token_class_id, amount_minor, remaining_minor, payer_account_id,
-          payee_account_id, related_id, reference, reason, request_hash, value_date, expires_at, event_index)
+          payee_account_id, related_id, reference, reason, request_hash, value_date, expires_at, event_index,
+          operation, purpose, key_digest, first_answer, source)
 """
 _INSERT_ANSWERS: Final = """
 INSERT INTO answer (issuer_id, answered_at, key_digest, request_hash, resource_id, status, body, event_index)
 SELECT %s, %s, n.key_digest, n.request_hash, n.resource_id, n.status, n.body, n.event_index
 FROM unnest(%s, %s, %s, %s, %s, %s) AS n(key_digest, request_hash, resource_id, status, body, event_index)
+"""
+_TRANSFERS_BY_KEY: Final = f"""
+SELECT i.key_digest, i.first_answer, c.currency, c.scale, {", ".join(f"i.{name}" for name in Instruction._fields)}
+FROM instruction i JOIN token_class c ON c.issuer_id = i.issuer_id AND c.id = i.token_class_id
+WHERE i.issuer_id = %s AND i.key_digest = ANY(%s)
 """
 _UPDATE: Final = """
 UPDATE instruction SET state = %s, remaining_minor = %s, payee_account_id = %s, reason = %s, settled_at = %s,
@@ -45,6 +55,26 @@ class Answer(NamedTuple):
     status: int
     body: str
     event_index: int | None
+
+
+class BreakerRow(NamedTuple):
+    """A class's breaker as it is kept: what its last event made of it, and why."""
+
+    token_class_id: str
+    state: str
+    reason: str
+    changed_at: datetime
+    event_index: int
+
+
+class Added(NamedTuple):
+    """A new instruction with what only its row keeps: a transfer's key, and the answer that it was given first where
+    that is not what the settled row says.
+    """
+
+    instruction: Instruction
+    key_digest: bytes | None
+    first_answer: str | None
 
 
 def lock_instructions(connection: Connection, issuer_id: str, ids: Iterable[str]) -> dict[str, Instruction]:
@@ -92,6 +122,19 @@ def read_instructions_by_id(
     return {row[0]: Instruction._make(row) for row in rows}
 
 
+def read_instructions_about(
+    connection: Connection, issuer_id: str, subject_id: str, limit: int
+) -> list[Instruction]:
+    # Two statements in one, so that each has its index.
+    rows = connection.exec_driver_sql(
+        f"""SELECT {_COLUMNS} FROM instruction WHERE issuer_id = %s AND id = %s
+            UNION ALL
+            (SELECT {_COLUMNS} FROM instruction WHERE issuer_id = %s AND related_id = %s ORDER BY id LIMIT %s)""",
+        (issuer_id, subject_id, issuer_id, subject_id, limit),
+    )
+    return [Instruction._make(row) for row in rows]
+
+
 def read_confirmed_by_hand(
     connection: Connection, issuer_id: str, account_ids: Sequence[str], since: date, until: date
 ) -> list[ConfirmedByHand]:
@@ -109,11 +152,12 @@ def read_confirmed_by_hand(
 
 
 def insert_instructions(
-    pipeline: Pipeline, issuer_id: str, rows: Sequence[Instruction], settled_at: datetime
+    pipeline: Pipeline, issuer_id: str, added: Sequence[Added], settled_at: datetime
 ) -> None:
     """Write new instructions of one batch: they were all taken up at once, and those with an event settled at once."""
-    if not rows:
+    if not added:
         return
+    rows, digests, first_answers = zip(*added, strict=True)
     columns = dict(zip(Instruction._fields, zip(*rows, strict=True), strict=True))
     pipeline.tell(
         _INSERT,
@@ -137,6 +181,11 @@ def insert_instructions(
             IdArray([None if day is None else day.isoformat() for day in columns["value_date"]]),
             IdArray([None if at is None else format_time(at) for at in columns["expires_at"]]),
             BigintArray(columns["event_index"]),
+            IdArray(columns["operation"]),
+            IdArray(columns["purpose"]),
+            BytesArray(digests),
+            TextArray(first_answers),
+            TextArray(columns["source"]),
         ),
     )
 
@@ -173,14 +222,28 @@ def read_settled_keys(
     connection: Connection, issuer_id: str, after: bytes, last_index: int, limit: int
 ) -> list[tuple[bytes, int]]:
     rows = connection.exec_driver_sql(
-        """SELECT key_digest, event_index FROM answer
-           WHERE issuer_id = %s AND key_digest > %s AND event_index <= %s ORDER BY key_digest LIMIT %s""",
-        (issuer_id, after, last_index, limit),
+        """(SELECT key_digest, event_index FROM answer
+            WHERE issuer_id = %s AND key_digest > %s AND event_index <= %s ORDER BY key_digest LIMIT %s)
+           UNION ALL
+           (SELECT key_digest, event_index FROM instruction
+            WHERE issuer_id = %s AND key_digest > %s AND event_index <= %s AND first_answer IS NULL
+            ORDER BY key_digest LIMIT %s)
+           ORDER BY key_digest LIMIT %s""",
+        (*(issuer_id, after, last_index, limit) * 2, limit),
     )
     return [(bytes(row[0]), row[1]) for row in rows]
 
 
+def read_transfers_by_key(
+    pipeline: Pipeline, issuer_id: str, key_digests: Sequence[bytes]
+) -> Asked[dict[bytes, Answer]]:
+    """Ask for the answers of the transfers that have these keys."""
+    return pipeline.ask(_TRANSFERS_BY_KEY, (issuer_id, BytesArray(key_digests)), _read_transfers(issuer_id))
+
+
 def insert_answers(pipeline: Pipeline, issuer_id: str, rows: Sequence[Answer], answered_at: datetime) -> None:
+    if not rows:
+        return
     digests, hashes, resource_ids, statuses, bodies, event_indexes = zip(*rows, strict=True)
     pipeline.tell(
         _INSERT_ANSWERS,
@@ -197,5 +260,60 @@ def insert_answers(pipeline: Pipeline, issuer_id: str, rows: Sequence[Answer], a
     )
 
 
+def read_breakers(connection: Connection, issuer_id: str) -> dict[str, BreakerRow]:
+    rows = connection.exec_driver_sql(
+        "SELECT token_class_id, state, reason, changed_at, event_index FROM breaker WHERE issuer_id = %s",
+        (issuer_id,),
+    )
+    return {row[0]: BreakerRow._make(row) for row in rows}
+
+
+def write_breaker(connection: Connection, issuer_id: str, row: BreakerRow) -> None:
+    connection.exec_driver_sql(
+        """INSERT INTO breaker (issuer_id, token_class_id, state, reason, changed_at, event_index)
+           VALUES (%s, %s, %s, %s, %s, %s)
+           ON CONFLICT (issuer_id, token_class_id) DO UPDATE SET state = excluded.state, reason = excluded.reason,
+           changed_at = excluded.changed_at, event_index = excluded.event_index""",
+        (issuer_id, *row),
+    )
+
+
+def read_minted_since(
+    connection: Connection, issuer_id: str, token_class_id: str, since: datetime
+) -> tuple[int, int]:
+    row = connection.exec_driver_sql(
+        """SELECT count(*), COALESCE(sum(amount_minor), 0) FROM instruction
+           WHERE issuer_id = %s AND token_class_id = %s AND kind = 'mint' AND settled_at > %s""",
+        (issuer_id, token_class_id, since),
+    ).one()
+    return int(row[0]), int(row[1])
+
+
+def read_expired_hold_ids(connection: Connection, issuer_id: str, at: datetime, limit: int) -> list[str]:
+    rows = connection.exec_driver_sql(
+        """SELECT id FROM instruction WHERE issuer_id = %s AND state = 'held' AND expires_at <= %s
+           ORDER BY expires_at LIMIT %s""",
+        (issuer_id, at, limit),
+    )
+    return [row[0] for row in rows]
+
+
 def _read_answers(cursor: psycopg.Cursor[Any]) -> dict[bytes, Answer]:
     return {bytes(row[0]): Answer(bytes(row[0]), bytes(row[1]), *row[2:]) for row in cursor.fetchall()}
+
+
+def _read_transfers(issuer_id: str) -> Callable[[psycopg.Cursor[Any]], dict[bytes, Answer]]:
+    def read(cursor: psycopg.Cursor[Any]) -> dict[bytes, Answer]:
+        found = {}
+        for digest, first_answer, currency, scale, *columns in cursor.fetchall():
+            row = Instruction._make(columns)
+            known = bytes(digest)
+            if first_answer is None:
+                amount = format_amount(row.amount_minor, scale)
+                body = settled_transfer(issuer_id, row, currency, amount)
+                found[known] = Answer(known, bytes(row.request_hash), row.id, 201, body, row.event_index)
+            else:
+                found[known] = Answer(known, bytes(row.request_hash), row.id, 202, first_answer, None)
+        return found
+
+    return read

@@ -1,0 +1,102 @@
+"""Routes that ask for a change, and `/v1/changes`: what was asked for, whether it waits, and what became of it."""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel
+
+from tallystick.api.access import StaffCaller
+from tallystick.api.instructions import show_instruction, show_instructions
+from tallystick.api.money import money_route
+from tallystick.api.pages import Cursor, Limit, PathId
+from tallystick.api.views import ListView, View
+from tallystick.participants import Role
+from tallystick.tokens import Kind
+
+__all__ = ["ChangeView", "change_route", "router"]
+
+router = APIRouter()
+
+
+class ChangeView(View):
+    """A change: of rules, of a class's mode, of who may do what. 202 while it waits for other people."""
+
+    id: str
+    object: str
+    created_at: str
+    issuer_id: str
+    state: str
+    operation: str
+    subject_id: str
+    approval_id: str
+    reason: str | None = None
+    settled_at: str | None
+    final_at: str | None
+    value_date: str | None = None
+    event_id: str | None
+    event_index: int | None
+    signed_event: str | None = None
+
+
+def change_route(
+    to_router: APIRouter,
+    path: str,
+    *,
+    operation: str,
+    schema: type[BaseModel],
+    roles: frozenset[Role],
+    subject: str,
+    payload: Callable[[Any], Mapping[str, Any]],
+    summary: str,
+    tag: str,
+) -> None:
+    """Add `POST path`, which asks for a change of what the path's parameter `subject` names.
+
+    `payload` turns the understood body into what the change's room reads: strings, numbers and booleans only, as they
+    are hashed and kept.
+    """
+
+    def fields(body: Any, scope: Mapping[str, str]) -> dict[str, Any]:
+        return {
+            "related_id": scope[subject],
+            "operation": operation,
+            "reason": getattr(body, "reason", None),
+            "payload": payload(body),
+        }
+
+    money_route(
+        to_router,
+        path,
+        kind=Kind.CHANGE,
+        key_scope=operation,
+        schema=schema,
+        view=ChangeView,
+        roles=roles,
+        fields=fields,
+        summary=summary,
+        tag=tag,
+    )
+
+
+@router.get(
+    "/v1/changes",
+    tags=["Changes"],
+    summary="List changes",
+    response_model=ListView[ChangeView],
+    response_model_exclude_unset=True,
+)
+def get_changes(
+    caller: StaffCaller,
+    state: Annotated[str | None, Query(pattern="^(pending_approval|settled|rejected|expired)$")] = None,
+    cursor: Cursor = "",
+    limit: Limit = 100,
+) -> Any:
+    """Return changes in the order they were asked for; `state=pending_approval` is what waits."""
+    return show_instructions(caller, Kind.CHANGE, state=state, account_id=None, cursor=cursor, limit=limit)
+
+
+@router.get("/v1/changes/{change_id}", tags=["Changes"], summary="Get a change", response_model=ChangeView)
+def get_change(caller: StaffCaller, change_id: PathId) -> Response:
+    """Return one change with its signed event, once it has taken effect."""
+    return show_instruction(caller, Kind.CHANGE, change_id)

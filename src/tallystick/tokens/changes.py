@@ -1,0 +1,160 @@
+"""Changes: what is no movement of money and still needs another person, or must be signed into the log.
+
+Each is asked for, approved and recorded like an instruction, on the one write path, and carried out by the room that it
+belongs to, in the same transaction. What makes the bank stricter (a pause, a suspension) takes effect at once; what
+makes it laxer waits for people.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Connection
+
+from tallystick import participants, policy
+from tallystick.core.clock import Clock
+from tallystick.core.errors import ConflictError, MalformedError
+from tallystick.participants import ClassMode
+from tallystick.tokens import store
+from tallystick.tokens.store import BreakerRow
+
+__all__ = [
+    "CHANGES",
+    "Applied",
+    "BreakerConflictError",
+    "Change",
+    "ChangeUnknownError",
+    "CheckedChange",
+    "Payload",
+    "Wanted",
+]
+
+Payload = Mapping[str, Any]
+
+
+class ChangeUnknownError(MalformedError):
+    """No change of this name."""
+
+    code = "change_unknown"
+    title = "No such change"
+
+
+class BreakerConflictError(ConflictError):
+    """The breaker is in this state already."""
+
+    code = "breaker_conflict"
+    title = "The breaker is in this state already"
+
+
+class Wanted(NamedTuple):
+    """A change as it is asked for: what `payload` says shall become of the subject."""
+
+    clock: Clock
+    issuer_id: str
+    subject_id: str
+    payload: Payload
+
+
+class Applied(NamedTuple):
+    """A change that takes effect: who asked, whose votes let it through, and where the log has it."""
+
+    clock: Clock
+    issuer_id: str
+    subject_id: str
+    payload: Payload
+    principal_id: str
+    approval_hashes: Sequence[bytes]
+    event_index: int
+    booked_at: datetime
+
+
+class Change(NamedTuple):
+    """One kind of change.
+
+    `check` raises the DomainError that refuses it, when it is asked for and again when it is approved, and returns
+    how many other people it takes; 0: none, it takes effect at once. `apply` then carries it out. Both are called under
+    the issuer's lock.
+    """
+
+    event_type: str
+    check: Callable[[Connection, Wanted], int]
+    apply: Callable[[Connection, Applied], None]
+
+
+class CheckedChange(NamedTuple):
+    """A change that was checked under the lock and may be carried out."""
+
+    operation: str
+    change: Change
+    subject_id: str
+    payload: Payload
+    checkers: int
+
+
+# The less a mode lets through, the further it stands behind.
+_STRICTNESS: Final = {ClassMode.NORMAL: 0, ClassMode.REDEEM_ONLY: 1, ClassMode.PAUSED: 2}
+
+
+def _check_activation(connection: Connection, wanted: Wanted) -> int:
+    policy.check_activation(connection, wanted.clock, wanted.issuer_id, wanted.subject_id)
+    return 1
+
+
+def _activate(connection: Connection, applied: Applied) -> None:
+    policy.activate(connection, applied.clock, applied.issuer_id, applied.subject_id, applied.approval_hashes)
+
+
+def _check_retirement(connection: Connection, wanted: Wanted) -> int:
+    policy.check_retirement(connection, wanted.clock, wanted.issuer_id, wanted.subject_id)
+    return 1
+
+
+def _retire(connection: Connection, applied: Applied) -> None:
+    policy.retire(connection, applied.clock, applied.issuer_id, applied.subject_id)
+
+
+def _check_mode(connection: Connection, wanted: Wanted) -> int:
+    mode = ClassMode(wanted.payload["mode"])
+    present = participants.check_class_mode(connection, wanted.issuer_id, wanted.subject_id, mode)
+    return int(_STRICTNESS[mode] < _STRICTNESS[ClassMode(present.mode)])
+
+
+def _set_mode(connection: Connection, applied: Applied) -> None:
+    mode = ClassMode(applied.payload["mode"])
+    participants.set_class_mode(connection, applied.issuer_id, applied.subject_id, mode)
+
+
+def _check_breaker(connection: Connection, wanted: Wanted, state: str) -> None:
+    participants.token_class(connection, wanted.issuer_id, wanted.subject_id)
+    found = store.read_breakers(connection, wanted.issuer_id).get(wanted.subject_id)
+    if (found.state if found else "closed") == state:
+        raise BreakerConflictError(f"The breaker is {state}.")
+
+
+def _check_trip(connection: Connection, wanted: Wanted) -> int:
+    _check_breaker(connection, wanted, "tripped")
+    return 0
+
+
+def _check_reset(connection: Connection, wanted: Wanted) -> int:
+    _check_breaker(connection, wanted, "closed")
+    return 1
+
+
+def _set_breaker(state: str) -> Callable[[Connection, Applied], None]:
+    def apply(connection: Connection, applied: Applied) -> None:
+        row = BreakerRow(
+            applied.subject_id, state, applied.payload["reason"], applied.booked_at, applied.event_index
+        )
+        store.write_breaker(connection, applied.issuer_id, row)
+
+    return apply
+
+
+CHANGES: Final[dict[str, Change]] = {
+    "policy_activation": Change("policy.activated", _check_activation, _activate),
+    "policy_retirement": Change("policy.retired", _check_retirement, _retire),
+    "token_class_mode": Change("token_class.mode_changed", _check_mode, _set_mode),
+    "breaker_trip": Change("breaker.tripped", _check_trip, _set_breaker("tripped")),
+    "breaker_reset": Change("breaker.reset", _check_reset, _set_breaker("closed")),
+}

@@ -1,0 +1,22 @@
+"""What the write path needs beside a connection."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from tallystick.core.clock import Clock
+from tallystick.core.pipeline import Asked, Pipeline
+from tallystick.participants import RememberedFacts
+from tallystick.signing import Signer
+
+__all__ = ["Settler"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settler:
+    """What the write path needs beside a connection: the time, the issuer's signer, and how long approvals wait."""
+
+    clock: Clock
+    ask_signer: Callable[[Pipeline, str], Asked[Signer]]
+    approval_lifetime: timedelta
+    remembered: RememberedFacts = field(default_factory=RememberedFacts)

@@ -34,9 +34,10 @@ from tallystick.tokens import Kind, Outcome, Request, Settler, Submission, Submi
 from tests.database import DatabaseUrls
 from tests.oracle import check_books
 
-__all__ = ["OPENED_AT", "Bank", "open_bank", "oracle"]
+__all__ = ["AUDITED_UNTIL", "OPENED_AT", "Bank", "open_bank", "oracle"]
 
 OPENED_AT: Final = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
+AUDITED_UNTIL: Final = datetime(2099, 12, 31, tzinfo=UTC)
 APPROVAL_LIFETIME: Final = timedelta(hours=72)
 
 
@@ -303,6 +304,7 @@ def _found(urls: DatabaseUrls, database: Database, key_directory: signing.KeyDir
             jurisdiction="DE",
         )
         signing.create_key(connection, clock, issuer.issuer_id, key_directory)
+        signing.create_key(connection, clock, issuer.issuer_id, key_directory, use=signing.KeyUse.CHECKPOINT)
         classes = _open_classes(connection, clock, issuer.issuer_id)
         holders, accounts = _open_accounts(connection, clock, issuer.issuer_id, classes)
 
@@ -315,6 +317,7 @@ def _found(urls: DatabaseUrls, database: Database, key_directory: signing.KeyDir
                 roles=frozenset({role}),
                 person=name if holder is None else None,
                 holder_id=None if holder is None else holders[holder].id,
+                access_until=AUDITED_UNTIL if role == Role.AUDITOR else None,
             )
 
         return Bank(

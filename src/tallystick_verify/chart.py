@@ -108,9 +108,17 @@ EVENT_KINDS: Final[dict[str, EventKind]] = {
 #: Changes of how the bank is run, which post nothing: the operation of each, and whether people must have approved it.
 #: What makes the bank stricter takes effect at once.
 CHANGES: Final[dict[str, tuple[str, str]]] = {
+    "api_key.registered": ("api_key_registration", "always"),
+    "api_key.rotated": ("api_key_rotation", "always"),
     "breaker.reset": ("breaker_reset", "always"),
     "breaker.tripped": ("breaker_trip", "never"),
+    "client.registered": ("client_registration", "always"),
+    "holder.suspended": ("holder_suspension", "never"),
     "policy.activated": ("policy_activation", "always"),
     "policy.retired": ("policy_retirement", "always"),
+    "principal.reactivated": ("principal_reactivation", "always"),
+    "principal.terms_changed": ("principal_terms", "always"),
+    "screening.cleared": ("screening_clearance", "always"),
+    "screening.confirmed": ("screening_confirmation", "always"),
     "token_class.mode_changed": ("token_class_mode", "sometimes"),
 }

@@ -3,7 +3,7 @@
 import itertools
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +16,10 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
 from tallystick import api, app, participants
+from tallystick.api.scopes import default_scope
 from tallystick.core.clock import SystemClock
 from tallystick.core.settings import Settings
-from tallystick.participants import Principal, Role
+from tallystick.participants import Principal, Role, Scope
 from tests.bank import Bank, open_bank
 from tests.database import DatabaseUrls, connect
 
@@ -49,11 +50,18 @@ class Operation:
     path: str
     roles: frozenset[str] | str | None
     document: dict[str, Any] = field(repr=False, hash=False, compare=False)
+    declared_scope: Scope | None = None
 
     @property
     def parameters(self) -> list[str]:
         """The names of what the path holds."""
         return [part[1:-1] for part in self.path.split("/") if part.startswith("{")]
+
+    @property
+    def scope(self) -> Scope:
+        """The scope that a narrowed caller needs: the route's own, or that of its method and roles."""
+        assert isinstance(self.roles, frozenset)
+        return self.declared_scope or default_scope(self.method, frozenset(map(Role, self.roles)))
 
     @property
     def queries(self) -> dict[str, dict[str, Any]]:
@@ -122,12 +130,15 @@ def operations(application: FastAPI) -> list[Operation]:
     found = []
     for route in iter_route_contexts(application.routes):
         declared = getattr(route.endpoint, "allowed_roles", None)
+        scope = getattr(route.endpoint, "required_scope", None)
         for dependency in _dependencies(getattr(route, "dependant", None)):
             declared = getattr(dependency, "allowed_roles", declared)
-        path = route.path or ""
+            scope = getattr(dependency, "required_scope", scope)
+        # As documents name it: how much of an address a parameter takes is the router's.
+        path = (route.path or "").replace(":path}", "}")
         for method in route.methods or ["GET"]:
             document = documented.get(path, {}).get(method.lower(), {})
-            found.append(Operation(method, path, declared, document))
+            found.append(Operation(method, path, declared, document, scope))
     return sorted(found, key=str)
 
 
@@ -150,7 +161,16 @@ async def open_edge(
 
     It is called in-process, or with `over_network` served by uvicorn in a thread, for what only a connection shows.
     """
-    settings = Settings(state_directory=state_directory, **settings_of_test)
+    # Refusals are what most tests send, and all of them come from one address; and nothing is written behind a test's
+    # back: those of the log take its steps themselves.
+    settings = Settings(
+        **{
+            "state_directory": state_directory,
+            "failed_attempts_per_minute_max": 1_000_000,
+            "log_interval_seconds": 0,
+            **settings_of_test,
+        }
+    )
     application = app.create_with(settings, urls.service_url)
     with (
         open_bank(urls, settings.key_directory, pool_size=4) as bank,
@@ -238,11 +258,18 @@ def served(application: FastAPI) -> Iterator[Server]:
         assert running.stop(), "it does not stop"
 
 
-def api_key(bank: Bank, principal: Principal, *, lifetime_days: int | None = None) -> str:
+def api_key(
+    bank: Bank, principal: Principal, *, lifetime_days: int | None = None, ip_allow_list: Sequence[str] = ()
+) -> str:
     """Issue a key to a principal and return its text."""
     with bank.database.engine.begin() as connection:
         _, text = participants.issue_api_key(
-            connection, bank.clock, bank.issuer_id, principal.id, lifetime_days=lifetime_days
+            connection,
+            bank.clock,
+            bank.issuer_id,
+            principal.id,
+            lifetime_days=lifetime_days,
+            ip_allow_list=ip_allow_list,
         )
     return text
 
@@ -255,9 +282,10 @@ def row_counts(urls: DatabaseUrls) -> dict[str, int]:
 
 def counted_rows(connection: psycopg.Connection[Any]) -> dict[str, int]:
     """Return the same over a connection that is kept."""
+    # That somebody called is counted whether or not the call was refused.
     tables = connection.execute(
         "SELECT table_name FROM information_schema.tables"
-        " WHERE table_schema = 'public' AND table_name NOT IN ('audit_entry', 'audit_head') ORDER BY 1"
+        " WHERE table_schema = 'public' AND table_name NOT IN ('audit_entry', 'audit_head', 'rate_bucket') ORDER BY 1"
     )
     query = " UNION ALL ".join(f"SELECT '{name}', count(*) FROM \"{name}\"" for (name,) in tables)
     return dict(connection.execute(query.encode()).fetchall())

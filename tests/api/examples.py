@@ -4,22 +4,25 @@
 from the routes.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 import httpx
+from joserfc.jwk import OKPKey
 
-from tallystick import liabilities, participants, tokens
+from tallystick import events, identity, liabilities, participants, tokens, transparency
 from tallystick.core.ids import new_suffix, with_prefix
+from tallystick.identity import ClientUse
 from tallystick.participants import HolderKind, KycStatus, Principal, Role
 from tallystick.tokens import Kind
 from tests import camt_writer
 from tests.api.edge import api_key
 from tests.bank import Bank
 
-__all__ = ["Example", "Strangers", "add_strangers", "examples", "life_of", "staff_life_of"]
+__all__ = ["Example", "Strangers", "add_strangers", "examples", "integrate_all", "life_of", "staff_life_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +206,68 @@ def _policy(bank: Bank, path: str) -> Example:
     return _example(Role.OPERATOR, path, body, effective_from="2032-01-01T00:00:00Z")
 
 
+def _principal(bank: Bank, path: str) -> Example:
+    body = {"name": "Harbour's other server", "roles": ["platform"], "holder_id": bank.holders["HARBOUR"].id}
+    return _example(Role.OPERATOR, path, body, name="Harbour's third server")
+
+
+def _suspension(bank: Bank, path: str) -> Example:
+    body = {"reason": "Left the bank."}
+    return _example(Role.OPERATOR, _filled(path, new_principal(bank).id), body, reason="On leave.")
+
+
+def _key_revocation(bank: Bank, path: str) -> Example:
+    of = new_principal(bank)
+    api_key(bank, of)
+    with bank.database.read() as connection:
+        [key] = participants.api_keys(connection, bank.issuer_id, principal_id=of.id)
+    body = {"reason": "Found in a log."}
+    return _example(Role.OPERATOR, _filled(_filled(path, of.id), key.id), body, reason="Lost.")
+
+
+def _client_revocation(bank: Bank, path: str) -> Example:
+    of = new_principal(bank)
+    body = {"reason": "Found in a log."}
+    return _example(
+        Role.OPERATOR, _filled(_filled(path, of.id), new_client(bank, of.id)), body, reason="Lost."
+    )
+
+
+def new_principal(bank: Bank) -> Principal:
+    """Take up a person of whom nothing else hangs on."""
+    with bank.database.engine.begin() as connection:
+        return participants.register_principal(
+            connection,
+            bank.clock,
+            bank.issuer_id,
+            name="Lena Leaver",
+            roles=frozenset({Role.TREASURY_MAKER}),
+            person="Lena Leaver",
+        )
+
+
+def new_client(bank: Bank, principal_id: str) -> str:
+    """Register a key nobody has the private part of; return the client's id."""
+    jwk = OKPKey.generate_key("Ed25519").as_dict(private=False)
+    with bank.database.engine.begin() as connection:
+        return identity.register_client(
+            connection,
+            bank.clock,
+            bank.issuer_id,
+            principal_id,
+            use=ClientUse.TOKEN,
+            jwk={name: str(jwk[name]) for name in ("kty", "crv", "x")},
+            algorithm="EdDSA",
+            lifetime_days=3_650,
+            lifetime_days_max=3_650,
+        ).id
+
+
+def _screening(bank: Bank, path: str) -> Example:
+    body = {"holder_id": bank.holders["LANTERN"].id}
+    return _example(Role.OPERATOR, path, body, holder_id=bank.holders["SILKROAD"].id)
+
+
 def _amount(bank: Bank) -> dict[str, Any]:
     return {"account_id": bank.account_id("HARBOUR-USD"), "amount": "5.00", "currency": "USD"}
 
@@ -251,9 +316,14 @@ _EXAMPLES: Final[dict[str, Callable[[Bank, str], Example]]] = {
     "/v1/holds/{hold_id}/void": _hold_void,
     "/v1/mints": _from_deposit,
     "/v1/policies": _policy,
+    "/v1/principals": _principal,
+    "/v1/principals/{principal_id}/api-keys/{key_id}/revoke": _key_revocation,
+    "/v1/principals/{principal_id}/clients/{client_id}/revoke": _client_revocation,
+    "/v1/principals/{principal_id}/suspend": _suspension,
     "/v1/reconciliations": _reconciliation,
     "/v1/redemptions": _redemption,
     "/v1/reversals": _reversal,
+    "/v1/screenings": _screening,
     "/v1/token-classes": _token_class,
     "/v1/transfer-batches": _batch,
     "/v1/transfers": _movement,
@@ -338,6 +408,16 @@ def life_of(bank: Bank, holder_id: str, payer: str, payee: str) -> dict[str, str
     }
 
 
+def integrate_all(bank: Bank) -> None:
+    """Put the bank's events under a signed checkpoint, as a serving process does each moment."""
+    bank.mint("HARBOUR-USD", "1.00")
+    log = transparency.Log(bank.clock, bank.key_directory, "log.test/log")
+    with bank.database.read() as connection:
+        size = events.last_index(connection, bank.issuer_id) + 1
+    while transparency.integrate(bank.database, log, bank.issuer_id) < size:
+        pass
+
+
 async def staff_life_of(client: httpx.AsyncClient, bank: Bank) -> dict[str, str]:
     """Let the bank's staff do one of each; return the ids by the names that paths use for them."""
     maker = {"Authorization": f"Bearer {api_key(bank, bank.maker)}"}
@@ -352,12 +432,35 @@ async def staff_life_of(client: httpx.AsyncClient, bank: Bank) -> dict[str, str]
     export = await client.post("/v1/exports", json={"format": "csv"}, headers=keyed)
     operator = keyed | {"Authorization": f"Bearer {api_key(bank, bank.operator)}"}
     policy = await client.post("/v1/policies", json=_policy(bank, "/v1/policies").body, headers=operator)
-    assert {one.status_code for one in (imported, run, export, policy)} == {201}
+    principal = new_principal(bank)
+    api_key(bank, principal)
+    with bank.database.read() as connection:
+        [key] = participants.api_keys(connection, bank.issuer_id, principal_id=principal.id)
+    name = bank.holders["SILKROAD"].legal_name
+    # The bank's own customer is on it, so that there is a hit to look at.
+    listed = {"id": "listed-1", "schema": "Company", "properties": {"name": [f"{name} of Nowhere"]}}
+    screened = await client.post(
+        "/v1/screening-lists",
+        params={"name": "fictitious", "version": "1"},
+        content=json.dumps(listed),
+        headers={"Authorization": operator["Authorization"]},
+    )
+    holders = await client.post(
+        "/v1/screenings", json={"limit": 100}, headers=operator | {"Idempotency-Key": "screen"}
+    )
+    hits = await client.get("/v1/screenings?state=hit", headers=operator)
+    made = {imported, run, export, policy, screened, holders}
+    assert {one.status_code for one in made} == {201}
     return {
+        "principal_id": principal.id,
+        "key_id": key.id,
+        "client_id": new_client(bank, principal.id),
         "statement_id": imported.json()["statements"][0]["id"],
         "reconciliation_id": run.json()["id"],
         "break_id": run.json()["breaks"][0]["id"],
         "export_id": export.json()["id"],
         "policy_id": policy.json()["id"],
+        "screening_list_id": screened.json()["id"],
+        "screening_id": hits.json()["data"][0]["id"],
         "name": export.json()["manifest"]["files"][0]["name"],
     }

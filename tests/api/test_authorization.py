@@ -13,11 +13,11 @@ import pytest
 
 from tallystick import events, participants
 from tallystick.core.ids import new_suffix
-from tallystick.participants import Role
+from tallystick.participants import Role, Scope
 from tests.api.edge import OPERATIONS, Edge, Operation, api_key, assert_problem, row_counts
-from tests.api.examples import Example, add_strangers, examples, life_of, staff_life_of
+from tests.api.examples import Example, add_strangers, examples, integrate_all, life_of, staff_life_of
 from tests.api.signatures import payload_of
-from tests.database import connect
+from tests.bank import AUDITED_UNTIL
 
 pytestmark = pytest.mark.anyio
 
@@ -29,7 +29,7 @@ CUSTOMERS: Final = frozenset({Role.PLATFORM, Role.HOLDER})
 # What a platform may know of though it isn't its own: its bank, and the bank's token classes.
 COMMON: Final = {"issuer_id", "token_class_id"}
 # What is counted within one bank is no id that two banks could share.
-COUNTED: Final = {"event_index"}
+COUNTED: Final = {"event_index", "tile_path"}
 NAMED: Final = [one for one in BEHIND_A_KEY if set(one.parameters) - COUNTED]
 # It tells what callers sent, the ids of others that they tried included; tests/api/test_audit_trail.py is about it.
 TOLD_BY_CALLERS: Final = {"/v1/audit-trail", "/v1/audit-trail.ndjson"}
@@ -49,7 +49,17 @@ def test_every_route_declares_its_roles() -> None:
 def test_nothing_that_concerns_a_bank_is_public() -> None:
     public = {one.path for one in OURS if one.roles == "public"}
 
-    assert public == {"/", "/healthz", "/readyz", "/.well-known/jwks.json"}
+    # A log's hashes tell how much happens at a bank, and nothing of what: that is what makes it checkable.
+    assert public == {
+        "/",
+        "/healthz",
+        "/readyz",
+        "/.well-known/jwks.json",
+        "/oauth/token",
+        "/log/{issuer_id}",
+        "/log/{issuer_id}/checkpoint",
+        "/log/{issuer_id}/tile/{level}/{tile_path}",
+    }
 
 
 def url(operation: Operation, ids: dict[str, str]) -> str:
@@ -90,6 +100,66 @@ async def test_a_role_gets_in_where_it_is_declared_and_nowhere_else(
 
 
 @pytest.fixture(scope="module")
+def narrowed(shared_edge: Edge) -> dict[tuple[str, str], str]:
+    """Keys of callers of each role that were narrowed to one scope each."""
+    bank = shared_edge.bank
+    keys = {}
+    for role in Role:
+        holder = {Role.PLATFORM: "HARBOUR", Role.HOLDER: "NORTHWIND"}.get(role)
+        for scope in Scope:
+            with bank.database.engine.begin() as connection:
+                caller = participants.register_principal(
+                    connection,
+                    bank.clock,
+                    bank.issuer_id,
+                    name=f"{role} for {scope}",
+                    roles=frozenset({role}),
+                    person=None if holder else f"{role} {scope}",
+                    holder_id=bank.holders[holder].id if holder else None,
+                    scopes=frozenset({scope}),
+                    access_until=AUDITED_UNTIL if role == Role.AUDITOR else None,
+                )
+            keys[(role.value, scope.value)] = api_key(bank, caller)
+    return keys
+
+
+@pytest.mark.parametrize("operation", BEHIND_A_KEY, ids=str)
+async def test_a_narrowed_caller_gets_in_within_its_scope_and_nowhere_else(
+    shared_edge: Edge, narrowed: dict[tuple[str, str], str], operation: Operation
+) -> None:
+    assert isinstance(operation.roles, frozenset)
+    role = min(operation.roles)
+    for scope in Scope:
+        headers = {"Authorization": f"Bearer {narrowed[(role, scope)]}"}
+        response = await ask(shared_edge, operation, url(operation, {}), headers)
+
+        if scope == operation.scope:
+            assert response.status_code not in {401, 403}, (scope, response.text)
+        else:
+            assert_problem(response, 403, "scope_not_allowed")
+
+
+def test_scopes_part_what_reads_pays_and_rules() -> None:
+    asked = {str(one): one.scope for one in BEHIND_A_KEY}
+
+    assert {scope for name, scope in asked.items() if name.startswith("GET")} == {Scope.READ}
+    for path, scope in {
+        "/v1/transfers": Scope.PAYMENTS,
+        "/v1/transfer-batches": Scope.PAYMENTS,
+        "/v1/holds/{hold_id}/void": Scope.PAYMENTS,
+        "/v1/redemptions": Scope.PAYMENTS,
+        "/v1/mints": Scope.TREASURY,
+        "/v1/approvals/{approval_id}/approve": Scope.TREASURY,
+        "/v1/statements": Scope.TREASURY,
+        "/v1/holders": Scope.ADMINISTRATION,
+        "/v1/principals": Scope.ADMINISTRATION,
+        "/v1/principals/{principal_id}/suspend": Scope.ADMINISTRATION,
+        "/v1/exports": Scope.READ,
+    }.items():
+        assert asked[f"POST {path}"] == scope, path
+
+
+@pytest.fixture(scope="module")
 def bad_bearers(shared_edge: Edge) -> dict[str, dict[str, str]]:
     """Every `Authorization` that must not get in."""
     bank = shared_edge.bank
@@ -106,8 +176,9 @@ def bad_bearers(shared_edge: Edge) -> dict[str, dict[str, str]]:
             person="Lena Leaver",
         )
     suspended = api_key(bank, leaver)
-    with connect(shared_edge.urls.superuser_url) as connection:
-        connection.execute("UPDATE principal SET status = 'suspended' WHERE id = %s", [leaver.id])
+    elsewhere = api_key(bank, bank.operator, ip_allow_list=["203.0.113.0/24"])
+    with bank.database.engine.begin() as connection:
+        participants.suspend(connection, bank.issuer_id, leaver.id, "Left the bank.")
     good = shared_edge.keys[Role.OPERATOR]
     presented = {
         "empty": "",
@@ -122,6 +193,9 @@ def bad_bearers(shared_edge: Edge) -> dict[str, dict[str, str]]:
         "revoked": f"Bearer {revoked}",
         "expired": f"Bearer {api_key(bank, bank.operator, lifetime_days=-1000)}",
         "suspended": f"Bearer {suspended}",
+        "from elsewhere": f"Bearer {elsewhere}",
+        "an access token that isn't": f"Bearer tst_{good[4:]}",
+        "a JWT of no provider": "Bearer eyJhbGciOiJub25lIn0.e30.",
     }
     return {"missing": {}} | {name: {"Authorization": value} for name, value in presented.items()}
 
@@ -144,13 +218,15 @@ async def test_nobody_gets_in_without_a_good_key(
     assert len(answers) == 1, "why a key doesn't open is nobody's business"
 
 
+@pytest.mark.usefixtures("twins")
 async def test_public_routes_need_no_key_and_mind_none(
     shared_edge: Edge, bad_bearers: dict[str, dict[str, str]]
 ) -> None:
+    ids = {"issuer_id": shared_edge.bank.issuer_id, "level": "0", "tile_path": "000.p/1"}
     for operation in OURS:
-        if operation.roles == "public":
+        if operation.roles == "public" and operation.method == "GET":
             for name in ("missing", "revoked"):
-                response = await shared_edge.client.get(operation.path, headers=bad_bearers[name])
+                response = await shared_edge.client.get(url(operation, ids), headers=bad_bearers[name])
                 assert response.status_code < 400, operation
 
 
@@ -179,6 +255,8 @@ class Twins:
         edge.keys["strangers"] = api_key(edge.bank, self.strangers.platform)
         self.mine = {path: make() for path, make in examples(edge.bank).items()}
         self.theirs = {path: make() for path, make in examples(edge.other).items()}
+        for bank in (edge.bank, edge.other):
+            integrate_all(bank)
 
     async def check(
         self, operation: Operation, role: str, hidden: tuple[str, object], missing: tuple[str, object]
@@ -199,7 +277,10 @@ class Twins:
 
 @pytest.fixture(scope="module")
 async def twins(
-    anyio_backend: str, shared_edge: Edge, bad_bearers: dict[str, dict[str, str]]
+    anyio_backend: str,
+    shared_edge: Edge,
+    bad_bearers: dict[str, dict[str, str]],
+    narrowed: dict[tuple[str, str], str],
 ) -> AsyncIterator[Twins]:
     customers = life_of(
         shared_edge.other, shared_edge.other.holders["LANTERN"].id, "HARBOUR-USD", "LANTERN-USD"
@@ -315,9 +396,8 @@ async def test_lists_hold_nothing_of_anybody_else(twins: Twins, operation: Opera
     for role in sorted(operation.roles):
         response = await twins.edge.get(operation.path + limit, role)
         assert response.status_code == 200
-        told = "\n".join(
-            [response.text, *(payload_of(one["jws"]) for one in response.json()["data"] if "jws" in one)]
-        )
+        listed = response.json().get("data", ())
+        told = "\n".join([response.text, *(payload_of(one["jws"]) for one in listed if "jws" in one)])
         assert not [one for one in twins.other.values() if one in told], role
         if role in CUSTOMERS:
             assert not [one for one in hidden_from_customers if one in told], role

@@ -28,6 +28,7 @@ PHRASES: Final = {
     413: "Content Too Large",
     415: "Unsupported Media Type",
     422: "Unprocessable Content",
+    429: "Too Many Requests",
     500: "Internal Server Error",
     503: "Service Unavailable",
 }
@@ -49,9 +50,11 @@ Members that come with some codes:
 | `existing_id` | what the Idempotency-Key made when it was used first |
 | `items` | which items of a batch were refused, and why |
 
-A refused write leaves nothing behind, and its Idempotency-Key free. After a 503 the same request with the same key
-may be sent again once the seconds in `Retry-After` are over: it has one effect, however often it is sent. What is
+A refused write leaves nothing behind, and its Idempotency-Key free. After a 429 or a 503 the same request with the same
+key may be sent again once the seconds in `Retry-After` are over: it has one effect, however often it is sent. What is
 absent and what is somebody else's are answered alike.
+
+`/oauth/token` answers refusals as RFC 6749 (section 5.2) has them: `error` and `error_description`.
 
 This list is made from the code, and a test holds it to that.
 """

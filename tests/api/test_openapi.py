@@ -23,7 +23,7 @@ from schemathesis.checks import (
 
 from tallystick import api
 from tests.api.edge import OPERATIONS, Edge, Operation
-from tests.api.examples import examples, life_of, staff_life_of
+from tests.api.examples import examples, integrate_all, life_of, staff_life_of
 
 DOCUMENT: Final[dict[str, Any]] = api.build().openapi()
 COPY: Final = Path(__file__).parents[2] / "docs" / "openapi.json"
@@ -35,6 +35,8 @@ CHECKS: Final = [
     response_headers_conformance,
     response_schema_conformance,
 ]
+# JSON Lines are text to the fuzzer.
+schemathesis.serializer.alias("application/x-ndjson", "text/plain")
 DOCUMENTED: Final = [one for one in OPERATIONS if one.document]
 
 
@@ -67,8 +69,14 @@ def test_an_operation_says_what_a_client_needs(operation: Operation) -> None:
     in_path = [one["name"] for one in document.get("parameters", ()) if one["in"] == "path"]
     assert in_path == operation.parameters
     assert set(document["responses"]) - {"200", "201", "202"} == {"default"}
-    problem = document["responses"]["default"]["content"]
-    assert problem == {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemView"}}}
+    refusal = document["responses"]["default"]["content"]
+    # RFC 6749, section 5.2, has a shape of its own.
+    media_type, view = (
+        ("application/json", "OAuthErrorView")
+        if operation.path == "/oauth/token"
+        else ("application/problem+json", "ProblemView")
+    )
+    assert refusal == {media_type: {"schema": {"$ref": f"#/components/schemas/{view}"}}}
     assert ("security" in document) == isinstance(operation.roles, frozenset)
     for response in document["responses"].values():
         assert response["description"]
@@ -181,6 +189,7 @@ async def fuzz(anyio_backend: str, shared_served_edge: Edge) -> Fuzz:
     edge = shared_served_edge
     for make in examples(edge.bank).values():
         make()
+    integrate_all(edge.bank)
     ids = life_of(edge.bank, edge.bank.holders["LANTERN"].id, "HARBOUR-USD", "LANTERN-USD")
     return Fuzz(edge, ids | await staff_life_of(edge.client, edge.bank))
 

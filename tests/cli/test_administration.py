@@ -164,3 +164,75 @@ def test_keys_outside_the_state_directory_are_found_with_it(
 
     # The database is the same; only private keys, which this directory lacks, are not needed to list.
     assert len(on_sandbox.json("keys", "list")["data"]) == 1
+
+
+def test_a_key_is_replaced_with_an_overlap(on_sandbox: CommandLine) -> None:
+    principal = next(
+        one["id"] for one in on_sandbox.json("principals", "list")["data"] if "auditor" in one["roles"]
+    )
+    first = on_sandbox.json("api-keys", "issue", principal, "--network", "127.0.0.1")
+    assert (first["ip_allow_list"], bool(first["expires_at"])) == (["127.0.0.1/32"], True)
+
+    second = on_sandbox.json("api-keys", "rotate", first["id"], "--overlap-hours", 2, "--lifetime-days", 30)
+
+    assert second["ip_allow_list"] == first["ip_allow_list"]
+    keys = {one["id"]: one for one in on_sandbox.json("api-keys", "list")["data"]}
+    assert keys[first["id"]]["expires_at"] < keys[second["id"]]["expires_at"] < first["expires_at"]
+    assert on_sandbox.run("export", "--key", second["key"]).exit_code == 0
+    for arguments, code in (
+        (("rotate", "key_absent"), "api_key_not_found"),
+        (("issue", principal, "--lifetime-days", "366"), "api_key_lifetime_refused"),
+        (("issue", principal, "--network", "example.com"), "ip_allow_list_malformed"),
+    ):
+        assert on_sandbox.run("api-keys", *arguments).errors.startswith(f"{code}: ")
+
+
+def test_a_principal_is_changed_suspended_and_reactivated(on_sandbox: CommandLine) -> None:
+    [auditor] = [one for one in on_sandbox.json("principals", "list")["data"] if "auditor" in one["roles"]]
+
+    changed = on_sandbox.json(
+        "principals",
+        "change",
+        auditor["id"],
+        *("--login", "paul", "--access-until", "2098-01-01", "--calls-per-minute", 60),
+        *("--signature-from-minor", 0),
+    )
+
+    assert changed == auditor | {
+        "oidc_subject": "paul",
+        "access_until": "2098-01-01T00:00:00.000000Z",
+        "calls_per_minute_max": 60,
+        "signature_required_from_minor": 0,
+    }
+    key = on_sandbox.sandbox["keys"]["auditor"]
+    suspended = on_sandbox.json("principals", "suspend", auditor["id"], "--reason", "On leave.")
+    assert (suspended["status"], suspended["status_reason"]) == ("suspended", "On leave.")
+    assert on_sandbox.run("export", "--key", key).errors.startswith("api_key_invalid: ")
+    assert (
+        on_sandbox.json("principals", "reactivate", auditor["id"], "--reason", "Back.")["status"] == "active"
+    )
+    assert on_sandbox.run("export", "--key", key).exit_code == 0
+    again = on_sandbox.run("principals", "reactivate", auditor["id"], "--reason", "Back.")
+    assert again.errors.startswith("principal_status_conflict: ")
+
+
+def test_a_client_is_registered_and_revoked(on_sandbox: CommandLine, tmp_path: Path) -> None:
+    principal = on_sandbox.json("principals", "list")["data"][0]["id"]
+    file = tmp_path / "public.json"
+    # RFC 8037, appendix A.2.
+    jwk = {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}
+    file.write_text(json.dumps(jwk | {"kid": "mine"}))
+    options = ("--use", "token", "--algorithm", "EdDSA", "--jwk", file)
+
+    made = on_sandbox.json("clients", "register", principal, *options)
+
+    assert (made["jwk"], made["use"]) == (jwk, "token")
+    assert on_sandbox.json("clients", "list", principal)["data"] == [made]
+    assert on_sandbox.run("clients", "register", principal, *options).errors.startswith("client_key_reused: ")
+    assert on_sandbox.json("clients", "revoke", principal, made["id"])["revoked_at"]
+    absent = on_sandbox.run("clients", "revoke", principal, "client_absent")
+    assert absent.errors.startswith("client_not_found: ")
+    for content, code in (("[]", "jwk_refused"), ('{"kty": "oct"}', "jwk_refused"), ("{", "json_invalid")):
+        file.write_text(content)
+        refused = on_sandbox.run("clients", "register", principal, *options)
+        assert refused.errors.startswith(f"{code}: ")

@@ -161,7 +161,7 @@ def test_an_export_lies_where_it_was_asked_for(maker: CommandLine, tmp_path: Pat
 def test_an_evidence_pack_is_verified_by_the_other_command(maker: CommandLine, tmp_path: Path) -> None:
     maker.run("import-statement", FIRST_DAY)
     made = maker.json("export", "--format", "evidence", "--output", tmp_path / "packs")
-    [key] = maker.json("keys", "list")["data"]
+    [key] = [one for one in maker.json("keys", "list")["data"] if one["key_use"] == "event"]
     policy = tmp_path / "bank.toml"
     policy.write_text(
         f'version = 1\nissuer_id = "{made["issuer_id"]}"\n[[keys]]\nkid = "{key["id"]}"\nx = "{key["x"]}"\n'

@@ -28,6 +28,7 @@ from tests.docs.documents import DOCUMENTS, REPOSITORY, anchors, code, links, pr
 NOT_SETTINGS: Final = {
     "TALLYSTICK_API_KEY",
     "TALLYSTICK_URL",
+    "TALLYSTICK_WITNESS_PASSPHRASE",
     "TALLYSTICK_OWNER_PASSWORD",
     "TALLYSTICK_SERVICE_PASSWORD",
 }

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -15,16 +16,19 @@ from typing import Final
 import httpx
 import pytest
 import uvicorn
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from jwt.utils import base64url_decode, base64url_encode
 
 from tallystick import app
 from tallystick.core.settings import Settings
+from tallystick.identity import ClientUse
 from tallystick.participants import Principal
 from tallystick.tokens import Kind
 from tests.api.edge import api_key
 from tests.bank import Bank, open_bank
 from tests.database import DatabaseUrls
 from tests.docs.documents import Example, examples
+from tests.identity.outsiders import outsider
 
 SECONDS_MAX: Final = 60
 
@@ -61,6 +65,7 @@ def test_examples_work(example: Example, bank: Bank, tmp_path: Path) -> None:
     presented = api_key(bank, actors[example.document])
     directory = tmp_path / "evidence"
     directory.mkdir()
+    clients = _register_clients(bank, directory)
     with _served(bank, tmp_path / "state") as url:
         if example.document == "docs/auditors.md":
             _take_evidence(url, presented, directory)
@@ -73,6 +78,7 @@ def test_examples_work(example: Example, bank: Bank, tmp_path: Path) -> None:
                 "TALLYSTICK_API_KEY": presented,
                 "PAYER_ACCOUNT_ID": bank.account_id("HARBOUR-USD"),
                 "PAYEE_ACCOUNT_ID": bank.account_id("LANTERN-USD"),
+                **clients,
             },
             capture_output=True,
             text=True,
@@ -141,6 +147,17 @@ def test_there_are_examples() -> None:
     assert {one.document for one in examples()} == {"docs/auditors.md", "docs/merchants.md"}
 
 
+def _register_clients(bank: Bank, directory: Path) -> dict[str, str]:
+    """Give the platform a key for tokens and one for signatures, as files beside the example."""
+    names = {}
+    for use in ClientUse:
+        client = outsider(bank, bank.platform.id, use=use)
+        pem = client.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        (directory / f"{use.value}-key.pem").write_bytes(pem)
+        names[f"{use.name}_CLIENT_ID"] = client.name
+    return names
+
+
 def _take_evidence(url: str, presented: str, directory: Path) -> None:
     """Fetch what the auditors' guide tells them to take along."""
     headers = {"Authorization": f"Bearer {presented}"}
@@ -165,9 +182,13 @@ def _take_evidence(url: str, presented: str, directory: Path) -> None:
 @contextmanager
 def _served(bank: Bank, state_directory: Path) -> Iterator[str]:
     """Serve the bank on a free port of this machine, in a thread."""
-    application = app.create_with(Settings(state_directory=state_directory), bank.urls.service_url)
-    server = uvicorn.Server(uvicorn.Config(application, port=0, log_level="warning", loop="asyncio"))
-    thread = threading.Thread(target=server.run)
+    # Callers sign for the address that they know the service by.
+    listener = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    settings = Settings(state_directory=state_directory, public_url=url)
+    application = app.create_with(settings, bank.urls.service_url)
+    server = uvicorn.Server(uvicorn.Config(application, log_level="warning", loop="asyncio"))
+    thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     try:
         deadline = time.monotonic() + SECONDS_MAX
@@ -175,8 +196,7 @@ def _served(bank: Bank, state_directory: Path) -> Iterator[str]:
             assert thread.is_alive(), "the service did not start"
             assert time.monotonic() < deadline, "the service starts too slowly"
             time.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}"
+        yield url
     finally:
         server.should_exit = True
         thread.join(SECONDS_MAX)

@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from tallystick.exports import Export, ExportArguments, ExportFormat, create_export
+from tallystick.exports import Export, ExportArguments, ExportFormat, Vouching, create_export
+from tallystick.transparency import NO_WITNESSES, DatabaseTiles
 from tests.bank import OPENED_AT, Bank
 
-__all__ = ["DAYS", "contents", "csv_rows", "export_of", "json_rows", "live_three_days"]
+__all__ = ["DAYS", "contents", "csv_rows", "export_of", "json_rows", "live_three_days", "vouching"]
 
 # The moment that each day's business is booked at.
 DAYS: Final = tuple(OPENED_AT + timedelta(days=number) for number in range(3))
@@ -32,6 +33,11 @@ def live_three_days(bank: Bank) -> None:
     bank.clock.at = DAYS[2] + timedelta(days=1)
 
 
+def vouching(bank: Bank) -> Vouching:
+    """What the bank's packs are vouched for with: its keys, tiles in the database, and no witnesses."""
+    return Vouching(bank.key_directory, DatabaseTiles(), NO_WITNESSES)
+
+
 def export_of(
     bank: Bank,
     directory: Path,
@@ -48,7 +54,7 @@ def export_of(
         bank.auditor,
         ExportArguments(export_format, after, until, token_class_id),
         directory,
-        bank.key_directory,
+        vouching(bank),
     )
 
 

@@ -29,7 +29,7 @@ from tallystick.participants import Role, TokenClassNotFoundError
 from tallystick.tokens import Kind
 from tests.bank import OPENED_AT, Bank, open_bank
 from tests.database import connect
-from tests.exports.exported import DAYS, contents, csv_rows, export_of, json_rows
+from tests.exports.exported import DAYS, contents, csv_rows, export_of, json_rows, vouching
 
 _TABLES = {"journal", "events", "balances", "trial_balance", "accounts", "liabilities"}
 
@@ -219,7 +219,7 @@ def test_who_may_export_and_see_exports(lived: Bank, tmp_path: Path) -> None:
                 outsider,
                 ExportArguments(ExportFormat.CSV),
                 tmp_path / "none",
-                lived.key_directory,
+                vouching(lived),
             )
         with lived.database.read() as connection:
             assert exports.exports(connection, outsider) == []
@@ -231,7 +231,7 @@ def test_who_may_export_and_see_exports(lived: Bank, tmp_path: Path) -> None:
             one,
             ExportArguments(ExportFormat.HLEDGER),
             tmp_path,
-            lived.key_directory,
+            vouching(lived),
         )
         for one in (lived.maker, lived.checker, lived.auditor, lived.operator)
     ]
@@ -382,7 +382,7 @@ def test_files_that_can_t_be_put_in_place_are_made_again_when_asked_for(shared: 
         shared.auditor,
         ExportArguments(ExportFormat.CSV),
         tmp_path,
-        shared.key_directory,
+        vouching(shared),
     ) as prepared:
         shared.database.run(lambda connection: exports.record_export(connection, prepared.export))
         (tmp_path / prepared.export.id).mkdir()
@@ -402,7 +402,7 @@ def test_what_is_not_recorded_leaves_nothing(shared: Bank, tmp_path: Path) -> No
         shared.auditor,
         ExportArguments(ExportFormat.CSV),
         directory,
-        shared.key_directory,
+        vouching(shared),
     ):
         [working] = directory.iterdir()
         # A second maker leaves a working folder alone while its maker lives.

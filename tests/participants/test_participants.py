@@ -1,9 +1,11 @@
 """Who takes part: taken up once, seen by those they concern, and known by keys whose secrets nobody keeps."""
 
+import hashlib
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import Connection
 
@@ -294,3 +296,169 @@ class TestApiKeys:
             connection.execute("UPDATE principal SET status = 'suspended' WHERE id = %s", [bank.maker.id])
         with pytest.raises(ApiKeyInvalidError):
             self.bearer(bank, text)
+
+    def test_a_key_whose_secret_its_bearer_made(self, bank: Bank) -> None:
+        secret = participants.generate_secret()
+        key = bank.database.run(
+            lambda on: participants.register_api_key(
+                on,
+                bank.clock,
+                bank.issuer_id,
+                bank.maker.id,
+                secret_sha256=hashlib.sha256(secret.encode()).digest(),
+                lifetime_days=90,
+                lifetime_days_max=365,
+                ip_allow_list=["203.0.113.0/24"],
+            )
+        )
+        text = participants.key_prefix(bank.issuer_id, key.id) + secret
+        assert self.bearer(bank, text) == bank.maker
+        assert key.expires_at == OPENED_AT + timedelta(days=90)
+
+    @pytest.mark.parametrize(
+        ("other", "code"),
+        [
+            ({"secret_sha256": b"short"}, "malformed"),
+            ({"lifetime_days": 0}, "api_key_lifetime_refused"),
+            ({"lifetime_days": 366}, "api_key_lifetime_refused"),
+            ({"ip_allow_list": ["x"]}, "ip_allow_list_malformed"),
+            ({"principal_id": "principal_absent"}, "principal_not_found"),
+        ],
+    )
+    def test_a_key_that_can_not_be(self, shared_bank: Bank, other: dict[str, Any], code: str) -> None:
+        asked: dict[str, Any] = {
+            "principal_id": shared_bank.maker.id,
+            "secret_sha256": bytes(32),
+            "lifetime_days": 90,
+            "lifetime_days_max": 365,
+        } | other
+        with pytest.raises(DomainError) as refused:
+            shared_bank.database.run(
+                lambda on: participants.register_api_key(
+                    on, shared_bank.clock, shared_bank.issuer_id, asked.pop("principal_id"), **asked
+                )
+            )
+        assert refused.value.code == code
+
+    def test_a_key_is_replaced_with_an_overlap(self, bank: Bank) -> None:
+        old, text = self.issue(bank, lifetime_days=300)
+
+        def rotate(key_id: str, **other: Any) -> tuple[participants.ApiKey, str | None]:
+            asked = {"overlap_hours": 24, "lifetime_days": 90, "lifetime_days_max": 365} | other
+            return bank.database.run(
+                lambda on: participants.rotate_api_key(
+                    on, bank.clock, bank.issuer_id, bank.maker.id, key_id, **asked
+                )
+            )
+
+        new, new_text = rotate(old.id)
+        assert new_text is not None
+        assert self.bearer(bank, text) == self.bearer(bank, new_text) == bank.maker
+        bank.clock.at = OPENED_AT + timedelta(hours=24)
+        with pytest.raises(ApiKeyInvalidError):
+            self.bearer(bank, text)
+        assert self.bearer(bank, new_text) == bank.maker
+        for key_id, other, code in (
+            (old.id, {}, "api_key_not_live"),
+            ("key_absent", {}, "api_key_not_found"),
+            (new.id, {"overlap_hours": 721}, "malformed"),
+            (new.id, {"overlap_hours": -1}, "malformed"),
+            (new.id, {"secret_sha256": b""}, "malformed"),
+            (new.id, {"lifetime_days": 366}, "api_key_lifetime_refused"),
+        ):
+            with pytest.raises(DomainError) as refused:
+                rotate(key_id, **other)
+            assert refused.value.code == code
+        again, no_text = rotate(new.id, overlap_hours=0, secret_sha256=bytes(32))
+        assert no_text is None
+        with pytest.raises(ApiKeyInvalidError):
+            self.bearer(bank, new_text)
+        with bank.database.read() as connection:
+            found = {one.id: one for one in participants.api_keys(connection, bank.issuer_id)}
+        assert found[again.id].expires_at == bank.clock.at + timedelta(days=90)
+
+    def test_an_overlap_makes_no_key_live_longer(self, bank: Bank) -> None:
+        old, _ = self.issue(bank, lifetime_days=1)
+        bank.database.run(
+            lambda on: participants.rotate_api_key(
+                on,
+                bank.clock,
+                bank.issuer_id,
+                bank.maker.id,
+                old.id,
+                overlap_hours=48,
+                lifetime_days=90,
+                lifetime_days_max=365,
+            )
+        )
+        with bank.database.read() as connection:
+            assert participants.api_key(connection, bank.issuer_id, old.id) == old
+
+
+class TestPower:
+    """Whatever gives or takes power to act."""
+
+    @pytest.mark.parametrize(
+        ("code", "change"),
+        [
+            ("principal_malformed", lambda on, bank: roles(on, bank, bank.maker, Role.PLATFORM)),
+            ("principal_malformed", lambda on, bank: roles(on, bank, bank.platform, Role.OPERATOR)),
+            ("principal_malformed", lambda on, bank: roles(on, bank, bank.maker, Role.AUDITOR)),
+            ("principal_malformed", lambda on, bank: roles(on, bank, bank.maker)),
+            (
+                "principal_malformed",
+                lambda on, bank: roles(on, bank, bank.auditor, Role.AUDITOR, Role.OPERATOR),
+            ),
+            (
+                "principal_malformed",
+                lambda on, bank: participants.set_term(on, bank.clock, bank.issuer_id, bank.auditor.id, None),
+            ),
+            (
+                "principal_malformed",
+                lambda on, bank: participants.set_term(
+                    on, bank.clock, bank.issuer_id, bank.maker.id, OPENED_AT
+                ),
+            ),
+            (
+                "principal_malformed",
+                lambda on, bank: participants.set_scopes(on, bank.issuer_id, bank.maker.id, frozenset()),
+            ),
+            (
+                "principal_malformed",
+                lambda on, bank: participants.set_call_limit(on, bank.issuer_id, bank.maker.id, -1),
+            ),
+            (
+                "principal_malformed",
+                lambda on, bank: participants.set_signature_threshold(on, bank.issuer_id, bank.maker.id, -1),
+            ),
+            (
+                "principal_status_conflict",
+                lambda on, bank: participants.reactivate(on, bank.issuer_id, bank.maker.id, "x"),
+            ),
+            ("principal_not_found", lambda on, bank: participants.suspend(on, bank.issuer_id, "absent", "x")),
+            (
+                "principal_malformed",
+                lambda on, bank: principal(on, bank, roles=frozenset({Role.AUDITOR})),
+            ),
+        ],
+    )
+    def test_what_does_not_fit_is_refused(
+        self, shared_bank: Bank, code: str, change: Callable[[Connection, Bank], object]
+    ) -> None:
+        with pytest.raises(DomainError) as refused:
+            shared_bank.database.run(lambda connection: change(connection, shared_bank))
+        assert refused.value.code == code
+
+    def test_roles_are_replaced(self, bank: Bank) -> None:
+        changed = bank.database.run(
+            lambda on: roles(on, bank, bank.maker, Role.TREASURY_MAKER, Role.OPERATOR)
+        )
+        assert changed.roles == frozenset({"treasury_maker", "operator"})
+
+    def test_the_database_holds_that_auditors_have_a_term(self, bank: Bank) -> None:
+        with connect(bank.urls.superuser_url) as connection, pytest.raises(psycopg.errors.CheckViolation):
+            connection.execute("UPDATE principal SET access_until = NULL WHERE id = %s", [bank.auditor.id])
+
+
+def roles(on: Connection, bank: Bank, of: participants.Principal, *given: Role) -> participants.Principal:
+    return participants.set_roles(on, bank.issuer_id, of.id, frozenset(given))

@@ -24,6 +24,7 @@ from tallystick_verify import Options, Policy, Report, verify_pack
 from tallystick_verify.ed25519 import PublicKey
 from tallystick_verify.policy_file import Pin
 from tests.bank import Bank
+from tests.exports.exported import vouching
 
 __all__ = ["Evidence", "Insider", "export_evidence", "live", "no_progress", "verified"]
 
@@ -66,7 +67,7 @@ def live(bank: Bank) -> None:
 def export_evidence(bank: Bank, directory: Path, **period: Any) -> Path:
     """Export a pack as the bank's auditor; return its folder."""
     arguments = ExportArguments(ExportFormat.EVIDENCE, **period)
-    made = create_export(bank.database, bank.clock, bank.auditor, arguments, directory, bank.key_directory)
+    made = create_export(bank.database, bank.clock, bank.auditor, arguments, directory, vouching(bank))
     return directory / made.id
 
 
@@ -88,7 +89,7 @@ class Evidence:
     def of(cls, bank: Bank, folder: Path) -> "Evidence":
         """Read a folder; pin the key that is active now."""
         with bank.database.read() as connection:
-            keys = signing.list_keys(connection, bank.issuer_id)
+            keys = signing.list_keys(connection, bank.issuer_id, use=signing.KeyUse.EVENT)
         active = next(key for key in keys if key.state == "active")
         pins = tuple(Pin(PublicKey(key.public_key), 0, None) for key in keys)
         return cls(

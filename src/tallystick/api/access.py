@@ -1,4 +1,7 @@
-"""Who calls, and whether they may: every route declares its roles, and a route that doesn't fails the build."""
+"""Who calls, and whether they may: every route declares its roles, and a route that doesn't fails the build.
+
+A route's scope, for callers that were narrowed, is declared in the same place, or follows from method and roles.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,11 +10,12 @@ from typing import Annotated, Any, Final
 from fastapi import Depends, Request
 from sqlalchemy import Connection
 
-from tallystick.api.attempts import attempt_of
+from tallystick.api.attempts import BEHIND_PROXY, attempt_of
 from tallystick.api.problems import validation_problem
+from tallystick.api.scopes import check_scope, default_scope
 from tallystick.api.service import Service
-from tallystick.core.errors import DeniedError
-from tallystick.participants import ApiKeyInvalidError, Principal, Role, named_key
+from tallystick.core.errors import DeniedError, DomainError
+from tallystick.participants import ApiKeyInvalidError, Principal, Role, Scope, named_key
 
 __all__ = [
     "EVERYONE",
@@ -62,10 +66,11 @@ def service_of(request: Request) -> Service:
     return service
 
 
-async def authenticated(request: Request, roles: frozenset[Role]) -> Caller:
-    """Return the caller of a request that one of `roles` may make.
+async def authenticated(request: Request, roles: frozenset[Role], scope: Scope | None = None) -> Caller:
+    """Return the caller of a request that one of `roles` may make; `scope` None is `default_scope`.
 
-    Raises ApiKeyInvalidError without a valid `Authorization: Bearer …`, RoleNotAllowedError for other roles.
+    Raises ApiKeyInvalidError without a valid `Authorization: Bearer …`, AccessEndedError after the caller's term,
+    RateLimitedError, RoleNotAllowedError for other roles, ScopeNotAllowedError for other scopes.
     """
     scheme, _, presented = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not presented:
@@ -73,27 +78,35 @@ async def authenticated(request: Request, roles: frozenset[Role]) -> Caller:
     service = service_of(request)
     attempt = attempt_of(request.scope)
     attempt.service, attempt.routed = service, request.scope
+    if service.bearers.trusts_proxies:
+        request.scope[BEHIND_PROXY] = str(service.bearers.address(request))
     try:
-        principal = await service.principal(presented.strip())
-    except ApiKeyInvalidError:
+        principal = await service.bearers.admit(request, presented.strip())
+    except DomainError:
         attempt.named_key = named_key(presented.strip())
         raise
     attempt.principal = principal
     if principal.roles.isdisjoint(roles):
         raise RoleNotAllowedError
+    if principal.scopes is not None:
+        check_scope(principal, scope or default_scope(request.method, roles))
     return Caller(service, principal)
 
 
-def allow(*roles: Role) -> Any:
-    """Return the dependency that lets these roles in and gives the route its `Caller`; no roles: every role."""
+def allow(*roles: Role, scope: Scope | None = None) -> Any:
+    """Return the dependency that lets these roles in and gives the route its `Caller`; no roles: every role.
+
+    `scope` None is `default_scope`.
+    """
     allowed = frozenset(roles) or EVERYONE
 
     async def caller(request: Request) -> Caller:
-        found = await authenticated(request, allowed)
+        found = await authenticated(request, allowed, scope)
         _refuse_unknown_parameters(request)
         return found
 
     caller.allowed_roles = allowed  # type: ignore[attr-defined]
+    caller.required_scope = scope  # type: ignore[attr-defined]
     return Depends(caller)
 
 

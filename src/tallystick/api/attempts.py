@@ -10,9 +10,11 @@ from tallystick.participants import Principal
 if TYPE_CHECKING:
     from tallystick.api.service import Service
 
-__all__ = ["Attempt", "attempt_of", "source_of"]
+__all__ = ["BEHIND_PROXY", "Attempt", "attempt_of", "source_of"]
 
 _PLACE: Final = "attempt"
+# Where the edge notes the address that a trusted proxy forwarded for.
+BEHIND_PROXY: Final = "source_behind_proxy"
 _SOURCE_LENGTH_MAX: Final = 64
 
 
@@ -37,7 +39,10 @@ class Attempt:
 
 
 def source_of(scope: Scope) -> str | None:
-    """Return the address that a request came from, as far as the connection tells."""
+    """Return the address that a request came from: what a trusted proxy says, or else the connection's."""
+    behind_proxy: str | None = scope.get(BEHIND_PROXY)
+    if behind_proxy is not None:
+        return behind_proxy
     client = scope.get("client")
     return None if client is None else str(client[0])[:_SOURCE_LENGTH_MAX]
 

@@ -36,6 +36,7 @@ __all__ = [
     "idempotency_key",
     "path_ids",
     "read_body",
+    "read_content",
     "read_json",
     "understood",
 ]
@@ -152,14 +153,20 @@ async def read_body(request: Request, size_max_bytes: int) -> bytes:
 
 
 async def read_json(request: Request, size_max_bytes: int) -> JsonValue:
-    """Return the body's JSON, read strictly (see `core.strict_json`).
+    """Return the body's JSON as `read_content` does."""
+    return (await read_content(request, size_max_bytes))[1]
+
+
+async def read_content(request: Request, size_max_bytes: int) -> tuple[bytes, JsonValue]:
+    """Return the body as it came and its JSON, read strictly (see `core.strict_json`).
 
     Raises MediaTypeUnsupportedError where `Content-Type` names another type; without one the body speaks for itself.
     """
     media_type = request.headers.get("content-type", _JSON)
     if media_type != _JSON and media_type.partition(";")[0].strip().lower() != _JSON:
         raise MediaTypeUnsupportedError
-    return parse_json(await read_body(request, size_max_bytes), size_max_bytes=size_max_bytes)
+    content = await read_body(request, size_max_bytes)
+    return content, parse_json(content, size_max_bytes=size_max_bytes)
 
 
 def understood(schema: type[Model], asked: JsonValue) -> Model:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel
 
-from tallystick.api.access import StaffCaller
+from tallystick.api.access import Caller, StaffCaller
 from tallystick.api.instructions import show_instruction, show_instructions
 from tallystick.api.money import money_route
 from tallystick.api.pages import Cursor, Limit, PathId
@@ -50,6 +50,7 @@ def change_route(
     payload: Callable[[Any], Mapping[str, Any]],
     summary: str,
     tag: str,
+    check: Callable[[Caller, Any], None] | None = None,
 ) -> None:
     """Add `POST path`, which asks for a change of what the path's parameter `subject` names.
 
@@ -76,6 +77,7 @@ def change_route(
         fields=fields,
         summary=summary,
         tag=tag,
+        check=check,
     )
 
 

@@ -95,7 +95,8 @@ def _document(app: FastAPI) -> dict[str, Any]:
     for path, operations in document["paths"].items():
         for operation in operations.values():
             operation["responses"].pop("422", None)
-            operation["responses"]["default"] = problem
+            # What isn't ours to shape, OAuth's refusals, a route describes itself.
+            operation["responses"].setdefault("default", problem)
             if path.startswith("/v1/"):
                 operation["security"] = [{"key": []}]
     return document

@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final
 
 import orjson
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from sqlalchemy import Connection
 
-from tallystick import events, ledger, liabilities, participants, signing
+from tallystick import events, ledger, liabilities, participants, signing, transparency
 from tallystick.api.access import EVERYONE, AnyCaller, Caller, authenticated, public, service_of
 from tallystick.api.pages import IdQuery, IndexCursor, Limit, PathId, page
 from tallystick.api.views import ListView, View
@@ -84,24 +84,64 @@ def get_events(  # noqa: PLR0917 FastAPI passes them by name.
 def get_event(caller: AnyCaller, event_id: PathId) -> Any:
     """Return one event by its id."""
     with caller.read() as connection:
-        found = events.event(connection, caller.issuer_id, event_id)
-        account_ids = _account_ids(connection, caller, None, None)
-        if account_ids is not None:
-            ids = [ledger_account_id(code, account_id) for account_id in account_ids for code in HOLDER_CODES]
-            if not ledger.touching_indexes(connection, caller.issuer_id, ids, found.event_index - 1, 1) == [
-                found.event_index
-            ]:
-                raise EventNotFoundError
-    return _show(found)
+        return _show(_visible(connection, caller, event_id))
+
+
+@router.get(
+    "/v1/events/{event_id}/receipt",
+    tags=["Events"],
+    summary="Get an event's receipt",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "A proof that the event is in the log (C2SP tlog-proof), with who has witnessed it",
+            "content": {"text/plain": {"schema": {"type": "string"}}},
+        }
+    },
+)
+def get_receipt(caller: AnyCaller, event_id: PathId) -> Response:
+    """Return what proves, without asking anybody, that the event is in the log.
+
+    A second after the event was booked at the latest; before that 409 `event_not_integrated`. A receipt that is asked
+    for later may be cosigned by more witnesses.
+    """
+    with caller.read() as connection:
+        found = _visible(connection, caller, event_id)
+        receipt = transparency.receipt(
+            connection,
+            caller.service.log.tiles,
+            caller.issuer_id,
+            found.event_index,
+            caller.service.witness_policy,
+        )
+    return Response(
+        receipt,
+        headers={
+            "Content-Type": "text/plain; charset=utf-8",
+            "Content-Disposition": f'attachment; filename="{found.id}.tlog-proof"',
+        },
+    )
 
 
 @router.get(
     "/.well-known/jwks.json", tags=["Events"], summary="Get the issuers' public keys", dependencies=[public]
 )
 def get_jwks(request: Request) -> Any:
-    """Return every key that ever signed events, with its state: all that is needed to check a signature."""
+    """Return every key that ever signed events or checkpoints, with its state: all that checking a signature needs."""
     with service_of(request).database.read() as connection:
         return signing.published_jwks(connection)
+
+
+def _visible(connection: Connection, caller: Caller, event_id: str) -> Event:
+    """Return an event that the caller may know of; raises EventNotFoundError."""
+    found = events.event(connection, caller.issuer_id, event_id)
+    account_ids = _account_ids(connection, caller, None, None)
+    if account_ids is not None:
+        ids = [ledger_account_id(code, account_id) for account_id in account_ids for code in HOLDER_CODES]
+        touching = ledger.touching_indexes(connection, caller.issuer_id, ids, found.event_index - 1, 1)
+        if touching != [found.event_index]:
+            raise EventNotFoundError
+    return found
 
 
 def _account_ids(

@@ -214,7 +214,7 @@ def _make(
         caller.principal,
         arguments,
         service.settings.export_directory,
-        service.key_directory,
+        service.vouching,
     ) as prepared:
 
         def record(connection: Connection) -> Made:

@@ -10,13 +10,14 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from tallystick import tokens
-from tallystick.api.access import authenticated
+from tallystick.api.access import Caller, authenticated
 from tallystick.api.attempts import attempt_of, source_of
-from tallystick.api.bodies import idempotency_key, path_ids, read_json, understood
+from tallystick.api.bodies import idempotency_key, path_ids, read_content, understood
 from tallystick.api.posts import post_route
 from tallystick.api.recording import note_instruction
+from tallystick.api.signed_requests import check_signature
 from tallystick.core.strict_json import JsonValue
-from tallystick.participants import Principal, Role
+from tallystick.participants import Principal, Role, Scope
 from tallystick.tokens import Outcome, Submission
 
 __all__ = ["Fields", "answer", "money_route", "new_request"]
@@ -75,26 +76,32 @@ def money_route(
     summary: str,
     tag: str,
     status: int = 201,
+    scope: Scope | None = None,
+    check: Callable[[Caller, Any], None] | None = None,
 ) -> None:
     """Add `POST path`, which asks the write path for an instruction of `kind`.
 
     A key is unique within `key_scope`, by default the kind. `fields` turns the understood body and the path's
-    parameters into the request's fields; `view` documents the answer.
+    parameters into the request's fields; `view` documents the answer; `scope` None follows from the roles; `check`
+    refuses what only this installation refuses.
     """
 
     async def endpoint(request: Request) -> Response:
-        caller = await authenticated(request, roles)
+        caller = await authenticated(request, roles, scope)
         key = idempotency_key(request)
-        asked = await read_json(request, caller.service.settings.body_size_max_bytes)
-        scope = path_ids(request)
+        content, asked = await read_content(request, caller.service.settings.body_size_max_bytes)
+        ids = path_ids(request)
         body = understood(schema, asked)
+        if check is not None:
+            check(caller, body)
+        await check_signature(caller, request, content, (getattr(body, "amount", None),))
         instruction = new_request(
             caller.principal,
             kind,
             key,
             asked,
-            fields(body, scope),
-            scope,
+            fields(body, ids),
+            ids,
             key_scope=key_scope,
             source=source_of(request.scope),
         )
@@ -114,4 +121,5 @@ def money_route(
         tag=tag,
         status=status,
         operation=kind,
+        scope=scope,
     )

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from pydantic import Field, StringConstraints
 from sqlalchemy import Connection
 
-from tallystick import participants, tokens
+from tallystick import participants, screening, tokens
 from tallystick.api.access import AnyCaller, Caller
 from tallystick.api.bodies import Currency, Day, ObjectId, Reason, Schema
 from tallystick.api.changes import change_route
@@ -132,19 +132,26 @@ def _make_token_class(
 def _make_holder(
     caller: Caller, connection: Connection, body: HolderRequest, _path: Mapping[str, str]
 ) -> dict[str, Any]:
-    return _show_holder(
-        participants.register_holder(
-            connection,
-            caller.service.clock,
-            caller.issuer_id,
-            kind=HolderKind(body.kind),
-            legal_name=body.legal_name,
-            country=body.country,
-            residency=body.residency,
-            lei=body.lei,
-            platform_id=body.platform_id,
-        )
+    registered = participants.register_holder(
+        connection,
+        caller.service.clock,
+        caller.issuer_id,
+        kind=HolderKind(body.kind),
+        legal_name=body.legal_name,
+        country=body.country,
+        residency=body.residency,
+        lei=body.lei,
+        platform_id=body.platform_id,
     )
+    # What it finds is not part of the answer: a customer is not told that it was taken for somebody on a list.
+    screening.screen_holder(
+        connection,
+        caller.service.clock,
+        caller.issuer_id,
+        registered,
+        threshold=caller.service.settings.screening_threshold,
+    )
+    return _show_holder(registered)
 
 
 def _record_kyc(

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from tallystick.api.short_way import reads_raw_request
-from tallystick.participants import Role
+from tallystick.participants import Role, Scope
 
 __all__ = ["REQUEST_SCHEMAS", "post_route"]
 
@@ -29,13 +29,15 @@ def post_route(
     status: int,
     takes_key: bool = True,
     operation: str | None = None,
+    scope: Scope | None = None,
 ) -> None:
     """Add a POST route that reads the raw request itself; declare who may call it and document what it reads.
 
     Whatever writes takes a key; `takes_key` False is for what only asks. `operation` is what the audit trail calls it;
-    its path unless given.
+    its path unless given. The endpoint authenticates with the same roles and scope.
     """
     endpoint.allowed_roles = roles  # type: ignore[attr-defined]
+    endpoint.required_scope = scope  # type: ignore[attr-defined]
     endpoint.operation = str(operation or path)  # type: ignore[attr-defined]
     REQUEST_SCHEMAS[schema.__name__] = schema
     parameters: list[dict[str, Any]] = []

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from tallystick.api.attempts import attempt_of
-from tallystick.core.errors import DomainError, MalformedError, NotFoundError, UnavailableError
+from tallystick.core.errors import DomainError, MalformedError, NotFoundError
 
 __all__ = [
     "MEDIA_TYPE",
@@ -70,7 +70,7 @@ def problem_body(error: DomainError) -> bytes:
 def problem_response(error: DomainError) -> Response:
     """Return the problem as a response; one that may be retried says after how many seconds."""
     headers = {}
-    if isinstance(error, UnavailableError):
+    if error.retry_after_seconds is not None:
         headers["Retry-After"] = str(error.retry_after_seconds)
     if error.status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"

@@ -1,7 +1,6 @@
-"""What one API process works with: its database, keys, queue to the write path, and who bore which key lately."""
+"""What one API process works with: its database, keys, queue to the write path, and who calls."""
 
 import asyncio
-import hashlib
 import threading
 import time
 from collections.abc import Callable
@@ -11,13 +10,15 @@ from typing import Final
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from tallystick import audit, participants, signing
+from tallystick import audit, participants, signing, transparency
+from tallystick.api.bearers import Bearers
 from tallystick.api.housekeeping import Housekeeping
 from tallystick.audit import AuditTrail, AuditUnavailableError, Draft
 from tallystick.core.clock import Clock, SystemClock
 from tallystick.core.database import Database, OutcomeUnknownError
 from tallystick.core.errors import ConflictError
 from tallystick.core.settings import Settings
+from tallystick.exports import Vouching
 from tallystick.participants import Principal
 from tallystick.signing import KeyDirectory
 from tallystick.tokens import (
@@ -30,12 +31,10 @@ from tallystick.tokens import (
     SubmissionOutcome,
     answer_once,
 )
+from tallystick.transparency import LogFollower
 
 __all__ = ["Service"]
 
-# A revoked key or a suspended principal is refused at the latest after this long.
-_PRINCIPAL_LIFETIME_SECONDS: Final = 2.0
-_PRINCIPALS_KEPT_MAX: Final = 10_000
 # How often an unknown issuer is looked for among those that were taken up meanwhile.
 _ISSUERS_LIFETIME_SECONDS: Final = 1.0
 _AUDIT_QUEUE_LENGTH_MAX: Final = 10_000
@@ -59,14 +58,24 @@ class Service:
             ),
             approval_lifetime=timedelta(hours=settings.approval_lifetime_hours),
         )
+        self.bearers = Bearers(settings, self.clock, self.database)
+        self.log = transparency.Log(
+            self.clock,
+            self.key_directory,
+            settings.log_origin_prefix,
+            transparency.tile_store(settings.log_tile_directory),
+        )
+        self.witness_policy = transparency.parse_witness_policy(settings.log_witnesses, settings.log_quorum)
+        #: what evidence packs are vouched for with
+        self.vouching = Vouching(self.key_directory, self.log.tiles, self.witness_policy)
         self.closing = False
         self._housekeeping = Housekeeping(
             self.database, self.clock, settings.expiry_check_seconds, self._close_expired
         )
         self._group_commit: GroupCommit | None = None
+        self._follower: LogFollower | None = None
         self._started = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._principals: dict[bytes, tuple[float, Principal]] = {}
         self._delivered: list[tuple[asyncio.Future[SubmissionOutcome], SubmissionOutcome]] = []
         self._trail: AuditTrail | None = None
         self._recorded: list[tuple[asyncio.Future[None], AuditUnavailableError | None]] = []
@@ -75,29 +84,26 @@ class Service:
     def start(self) -> None:
         """Begin what the service does by itself; for a process that serves."""
         self._housekeeping.start()
+        # Events go into the log's tree, and cosignatures are gathered.
+        interval_seconds = self.settings.log_interval_seconds
+        if interval_seconds > 0:
+            self._follower = LogFollower(
+                self.database, self.log, self.witness_policy, interval_seconds=interval_seconds
+            )
+            self._follower.start()
 
     def close(self) -> None:
         """Settle what is queued, put on record what waits for it, then close every connection."""
         self.closing = True
         self._housekeeping.stop()
+        if self._follower is not None:
+            self._follower.close()
         if self._group_commit is not None:
             self._group_commit.close()
         if self._trail is not None:
             self._trail.close()
+        self.bearers.close()
         self.database.close()
-
-    async def principal(self, presented_key: str) -> Principal:
-        """Return who bears this key, from memory if that was asked a moment ago; raises ApiKeyInvalidError."""
-        digest = hashlib.sha256(presented_key.encode("utf-8", "surrogateescape")).digest()
-        found = self._principals.get(digest)
-        now_seconds = time.monotonic()
-        if found is not None and found[0] > now_seconds:
-            return found[1]
-        bearer = await asyncio.to_thread(self._authenticate, presented_key)
-        if len(self._principals) >= _PRINCIPALS_KEPT_MAX:
-            self._principals.clear()
-        self._principals[digest] = (now_seconds + _PRINCIPAL_LIFETIME_SECONDS, bearer)
-        return bearer
 
     async def settle(self, issuer_id: str, submission: Submission) -> SubmissionOutcome:
         """Put a submission through the write path and wait until its outcome is durable.
@@ -217,10 +223,6 @@ class Service:
         recorded, self._recorded = self._recorded, []
         if recorded and not loop.is_closed():
             loop.call_soon_threadsafe(_tell_recorded, recorded)
-
-    def _authenticate(self, presented_key: str) -> Principal:
-        with self.database.read() as connection:
-            return participants.authenticate(connection, self.clock, presented_key)
 
     def _queue(self, loop: asyncio.AbstractEventLoop | None) -> GroupCommit:
         # Made with the first instruction: its thread must belong to the process that serves, not to one that forks.

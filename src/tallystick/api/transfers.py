@@ -16,7 +16,7 @@ from tallystick.api.bodies import (
     Schema,
     checked_key,
     idempotency_key,
-    read_json,
+    read_content,
     understood,
 )
 from tallystick.api.instructions import show_instruction, show_transfers
@@ -24,6 +24,7 @@ from tallystick.api.money import answer, money_route, new_request
 from tallystick.api.pages import IdQuery, IndexCursor, Limit, PathId
 from tallystick.api.posts import post_route
 from tallystick.api.recording import note_batch
+from tallystick.api.signed_requests import check_signature
 from tallystick.api.views import BatchView, ListView, TransferView
 from tallystick.core.strict_json import JsonValue
 from tallystick.participants import Principal, Role
@@ -89,8 +90,9 @@ async def post_transfer_batch(request: Request) -> Response:
     """Settle up to 1,000 transfers and return a result for each."""
     caller = await authenticated(request, _ROLES)
     key = idempotency_key(request)
-    asked = await read_json(request, caller.service.settings.body_size_max_bytes)
+    content, asked = await read_content(request, caller.service.settings.body_size_max_bytes)
     body = understood(TransferBatchRequest, asked)
+    await check_signature(caller, request, content, (item.amount for item in body.items))
     assert isinstance(asked, dict)
     batch = new_request(caller.principal, Kind.TRANSFER_BATCH, key, asked, {})
     items = asked["items"]

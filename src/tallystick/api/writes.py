@@ -17,7 +17,7 @@ from tallystick.api.money import answer
 from tallystick.api.posts import post_route
 from tallystick.api.recording import drafted_write
 from tallystick.core.strict_json import JsonValue
-from tallystick.participants import Role
+from tallystick.participants import Role, Scope
 from tallystick.tokens import Made, Outcome
 
 __all__ = ["write_route"]
@@ -35,24 +35,26 @@ def write_route(
     summary: str,
     tag: str,
     status: int = 201,
+    scope: Scope | None = None,
 ) -> None:
     """Add `POST path`: read the body as `schema`, do `make` in one transaction, answer with the object it returns.
 
-    The object's `id` is what a key that is used again for something else is answered with.
+    The object's `id` is what a key that is used again for something else is answered with. `scope` None follows from
+    the roles.
     """
 
     async def endpoint(request: Request) -> Response:
-        caller = await authenticated(request, roles)
+        caller = await authenticated(request, roles, scope)
         key = idempotency_key(request)
         asked = await read_json(request, caller.service.settings.body_size_max_bytes)
         body = understood(schema, asked)
-        scope = path_ids(request)
-        hashed: dict[str, JsonValue] = {"body": asked, "path": dict(scope)}
+        ids = path_ids(request)
+        hashed: dict[str, JsonValue] = {"body": asked, "path": dict(ids)}
         attempt = attempt_of(request.scope)
         request_hash = attempt.request_hash = tokens.request_hash(operation, hashed)
 
         def made(connection: Connection) -> Made:
-            shown = make(caller, connection, body, scope)
+            shown = make(caller, connection, body, ids)
             return Made(shown["id"], orjson.dumps(shown), status)
 
         def work() -> Outcome:
@@ -79,4 +81,5 @@ def write_route(
         tag=tag,
         status=status,
         operation=operation,
+        scope=scope,
     )

@@ -31,7 +31,7 @@ def list_api_keys(issuer: IssuerId = None, as_json: AsJson = False) -> None:
         shown = [_show(one) for one in found]
         report.document({"object": "list", "data": shown})
         report.table(
-            ["key", "principal", "name", "created", "expires", "revoked"],
+            ["key", "principal", "name", "created", "expires", "revoked", "used"],
             [
                 [
                     one["id"],
@@ -40,6 +40,7 @@ def list_api_keys(issuer: IssuerId = None, as_json: AsJson = False) -> None:
                     one["created_at"],
                     one["expires_at"],
                     one["revoked_at"],
+                    one["last_used_at"],
                 ]
                 for one in shown
             ],
@@ -50,7 +51,12 @@ def list_api_keys(issuer: IssuerId = None, as_json: AsJson = False) -> None:
 def issue_api_key(
     principal: Annotated[str, typer.Argument(metavar="PRINCIPAL", help="Whose key it is.")],
     lifetime_days: Annotated[
-        int | None, typer.Option(min=1, max=3_650, help="It expires after so many days.")
+        int | None,
+        typer.Option(min=1, max=3_650, help="It expires after so many days; the longest if not said."),
+    ] = None,
+    network: Annotated[
+        list[str] | None,
+        typer.Option(help="A network that it opens from, such as 203.0.113.0/24; may be repeated."),
     ] = None,
     issuer: IssuerId = None,
     as_json: AsJson = False,
@@ -65,17 +71,69 @@ def issue_api_key(
 
         def work(connection: Connection) -> "tuple[ApiKey, str]":
             issuer_id = chosen_issuer(connection, issuer)
-            if principal not in {one.id for one in participants.principals(connection, issuer_id)}:
-                raise CommandRefusedError("principal_not_found", "The issuer has no such principal.")
+            participants.principal(connection, issuer_id, principal)
+            days_max = settings.api_key_lifetime_days_max
+            participants.check_lifetime(lifetime_days or days_max, days_max)
             return participants.issue_api_key(
-                connection, SystemClock(), issuer_id, principal, lifetime_days=lifetime_days
+                connection,
+                SystemClock(),
+                issuer_id,
+                principal,
+                lifetime_days=lifetime_days or days_max,
+                ip_allow_list=network or (),
             )
 
-        with opened_database(load_settings()) as database:
+        settings = load_settings()
+        with opened_database(settings) as database:
             key, text = database.run(work)
         report.document({**_show(key), "key": text})
         report.say(text)
         report.note(f"This is {key.id}. It is shown this once: keep it now.")
+
+
+@application.command("rotate")
+def rotate_api_key(
+    key: Annotated[str, typer.Argument(metavar="KEY", help="The id of the key to replace, `key_…`.")],
+    overlap_hours: Annotated[
+        int, typer.Option(min=0, max=720, help="The old key opens for so many hours more.")
+    ] = 24,
+    lifetime_days: Annotated[
+        int | None, typer.Option(min=1, max=3_650, help="The new key expires after so many days.")
+    ] = None,
+    issuer: IssuerId = None,
+    as_json: AsJson = False,
+) -> None:
+    """Replace a key by a new one for the same networks, and print that, once."""
+    with reported(as_json=as_json) as report:
+        from sqlalchemy import Connection
+
+        from tallystick import participants
+        from tallystick.cli.running import chosen_issuer, load_settings, opened_database
+        from tallystick.core.clock import SystemClock
+
+        def work(connection: Connection) -> "tuple[ApiKey, str | None]":
+            issuer_id = chosen_issuer(connection, issuer)
+            replaced = participants.api_key(connection, issuer_id, key)
+            if replaced is None:
+                raise CommandRefusedError("api_key_not_found", "The issuer has no such key.")
+            days_max = settings.api_key_lifetime_days_max
+            return participants.rotate_api_key(
+                connection,
+                SystemClock(),
+                issuer_id,
+                replaced.principal_id,
+                key,
+                overlap_hours=overlap_hours,
+                lifetime_days=lifetime_days or days_max,
+                lifetime_days_max=days_max,
+            )
+
+        settings = load_settings()
+        with opened_database(settings) as database:
+            new, text = database.run(work)
+        report.document({**_show(new), "key": text})
+        report.say(text or "")
+        report.note(f"This is {new.id}. It is shown this once; {key} opens for {overlap_hours} hours more.")
 
 
 @application.command("revoke")
@@ -116,4 +174,6 @@ def _show(one: "ApiKey") -> dict[str, Any]:
         "principal_id": one.principal_id,
         "expires_at": None if one.expires_at is None else format_time(one.expires_at),
         "revoked_at": None if one.revoked_at is None else format_time(one.revoked_at),
+        "ip_allow_list": list(one.ip_allow_list),
+        "last_used_at": None if one.last_used_at is None else format_time(one.last_used_at),
     }

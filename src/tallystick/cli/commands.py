@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from tallystick import __version__
-from tallystick.cli import api_keys, issuers, keys, principals
+from tallystick.cli import api_keys, clients, issuers, keys, logs, principals, screening, witnesses
 from tallystick.cli.options import ApiKey, AsJson, ServiceUrl
 from tallystick.cli.report import reported
 
@@ -22,7 +22,11 @@ application = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exc
 application.add_typer(issuers.application, name="issuers")
 application.add_typer(principals.application, name="principals")
 application.add_typer(api_keys.application, name="api-keys")
+application.add_typer(clients.application, name="clients")
 application.add_typer(keys.application, name="keys")
+application.add_typer(screening.application, name="screening")
+application.add_typer(logs.application, name="log")
+application.add_typer(witnesses.application, name="witness")
 
 
 def _show_version(asked: bool) -> None:

@@ -35,7 +35,7 @@ def open_issuer(
     jurisdiction: Annotated[str, typer.Option(help="Country code, ISO 3166.")],
     as_json: AsJson = False,
 ) -> None:
-    """Take up a bank: begin its log and make the key that signs it."""
+    """Take up a bank: begin its log, and make the keys that sign its events and its checkpoints."""
     with reported(as_json=as_json) as report:
         from sqlalchemy import Connection
 
@@ -43,7 +43,7 @@ def open_issuer(
         from tallystick.cli.running import load_settings, opened_database
         from tallystick.core.clock import SystemClock
         from tallystick.participants import Issuer
-        from tallystick.signing import KeyDirectory, SigningKey
+        from tallystick.signing import KeyDirectory, KeyUse, SigningKey
 
         settings = load_settings()
         key_directory = KeyDirectory(settings.key_directory, settings.key_passphrase)
@@ -53,6 +53,7 @@ def open_issuer(
             bank = tokens.open_issuer(
                 connection, clock, legal_name=legal_name, lei=lei, bic=bic, jurisdiction=jurisdiction
             )
+            signing.create_key(connection, clock, bank.issuer_id, key_directory, use=KeyUse.CHECKPOINT)
             return bank, signing.create_key(connection, clock, bank.issuer_id, key_directory)
 
         with opened_database(settings) as database:

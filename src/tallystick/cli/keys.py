@@ -13,32 +13,36 @@ from tallystick.cli.report import CommandRefusedError, ExitCode, Report, reporte
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from tallystick.signing import KeyDirectory, SigningKey
+    from tallystick.signing import KeyDirectory, KeyUse, SigningKey
 
 __all__ = ["application"]
 
-application = typer.Typer(no_args_is_help=True, help="The keys that sign an issuer's events.")
+application = typer.Typer(no_args_is_help=True, help="The keys that sign an issuer's events and checkpoints.")
 
 # A thumbprint may begin with a hyphen, and must not be taken for an option then.
 _ANY_KEY_ID = {"ignore_unknown_options": True}
+Use = Annotated[
+    str,
+    typer.Option("--use", metavar="USE", help="What the keys sign: event, or checkpoint (the log's tree)."),
+]
 KeyId = Annotated[str, typer.Argument(metavar="KEY", help="The key's id: its RFC 7638 thumbprint.")]
 
 
 @application.command("list")
-def list_keys(issuer: IssuerId = None, as_json: AsJson = False) -> None:
-    """List every key that an issuer has or had."""
+def list_keys(issuer: IssuerId = None, use: Use = "event", as_json: AsJson = False) -> None:
+    """List every key of one use that an issuer has or had."""
     with reported(as_json=as_json) as report:
         from tallystick import signing
         from tallystick.cli.running import chosen_issuer, load_settings, opened_database
 
         with opened_database(load_settings()) as database, database.read() as connection:
-            found = signing.list_keys(connection, chosen_issuer(connection, issuer))
+            found = signing.list_keys(connection, chosen_issuer(connection, issuer), use=_use(use))
         report.document({"object": "list", "data": [_show(one) for one in found]})
         _table(report, found)
 
 
 @application.command("create")
-def create_key(issuer: IssuerId = None, as_json: AsJson = False) -> None:
+def create_key(issuer: IssuerId = None, use: Use = "event", as_json: AsJson = False) -> None:
     """Make a key where none is active, such as after a revocation."""
     with reported(as_json=as_json) as report:
         from tallystick import signing
@@ -48,7 +52,7 @@ def create_key(issuer: IssuerId = None, as_json: AsJson = False) -> None:
             report,
             issuer,
             lambda connection, issuer_id, directory: signing.create_key(
-                connection, SystemClock(), issuer_id, directory
+                connection, SystemClock(), issuer_id, directory, use=_use(use)
             ),
         )
 
@@ -59,6 +63,7 @@ def rotate_key(
         str | None, typer.Option("--expected", metavar="KEY", help="Refuse if another key is active.")
     ] = None,
     issuer: IssuerId = None,
+    use: Use = "event",
     as_json: AsJson = False,
 ) -> None:
     """Replace the active key by a new one, while the service runs; what the old one signed stays trusted."""
@@ -70,7 +75,7 @@ def rotate_key(
             report,
             issuer,
             lambda connection, issuer_id, directory: signing.rotate(
-                connection, SystemClock(), issuer_id, directory, expected_key_id=expected
+                connection, SystemClock(), issuer_id, directory, use=_use(use), expected_key_id=expected
             ),
         )
 
@@ -122,6 +127,17 @@ def revoke_key(
                 connection, SystemClock(), issuer_id, key, reason=reason, compromised_at=since
             ),
         )
+
+
+def _use(asked: str) -> "KeyUse":
+    from tallystick.signing import KeyUse
+
+    try:
+        return KeyUse(asked)
+    except ValueError:
+        raise CommandRefusedError(
+            "key_use_unknown", "A key is for `event` or for `checkpoint`.", ExitCode.USAGE
+        ) from None
 
 
 def _change(

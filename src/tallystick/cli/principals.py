@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tallystick.cli.options import AsJson, IssuerId
+from tallystick.cli.options import AsJson, IssuerId, Reason
 from tallystick.cli.report import CommandRefusedError, ExitCode, reported
 
 if TYPE_CHECKING:
-    from tallystick.participants import Principal, Role
+    from tallystick.participants import Principal, Role, Scope
 
 __all__ = ["application"]
 
@@ -38,6 +38,7 @@ def list_principals(issuer: IssuerId = None, as_json: AsJson = False) -> None:
 
 @application.command("add")
 def add_principal(
+    *,
     name: Annotated[str, typer.Option(help="How it is called in lists.")],
     role: Annotated[
         list[str],
@@ -51,6 +52,13 @@ def add_principal(
     holder: Annotated[
         str | None, typer.Option(metavar="ID", help="The holder that a platform or holder acts for.")
     ] = None,
+    access_until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="When its access ends; an auditor's must.")
+    ] = None,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(help="read, payments, treasury or administration; all if not said; may be repeated."),
+    ] = None,
     issuer: IssuerId = None,
     as_json: AsJson = False,
 ) -> None:
@@ -59,10 +67,13 @@ def add_principal(
         from sqlalchemy import Connection
 
         from tallystick import participants
+        from tallystick.cli.acting import moment
         from tallystick.cli.running import chosen_issuer, load_settings, opened_database
         from tallystick.core.clock import SystemClock
 
         roles = frozenset(_role(one) for one in role)
+        scopes = frozenset(_scope(one) for one in scope) if scope else None
+        until = moment("--access-until", access_until)
 
         def work(connection: Connection) -> "Principal":
             return participants.register_principal(
@@ -73,12 +84,109 @@ def add_principal(
                 roles=roles,
                 person=person,
                 holder_id=holder,
+                scopes=scopes,
+                access_until=until,
             )
 
         with opened_database(load_settings()) as database:
             added = database.run(work)
         report.document(_show(added))
         report.say(f"{added.name} is {added.id}. Next: tallystick api-keys issue {added.id}")
+
+
+@application.command("change")
+def change_principal(
+    principal: Annotated[str, typer.Argument(metavar="PRINCIPAL", help="Who, `principal_…`.")],
+    *,
+    login: Annotated[
+        str | None, typer.Option(help="Who it is at the bank's identity provider; '' for nobody.")
+    ] = None,
+    access_until: Annotated[str | None, typer.Option(metavar="TIME", help="When its access ends.")] = None,
+    calls_per_minute: Annotated[
+        int | None, typer.Option(min=0, help="How often it may call; 0 is as often as it likes.")
+    ] = None,
+    signature_from_minor: Annotated[
+        int | None, typer.Option(min=0, help="From which amount on, in minor units, its payments are signed.")
+    ] = None,
+    issuer: IssuerId = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change a principal's login, term or limits; what isn't said stays."""
+    with reported(as_json=as_json) as report:
+        from sqlalchemy import Connection
+
+        from tallystick import participants
+        from tallystick.cli.acting import moment
+        from tallystick.cli.running import chosen_issuer, load_settings, opened_database
+        from tallystick.core.clock import SystemClock
+
+        until = moment("--access-until", access_until)
+
+        def work(connection: Connection) -> "Principal":
+            issuer_id = chosen_issuer(connection, issuer)
+            changed = participants.principal(connection, issuer_id, principal)
+            if login is not None:
+                changed = participants.bind_login(connection, issuer_id, principal, login or None)
+            if until is not None:
+                changed = participants.set_term(connection, SystemClock(), issuer_id, principal, until)
+            if calls_per_minute is not None:
+                changed = participants.set_call_limit(connection, issuer_id, principal, calls_per_minute)
+            if signature_from_minor is not None:
+                changed = participants.set_signature_threshold(
+                    connection, issuer_id, principal, signature_from_minor
+                )
+            return changed
+
+        with opened_database(load_settings()) as database:
+            shown = _show(database.run(work))
+        report.document(shown)
+        report.say(f"{shown['name']} is changed.")
+
+
+@application.command("suspend")
+def suspend_principal(
+    principal: Annotated[str, typer.Argument(metavar="PRINCIPAL", help="Who, `principal_…`.")],
+    reason: Reason,
+    issuer: IssuerId = None,
+    as_json: AsJson = False,
+) -> None:
+    """Close every way in for a principal; a running service refuses it within two seconds."""
+    _set_status(principal, reason, issuer, active=False, as_json=as_json)
+
+
+@application.command("reactivate")
+def reactivate_principal(
+    principal: Annotated[str, typer.Argument(metavar="PRINCIPAL", help="Who, `principal_…`.")],
+    reason: Reason,
+    issuer: IssuerId = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let a suspended principal in again."""
+    _set_status(principal, reason, issuer, active=True, as_json=as_json)
+
+
+def _set_status(principal: str, reason: str, issuer: str | None, *, active: bool, as_json: bool) -> None:
+    with reported(as_json=as_json) as report:
+        from tallystick import participants
+        from tallystick.cli.running import chosen_issuer, load_settings, opened_database
+
+        verb = participants.reactivate if active else participants.suspend
+        with opened_database(load_settings()) as database:
+            changed = database.run(
+                lambda connection: verb(connection, chosen_issuer(connection, issuer), principal, reason)
+            )
+        report.document(_show(changed))
+        report.say(f"{changed.name} is {changed.status}.")
+
+
+def _scope(text: str) -> "Scope":
+    from tallystick.participants import Scope
+
+    try:
+        return Scope(text)
+    except ValueError:
+        known = ", ".join(Scope)
+        raise CommandRefusedError("scope_unknown", f"The scopes are {known}.", ExitCode.USAGE) from None
 
 
 def _role(text: str) -> "Role":
@@ -104,4 +212,10 @@ def _show(one: "Principal") -> dict[str, Any]:
         "roles": sorted(one.roles),
         "holder_id": one.holder_id,
         "status": one.status,
+        "status_reason": one.status_reason,
+        "scopes": None if one.scopes is None else sorted(one.scopes),
+        "access_until": None if one.access_until is None else format_time(one.access_until),
+        "oidc_subject": one.oidc_subject,
+        "calls_per_minute_max": one.calls_per_minute_max,
+        "signature_required_from_minor": one.signature_required_from_minor,
     }

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
 from tallystick import app
@@ -20,7 +21,7 @@ from tallystick.cli.running import migrated_database
 from tallystick.cli.seeding import keys_file, seed
 from tallystick.core.settings import Settings
 
-__all__ = ["serve", "worker_application"]
+__all__ = ["serve", "serve_alone", "worker_application"]
 
 _GRACE_SECONDS: Final = 20
 _BACKLOG: Final = 2_048
@@ -62,8 +63,8 @@ def serve(report: Report, settings: Settings, *, with_sandbox: bool) -> None:
     with _stopped_by_signals(), migrated_database(settings, migrate=with_sandbox) as address:
         if with_sandbox:
             seed(settings, address.service_url)
-        listener = _listen(settings)
-        url = _url(settings, listener)
+        listener = _listen(settings.host, settings.port)
+        url = _url(settings.host, listener)
 
         announced = threading.Event()
 
@@ -74,19 +75,33 @@ def serve(report: Report, settings: Settings, *, with_sandbox: bool) -> None:
         if settings.workers == 1:
             application = app.create_with(settings, address.service_url)
             _end_followers_at_exit(application)
-            _Server(uvicorn.Config(application, **_options(settings)), announce).run([listener])
+            _Server(uvicorn.Config(application, **_options(settings.host, settings.port)), announce).run(
+                [listener]
+            )
         else:
             # The workers read their settings anew, as `app.create` does under any other server.
             os.environ["TALLYSTICK_DATABASE_URL"] = address.service_url
             os.environ[_PARENT] = str(os.getpid())
             config = uvicorn.Config(
-                f"{__name__}:worker_application", factory=True, workers=settings.workers, **_options(settings)
+                f"{__name__}:worker_application",
+                factory=True,
+                workers=settings.workers,
+                **_options(settings.host, settings.port),
             )
             _Supervisor(config, [listener], announce).run()
         if not announced.is_set():
             raise CommandRefusedError(
                 "service_not_started", "The service did not start; see above.", ExitCode.UNAVAILABLE
             )
+
+
+def serve_alone(application: ASGIApp, host: str, port: int, announce: Callable[[str], None]) -> None:
+    """Serve another application in this process, with the same manners, until SIGINT or SIGTERM."""
+    with _stopped_by_signals():
+        listener = _listen(host, port)
+        url = _url(host, listener)
+        config = uvicorn.Config(application, **_options(host, port))
+        _Server(config, lambda: announce(url)).run([listener])
 
 
 def worker_application() -> FastAPI:
@@ -146,10 +161,10 @@ def _stopped_by_signals() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _options(settings: Settings) -> dict[str, Any]:
+def _options(host: str, port: int) -> dict[str, Any]:
     return {
-        "host": settings.host,
-        "port": settings.port,
+        "host": host,
+        "port": port,
         "loop": "uvloop",
         "http": "httptools",
         "log_level": "warning",
@@ -161,24 +176,24 @@ def _options(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _listen(settings: Settings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listener = socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+        listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except (OSError, OverflowError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise CommandRefusedError(
             "address_unusable",
-            f"Can't listen on {settings.host} port {settings.port}: {reason}.",
+            f"Can't listen on {host} port {port}: {reason}.",
             ExitCode.UNAVAILABLE,
         ) from error
     listener.set_inheritable(True)
     return listener
 
 
-def _url(settings: Settings, listener: socket.socket) -> str:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"http://{host}:{listener.getsockname()[1]}"
+def _url(host: str, listener: socket.socket) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{listener.getsockname()[1]}"
 
 
 def _announce(report: Report, settings: Settings, url: str, *, with_sandbox: bool) -> None:

@@ -6,13 +6,13 @@ from pathlib import Path
 __all__ = ["sync_directory", "write_durably"]
 
 
-def write_durably(path: Path, text: str) -> None:
-    """Replace `path` by a file of mode 0600 with `text` (UTF-8); a crash leaves the old file or the new one."""
+def write_durably(path: Path, content: str | bytes) -> None:
+    """Replace `path` by a file of mode 0600 with `content` (text as UTF-8); a crash leaves the old file or the new."""
     unfinished = path.with_name(path.name + ".new")
     unfinished.unlink(missing_ok=True)
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content.encode("utf-8") if isinstance(content, str) else content)
         file.flush()
         os.fsync(descriptor)
     unfinished.replace(path)

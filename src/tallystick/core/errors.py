@@ -35,6 +35,8 @@ class DomainError(Exception):
     code: ClassVar[str] = "refused"
     status: ClassVar[int] = 400
     title: ClassVar[str] = "The request was refused"
+    # After how many seconds the same request may succeed; None where it won't by waiting.
+    retry_after_seconds: int | None = None
 
     def __init__(self, detail: str | None = None, **members: Any) -> None:
         super().__init__(detail or self.title)
@@ -80,7 +82,7 @@ class UnavailableError(DomainError):
     code = "unavailable"
     status = 503
     title = "Temporarily unavailable"
-    retry_after_seconds: ClassVar[int] = 1
+    retry_after_seconds = 1
 
 
 class InvariantError(RuntimeError):

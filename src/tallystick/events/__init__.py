@@ -24,6 +24,7 @@ __all__ = [
     "events",
     "events_at",
     "index_as_of",
+    "jws_from",
     "last_index",
     "lock_head",
     "move_head",
@@ -112,6 +113,14 @@ def stream(connection: Connection, issuer_id: str, first_index: int, last_index:
             return
         yield from page
         after_index = page[-1].event_index
+
+
+def jws_from(connection: Connection, issuer_id: str, first_index: int, limit: int) -> list[str]:
+    """Return what was signed of up to `limit` events from an index on, in order; InvariantError across a gap."""
+    rows = store.read_jws(connection, issuer_id, first_index, limit)
+    if [row[0] for row in rows] != list(range(first_index, first_index + len(rows))):
+        raise InvariantError("the log has a gap")
+    return [row[1] for row in rows]
 
 
 def last_index(connection: Connection, issuer_id: str) -> int:

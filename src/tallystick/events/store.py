@@ -104,6 +104,15 @@ def read_events_at(connection: Connection, issuer_id: str, indexes: Sequence[int
     return [Event(*row) for row in rows]
 
 
+def read_jws(connection: Connection, issuer_id: str, first_index: int, limit: int) -> list[tuple[int, str]]:
+    rows = connection.exec_driver_sql(
+        """SELECT event_index, jws FROM event WHERE issuer_id = %s AND event_index >= %s
+           ORDER BY event_index LIMIT %s""",
+        (issuer_id, first_index, limit),
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
 def read_next_index(connection: Connection, issuer_id: str) -> int:
     return int(
         connection.exec_driver_sql(

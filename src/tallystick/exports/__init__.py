@@ -27,9 +27,9 @@ from tallystick.exports.records import (
     ExportScopeInvalidError,
     ExportStorageError,
     FileFacts,
+    Vouching,
 )
 from tallystick.participants import Principal
-from tallystick.signing import KeyDirectory
 
 __all__ = [
     "Export",
@@ -45,6 +45,7 @@ __all__ = [
     "ExportsBusyError",
     "FileFacts",
     "PreparedExport",
+    "Vouching",
     "create_export",
     "export",
     "export_file",
@@ -60,13 +61,13 @@ def create_export(
     viewer: Principal,
     arguments: ExportArguments,
     directory: Path,
-    key_directory: KeyDirectory,
+    vouching: Vouching,
 ) -> Export:
     """Make an export, record it, and put its files into `directory`/<export id>; its manifest lies beside them.
 
     Raises what `prepared_export` and `Database.run` raise.
     """
-    with prepared_export(database, clock, viewer, arguments, directory, key_directory) as prepared:
+    with prepared_export(database, clock, viewer, arguments, directory, vouching) as prepared:
         database.run(lambda connection: record_export(connection, prepared.export))
         prepared.publish()
     return prepared.export

@@ -4,6 +4,7 @@ Whatever the period, the log and the journal are told from the beginning, since 
 Nothing here decides anything: `tallystick_verify`, which shares no code with this room, is what checks it.
 """
 
+import base64
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -14,18 +15,19 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import Connection
 
-from tallystick import approvals, signing, tokens
+from tallystick import approvals, signing, tokens, transparency
 from tallystick.approvals import Approval, Vote
 from tallystick.core.clock import format_time
 from tallystick.core.ids import with_prefix
 from tallystick.exports.manifest import Totals
 from tallystick.exports.reading import Entry, Scope, entries
-from tallystick.exports.records import Evidence, ExportFormat, FileFacts
+from tallystick.exports.records import Evidence, ExportFormat, FileFacts, Pinned, Vouching
 from tallystick.exports.tables import COLUMNS, line_row, write_standing_tables
 from tallystick.exports.writers import JSON_LINES, NewFile, json_lines_table
 from tallystick.signing import SigningKey
+from tallystick.transparency import CheckpointNotFoundError
 
-__all__ = ["known_evidence", "write_evidence"]
+__all__ = ["pinned_evidence", "write_evidence"]
 
 _ENTRIES_PER_PAGE: Final = 1_000
 # As the JWK Set publishes them; the reason of a revocation is free text and stays out.
@@ -44,14 +46,35 @@ _KEY_COLUMNS: Final = (
 )
 
 
-def known_evidence(connection: Connection, issuer_id: str, last_index: int, export_key_id: str) -> Evidence:
-    """Return what is known now beside the log: every key's state, and the checkpoint.
+def pinned_evidence(
+    connection: Connection, issuer_id: str, pinned: Pinned, export_key_id: str, vouching: Vouching
+) -> Pinned:
+    """Return what is pinned with what is known now beside the log: every key's state, and the checkpoint.
 
     It is kept with the export, so that its files can be made again although a key is revoked meanwhile; a new export of
-    the same arguments tells of the revocation.
+    the same arguments tells of the revocation. A pack whose end was not asked for ends with the checkpoint, a second
+    or so ago: what nobody vouches for yet is for the next one.
     """
     keys = [_key_row(key) for key in signing.list_keys(connection, issuer_id)]
-    return Evidence(export_key_id, keys, _checkpoint(connection, issuer_id, last_index + 1))
+    try:
+        note = transparency.published_checkpoint(connection, issuer_id, vouching.witnesses)
+    except CheckpointNotFoundError:
+        return replace(pinned, evidence=Evidence(export_key_id, keys))
+    size = transparency.parse_checkpoint(note.rpartition("\n\n")[0] + "\n").size
+    first_index, last_index = pinned.first_event_index, pinned.last_event_index
+    if pinned.arguments.booked_until is None:
+        last_index = min(last_index, size - 1)
+        first_index = min(first_index, last_index + 1)
+    proof: Sequence[bytes] = ()
+    if 0 < last_index + 1 < size:
+        proof = transparency.consistency(connection, vouching.tiles, issuer_id, last_index + 1, size).hashes
+    hashes = [base64.b64encode(one).decode("ascii") for one in proof]
+    return replace(
+        pinned,
+        first_event_index=first_index,
+        last_event_index=last_index,
+        evidence=Evidence(export_key_id, keys, note, hashes),
+    )
 
 
 def write_evidence(
@@ -64,20 +87,19 @@ def write_evidence(
     files.append(_write_idempotency(connection, scope, folder))
     files.append(_write_keys(folder, evidence, spans))
     if evidence.checkpoint is not None:
-        with NewFile(folder, "checkpoint.txt", "text/plain") as file:
-            file.write(evidence.checkpoint.encode())
-            file.rows = evidence.checkpoint.count("\n")
-            files.append(file.finish())
+        files.append(_write_text(folder, "checkpoint.txt", evidence.checkpoint))
+        if evidence.consistency:
+            files.append(
+                _write_text(folder, "consistency.txt", "".join(f"{one}\n" for one in evidence.consistency))
+            )
     return files, totals
 
 
-def _checkpoint(_connection: Connection, _issuer_id: str, _tree_size: int) -> str | None:
-    """Return the signed note that covers the log's first `_tree_size` events.
-
-    SEAM: the log has no checkpoints yet, so a pack has none, and its verifier asks for --allow-no-checkpoint. Once the
-    transparency room is there, its note for this size goes here (or a larger one, with `consistency.txt`).
-    """
-    return None
+def _write_text(folder: Path, name: str, text: str) -> FileFacts:
+    with NewFile(folder, name, "text/plain") as file:
+        file.write(text.encode())
+        file.rows = text.count("\n")
+        return file.finish()
 
 
 def _write_log(

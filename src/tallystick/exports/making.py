@@ -17,7 +17,7 @@ from tallystick.core.database import Database
 from tallystick.core.durable_files import write_durably
 from tallystick.core.errors import InvariantError
 from tallystick.core.ids import new_id
-from tallystick.exports.evidence import known_evidence, write_evidence
+from tallystick.exports.evidence import pinned_evidence, write_evidence
 from tallystick.exports.folders import publish, put_back, storage, working_folder
 from tallystick.exports.manifest import (
     MANIFEST_MEDIA_TYPE,
@@ -37,10 +37,11 @@ from tallystick.exports.records import (
     ExportsBusyError,
     ExportScopeInvalidError,
     Pinned,
+    Vouching,
 )
 from tallystick.exports.tables import TABLE_FORMATS, write_tables
 from tallystick.participants import Principal
-from tallystick.signing import KeyDirectory, Signer
+from tallystick.signing import Signer
 
 __all__ = ["PreparedExport", "make_again", "prepared_export"]
 
@@ -79,11 +80,11 @@ def prepared_export(
     viewer: Principal,
     arguments: ExportArguments,
     directory: Path,
-    key_directory: KeyDirectory,
+    vouching: Vouching,
 ) -> Iterator[PreparedExport]:
     """Make an export's files and yield it, to be recorded and then published; else they are removed at the end.
 
-    No transaction is open while they wait for that. The key directory is for evidence packs, whose manifest is signed.
+    No transaction is open while they wait for that. `vouching` is for evidence packs, whose manifest is signed.
     Raises ExportNotAllowedError, ExportPeriodInvalidError, ExportScopeInvalidError, TokenClassNotFoundError,
     ExportsBusyError, ExportStorageError, SigningKeyUnavailableError, DatabaseUnavailableError, and InvariantError when
     the log has a gap.
@@ -92,14 +93,10 @@ def prepared_export(
         raise ExportNotAllowedError
     with _place(), working_folder(directory) as folder:
         with database.read() as connection:
-            pinned = _pin(connection, clock, viewer, arguments)
-            signer = None
+            pinned, signer = _pin(connection, clock, viewer, arguments), None
             if arguments.format == ExportFormat.EVIDENCE:
-                signer = signing.load_signer(connection, viewer.issuer_id, key_directory)
-                evidence = known_evidence(
-                    connection, viewer.issuer_id, pinned.last_event_index, signer.key_id
-                )
-                pinned = replace(pinned, evidence=evidence)
+                signer = signing.load_signer(connection, viewer.issuer_id, vouching.key_directory)
+                pinned = pinned_evidence(connection, viewer.issuer_id, pinned, signer.key_id, vouching)
             manifest = _make_files(connection, viewer, pinned, folder)
         if signer is not None:
             pinned = _signed(pinned, manifest, signer)

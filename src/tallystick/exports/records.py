@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 
 from tallystick.core.clock import format_time, parse_time
 from tallystick.core.errors import DeniedError, MalformedError, NotFoundError, UnavailableError
+from tallystick.signing import KeyDirectory
+from tallystick.transparency import TileStore, WitnessPolicy
 
 __all__ = [
     "Evidence",
@@ -33,6 +35,7 @@ __all__ = [
     "ExportsBusyError",
     "FileFacts",
     "Pinned",
+    "Vouching",
 ]
 
 
@@ -118,14 +121,24 @@ class ExportArguments:
 class Evidence:
     """What an evidence pack tells that the log does not: the keys as they were known, and who vouches for it.
 
-    `keys` are the rows of `keys.jsonl` without indexes; `checkpoint` is a signed note. `manifest_jws` is kept because
-    the key that made it may be gone when the files are made again; it is empty until the manifest is known.
+    `keys` are the rows of `keys.jsonl` without indexes; `checkpoint` is a signed note, and `consistency` the hashes (in
+    base64) that prove the pack's log to be its beginning. `manifest_jws` is kept because the key that made it may be
+    gone when the files are made again; it is empty until the manifest is known.
     """
 
     export_key_id: str
     keys: list[dict[str, str | None]] = field(default_factory=list)
     checkpoint: str | None = None
+    consistency: list[str] = field(default_factory=list)
     manifest_jws: str = ""
+
+
+class Vouching(NamedTuple):
+    """What an evidence pack is vouched for with: the keys that sign, where tiles lie, and whose cosignatures count."""
+
+    key_directory: KeyDirectory
+    tiles: TileStore
+    witnesses: WitnessPolicy
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,16 +6,48 @@ from datetime import date
 from sqlalchemy import Connection
 
 from tallystick.core.clock import Clock
-from tallystick.core.errors import ConflictError, DomainError, NotFoundError
+from tallystick.core.errors import ConflictError, NotFoundError
 from tallystick.core.pipeline import Asked, Pipeline
 from tallystick.participants import store
-from tallystick.participants.api_keys import parse_key, secret_matches
+from tallystick.participants.api_keys import (
+    generate_secret,
+    key_prefix,
+    key_text,
+    parse_key,
+    secret_hash,
+    secret_matches,
+)
 from tallystick.participants.identifiers import CountryUnknownError, check_country
+from tallystick.participants.key_life import (
+    OVERLAP_HOURS_MAX,
+    ApiKeyInvalidError,
+    ApiKeyLifetimeRefusedError,
+    ApiKeyNotFoundError,
+    ApiKeyNotLiveError,
+    bearer,
+    check_api_key,
+    check_lifetime,
+    check_rotation,
+    issue_api_key,
+    record_uses,
+    register_api_key,
+    revoke_api_key,
+    rotate_api_key,
+)
+from tallystick.participants.networks import (
+    Address,
+    IpAllowListMalformedError,
+    Network,
+    checked_networks,
+    let_in,
+    parsed_networks,
+)
 from tallystick.participants.parties import (
     Account,
     AccountFacts,
     AccountStatus,
     ApiKey,
+    Bearer,
     ClassMode,
     Holder,
     HolderKind,
@@ -23,7 +55,32 @@ from tallystick.participants.parties import (
     KycStatus,
     Principal,
     Role,
+    Scope,
     TokenClass,
+)
+from tallystick.participants.principals import (
+    AccessEndedError,
+    LoginTakenError,
+    PrincipalMalformedError,
+    PrincipalNotFoundError,
+    PrincipalStatusConflictError,
+    bind_login,
+    check_access,
+    check_acting_for,
+    check_login,
+    check_reactivation,
+    check_roles,
+    check_term,
+    reactivate,
+    register_principal,
+    required_principal,
+    set_call_limit,
+    set_roles,
+    set_scopes,
+    set_signature_threshold,
+    set_term,
+    suspend,
+    suspend_acting_for,
 )
 from tallystick.participants.registration import (
     AccountNotFoundError,
@@ -31,26 +88,30 @@ from tallystick.participants.registration import (
     DepositAccountMalformedError,
     HolderNotFoundError,
     PlatformNotFoundError,
-    PrincipalMalformedError,
     TokenClassNotFoundError,
-    issue_api_key,
     register_account,
     register_holder,
     register_issuer,
-    register_principal,
     register_token_class,
 )
 from tallystick.participants.remembered import RememberedFacts
 
 __all__ = [
+    "OVERLAP_HOURS_MAX",
+    "AccessEndedError",
     "Account",
     "AccountFacts",
     "AccountNotFoundError",
     "AccountStatus",
     "AccountStatusConflictError",
+    "Address",
     "AlreadyRegisteredError",
     "ApiKey",
     "ApiKeyInvalidError",
+    "ApiKeyLifetimeRefusedError",
+    "ApiKeyNotFoundError",
+    "ApiKeyNotLiveError",
+    "Bearer",
     "ClassMode",
     "ClassModeConflictError",
     "CountryUnknownError",
@@ -58,52 +119,87 @@ __all__ = [
     "Holder",
     "HolderKind",
     "HolderNotFoundError",
+    "IpAllowListMalformedError",
     "Issuer",
     "IssuerNotFoundError",
     "KycStatus",
+    "LoginTakenError",
+    "Network",
     "PlatformNotFoundError",
     "Principal",
     "PrincipalMalformedError",
+    "PrincipalNotFoundError",
+    "PrincipalStatusConflictError",
     "RememberedFacts",
     "Role",
+    "Scope",
     "TokenClass",
     "TokenClassNotFoundError",
     "account",
     "account_facts",
     "accounts",
     "accounts_by_deposit",
+    "api_key",
     "api_keys",
     "ask_facts_version",
     "authenticate",
+    "bearer",
+    "bind_login",
+    "check_access",
+    "check_acting_for",
+    "check_api_key",
     "check_class_mode",
     "check_country",
+    "check_lifetime",
+    "check_login",
+    "check_reactivation",
+    "check_roles",
+    "check_rotation",
+    "check_term",
+    "checked_networks",
+    "generate_secret",
     "holder",
     "holders",
+    "holders_by_id",
+    "holders_of_issuer",
     "issue_api_key",
     "issuer",
     "issuer_ids",
+    "key_prefix",
+    "key_text",
+    "let_in",
     "named_key",
+    "parse_key",
+    "parsed_networks",
+    "principal",
+    "principal_by_login",
     "principals",
+    "raise_facts_version",
+    "reactivate",
     "record_kyc",
+    "record_uses",
     "register_account",
+    "register_api_key",
     "register_holder",
     "register_issuer",
     "register_principal",
     "register_token_class",
     "revoke_api_key",
+    "rotate_api_key",
+    "secret_hash",
+    "secret_matches",
     "set_account_status",
+    "set_call_limit",
     "set_class_mode",
+    "set_roles",
+    "set_scopes",
+    "set_signature_threshold",
+    "set_term",
+    "suspend",
+    "suspend_acting_for",
     "token_class",
     "token_classes",
 ]
-
-
-class ApiKeyInvalidError(DomainError):
-    """Unknown, expired, revoked or malformed: all alike to the bearer."""
-
-    code = "api_key_invalid"
-    status = 401
-    title = "The API key is not valid"
 
 
 class IssuerNotFoundError(NotFoundError):
@@ -128,21 +224,11 @@ class AccountStatusConflictError(ConflictError):
 
 
 def authenticate(connection: Connection, clock: Clock, presented: str) -> Principal:
-    """Return the active principal that bears this key; raise ApiKeyInvalidError for every other case."""
-    parts = parse_key(presented)
-    found = None if parts is None else store.read_bearer(connection, parts.issuer_id, parts.key_id)
-    if parts is None or found is None:
-        raise ApiKeyInvalidError
-    key, stored_hash, bearer = found
-    if (
-        not secret_matches(parts.secret, stored_hash)
-        or key.revoked_at is not None
-        or bearer.status != "active"
-    ):
-        raise ApiKeyInvalidError
-    if key.expires_at is not None and key.expires_at <= clock.now():
-        raise ApiKeyInvalidError
-    return bearer
+    """Return the active principal that bears this key, wherever it is used from.
+
+    Raises AccessEndedError after its term, ApiKeyInvalidError for everything else.
+    """
+    return bearer(connection, clock, presented).principal
 
 
 def named_key(presented: str) -> tuple[str, str] | None:
@@ -190,6 +276,18 @@ def holder(connection: Connection, viewer: Principal, holder_id: str) -> Holder:
 def holders(connection: Connection, viewer: Principal, *, after: str = "", limit: int = 100) -> list[Holder]:
     """Return a page of the holders that `viewer` may know of."""
     return store.read_holders(connection, viewer.issuer_id, _on_behalf_of(viewer), after, limit)
+
+
+def holders_of_issuer(
+    connection: Connection, issuer_id: str, *, after: str = "", limit: int = 100
+) -> list[Holder]:
+    """Return a page of all the issuer's holders in the order of their ids, for jobs that nobody looks at through."""
+    return store.read_holders(connection, issuer_id, None, after, limit)
+
+
+def holders_by_id(connection: Connection, issuer_id: str, holder_ids: Sequence[str]) -> dict[str, Holder]:
+    """Return holders by id; absent ones are left out."""
+    return {one.id: one for one in store.read_holders_by_id(connection, issuer_id, holder_ids)}
 
 
 def record_kyc(
@@ -256,6 +354,11 @@ def account_facts(
     return store.read_account_facts(pipeline, issuer_id, account_ids)
 
 
+def raise_facts_version(connection: Connection, issuer_id: str) -> None:
+    """Let nobody decide on what is remembered any more: for other rooms that change what decisions rest on."""
+    store.raise_facts_version(connection, issuer_id)
+
+
 def ask_facts_version(pipeline: Pipeline, issuer_id: str) -> Asked[int]:
     """Ask for the version of the facts: what `RememberedFacts` kept at the same version still stands."""
     return store.ask_facts_version(pipeline, issuer_id)
@@ -306,19 +409,38 @@ def set_class_mode(
     return token_class(connection, issuer_id, token_class_id)
 
 
-def principals(connection: Connection, issuer_id: str) -> list[Principal]:
-    """Return everybody who acts on the issuer."""
-    return store.read_principals(connection, issuer_id)
+def principals(
+    connection: Connection, issuer_id: str, *, after: str = "", limit: int | None = None
+) -> list[Principal]:
+    """Return everybody who acts on the issuer, or a page of them in the order of their ids."""
+    return store.read_principals(connection, issuer_id, after, limit)
 
 
-def api_keys(connection: Connection, issuer_id: str) -> list[ApiKey]:
-    """Return every bearer key of the issuer, without secrets."""
-    return store.read_api_keys(connection, issuer_id)
+def principal(connection: Connection, issuer_id: str, principal_id: str) -> Principal:
+    """Return one principal or raise PrincipalNotFoundError."""
+    return required_principal(connection, issuer_id, principal_id)
 
 
-def revoke_api_key(connection: Connection, clock: Clock, issuer_id: str, key_id: str) -> bool:
-    """Revoke a key for ever; False if there is none or it was revoked before."""
-    return store.revoke_api_key(connection, issuer_id, key_id, clock.now())
+def principal_by_login(connection: Connection, issuer_id: str, oidc_subject: str) -> Principal | None:
+    """Return who has this login at the identity provider."""
+    return store.read_principal_by_login(connection, issuer_id, oidc_subject)
+
+
+def api_key(connection: Connection, issuer_id: str, key_id: str) -> ApiKey | None:
+    """Return one bearer key, without its secret."""
+    return store.read_api_key(connection, issuer_id, key_id)
+
+
+def api_keys(
+    connection: Connection,
+    issuer_id: str,
+    *,
+    principal_id: str | None = None,
+    after: str = "",
+    limit: int | None = None,
+) -> list[ApiKey]:
+    """Return bearer keys, all of the issuer's or one principal's, without secrets."""
+    return store.read_api_keys(connection, issuer_id, principal_id, after, limit)
 
 
 def _on_behalf_of(viewer: Principal) -> str | None:

@@ -1,4 +1,5 @@
-"""Bearer keys: `tsk_<issuer><key>_<secret>`. The first part finds the row, the second proves the bearer.
+"""Bearer keys `tsk_<issuer><key>_<secret>`, and access tokens `tst_…` alike: the first part finds the row, the
+second proves the bearer.
 
 The secret has 256 random bits, so that its plain SHA-256 is as hard to reverse as the key is to guess.
 """
@@ -11,14 +12,23 @@ from typing import Final, NamedTuple
 
 from tallystick.core.ids import suffix_of
 
-__all__ = ["KeyText", "generate_secret", "key_text", "parse_key", "secret_hash", "secret_matches"]
+__all__ = [
+    "KeyText",
+    "generate_secret",
+    "key_prefix",
+    "key_text",
+    "parse_key",
+    "secret_hash",
+    "secret_matches",
+]
 
 _SUFFIX: Final = r"[0-7][0-9a-hjkmnp-tv-z]{25}"
-_KEY: Final = re.compile(rf"tsk_({_SUFFIX})({_SUFFIX})_([A-Za-z0-9_-]{{43}})", re.ASCII)
+_KEY: Final = re.compile(rf"(tsk|tst)_({_SUFFIX})({_SUFFIX})_([A-Za-z0-9_-]{{43}})", re.ASCII)
+_ID_PREFIXES: Final = {"tsk": "key", "tst": "token"}
 
 
 class KeyText(NamedTuple):
-    """A presented key, taken apart."""
+    """A presented key, taken apart. `key_id` is `key_…`, or `token_…` for an access token."""
 
     issuer_id: str
     key_id: str
@@ -30,17 +40,23 @@ def generate_secret() -> str:
     return secrets.token_urlsafe(32)
 
 
+def key_prefix(issuer_id: str, key_id: str) -> str:
+    """Return what stands before a key's secret: no secret itself, and enough to know the key by."""
+    kind = "tst" if key_id.startswith("token_") else "tsk"
+    return f"{kind}_{suffix_of(issuer_id)}{suffix_of(key_id)}_"
+
+
 def key_text(issuer_id: str, key_id: str, secret: str) -> str:
     """Return the key as its bearer keeps it."""
-    return f"tsk_{suffix_of(issuer_id)}{suffix_of(key_id)}_{secret}"
+    return key_prefix(issuer_id, key_id) + secret
 
 
 def parse_key(text: str) -> KeyText | None:
-    """Take a presented key apart; None if it isn't one."""
+    """Take a presented key or token apart; None if it isn't one."""
     match = _KEY.fullmatch(text)
     if match is None:
         return None
-    return KeyText(f"issuer_{match[1]}", f"key_{match[2]}", match[3])
+    return KeyText(f"issuer_{match[2]}", f"{_ID_PREFIXES[match[1]]}_{match[3]}", match[4])
 
 
 def secret_hash(secret: str) -> bytes:

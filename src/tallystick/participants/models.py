@@ -117,9 +117,19 @@ principal = Table(
     id_column("holder_id", nullable=True),
     text_column("status"),
     moment_column("created_at"),
+    text_column("status_reason", nullable=True),
+    Column("scopes", ARRAY(Text), nullable=True),
+    moment_column("access_until", nullable=True),
+    text_column("oidc_subject", nullable=True),
+    integer_column("calls_per_minute_max", nullable=True),
+    integer_column("signature_required_from_minor", nullable=True),
     ForeignKeyConstraint(["issuer_id"], ["issuer.issuer_id"]),
     ForeignKeyConstraint(["issuer_id", "holder_id"], ["holder.issuer_id", "holder.id"]),
+    UniqueConstraint("issuer_id", "oidc_subject"),
     CheckConstraint("status IN ('active', 'suspended')", name="status"),
+    CheckConstraint("NOT 'auditor' = ANY (roles) OR access_until IS NOT NULL", name="auditor_term"),
+    CheckConstraint("calls_per_minute_max >= 0", name="calls_per_minute_max"),
+    CheckConstraint("signature_required_from_minor >= 0", name="signature_required_from_minor"),
 )
 
 api_key = Table(
@@ -132,6 +142,9 @@ api_key = Table(
     moment_column("created_at"),
     moment_column("expires_at", nullable=True),
     moment_column("revoked_at", nullable=True),
+    Column("ip_allow_list", ARRAY(Text), nullable=True),
+    moment_column("last_used_at", nullable=True),
     ForeignKeyConstraint(["issuer_id", "principal_id"], ["principal.issuer_id", "principal.id"]),
+    Index(None, "issuer_id", "principal_id", "id"),
     CheckConstraint("octet_length(secret_hash) = 32", name="secret_hash"),
 )

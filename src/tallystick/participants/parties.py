@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
 from typing import NamedTuple
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "AccountFacts",
     "AccountStatus",
     "ApiKey",
+    "Bearer",
     "ClassMode",
     "Holder",
     "HolderKind",
@@ -17,6 +19,7 @@ __all__ = [
     "KycStatus",
     "Principal",
     "Role",
+    "Scope",
     "TokenClass",
 ]
 
@@ -30,6 +33,15 @@ class Role(StrEnum):
     HOLDER = "holder"
     AUDITOR = "auditor"
     OPERATOR = "operator"
+
+
+class Scope(StrEnum):
+    """What a principal, or one of its tokens, may be narrowed to, within its roles."""
+
+    READ = "read"
+    PAYMENTS = "payments"
+    TREASURY = "treasury"
+    ADMINISTRATION = "administration"
 
 
 class HolderKind(StrEnum):
@@ -137,7 +149,10 @@ class Principal:
     """A person or machine that acts on one issuer.
 
     `person` is the human behind it (None for machines): four-eyes counts people, not logins. `holder_id` is the
-    holder that a `platform` or `holder` principal acts for.
+    holder that a `platform` or `holder` principal acts for. `scopes` None is every scope of its roles; `access_until`
+    ends its access, and every auditor has one. `oidc_subject` is who it is at the bank's identity provider.
+    `calls_per_minute_max` None is the installation's limit, 0 none. From `signature_required_from_minor` on, in minor
+    units of whatever currency, its payments must be signed (RFC 9421); None asks for no signatures.
     """
 
     issuer_id: str
@@ -148,6 +163,12 @@ class Principal:
     holder_id: str | None
     status: str
     created_at: datetime
+    status_reason: str | None = None
+    scopes: frozenset[str] | None = None
+    access_until: datetime | None = None
+    oidc_subject: str | None = None
+    calls_per_minute_max: int | None = None
+    signature_required_from_minor: int | None = None
 
     @property
     def sees_whole_issuer(self) -> bool:
@@ -168,6 +189,21 @@ class ApiKey:
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    ip_allow_list: tuple[str, ...] = ()
+    last_used_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """Who bears what was presented, and within which bounds. No networks: from anywhere.
+
+    `api_key_id` names the key where it was one, so that its use can be noted.
+    """
+
+    principal: Principal
+    networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    expires_at: datetime | None = None
+    api_key_id: str | None = None
 
 
 class AccountFacts(NamedTuple):

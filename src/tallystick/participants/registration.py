@@ -1,6 +1,6 @@
-"""Taking up issuers, token classes, holders, accounts, principals and keys: refuse what is wrong, then write."""
+"""Taking up issuers, token classes, holders and accounts: refuse what is wrong, then write."""
 
-from datetime import date, datetime, timedelta
+from datetime import date
 
 from sqlalchemy import Connection
 
@@ -9,28 +9,16 @@ from tallystick.core.errors import ConflictError, MalformedError, NotFoundError
 from tallystick.core.ids import new_id
 from tallystick.core.money import SCALE_MAX, currency_scale
 from tallystick.participants import store
-from tallystick.participants.api_keys import generate_secret, key_text, secret_hash
 from tallystick.participants.identifiers import check_country, compact_bic, compact_iban, compact_lei
-from tallystick.participants.models import (
-    account,
-    api_key,
-    facts_version,
-    holder,
-    issuer,
-    principal,
-    token_class,
-)
+from tallystick.participants.models import account, facts_version, holder, issuer, token_class
 from tallystick.participants.parties import (
     Account,
     AccountStatus,
-    ApiKey,
     ClassMode,
     Holder,
     HolderKind,
     Issuer,
     KycStatus,
-    Principal,
-    Role,
     TokenClass,
 )
 
@@ -40,13 +28,10 @@ __all__ = [
     "DepositAccountMalformedError",
     "HolderNotFoundError",
     "PlatformNotFoundError",
-    "PrincipalMalformedError",
     "TokenClassNotFoundError",
-    "issue_api_key",
     "register_account",
     "register_holder",
     "register_issuer",
-    "register_principal",
     "register_token_class",
 ]
 
@@ -91,13 +76,6 @@ class DepositAccountMalformedError(MalformedError):
 
     code = "deposit_account_malformed"
     title = "Give either a deposit IBAN or a deposit account number"
-
-
-class PrincipalMalformedError(MalformedError):
-    """Roles, person and holder don't fit together."""
-
-    code = "principal_malformed"
-    title = "The principal's roles, person and holder do not fit together"
 
 
 def register_issuer(
@@ -230,69 +208,11 @@ def register_account(
     return opened
 
 
-def register_principal(
-    connection: Connection,
-    clock: Clock,
-    issuer_id: str,
-    *,
-    name: str,
-    roles: frozenset[Role],
-    person: str | None = None,
-    holder_id: str | None = None,
-) -> Principal:
-    """Take up somebody who acts. Treasury and operator roles need a person; platform and holder ones a holder.
-
-    Raises PrincipalMalformedError, HolderNotFoundError.
-    """
-    for_holders = {Role.PLATFORM, Role.HOLDER} & roles
-    if not roles or (for_holders and (len(roles) > 1 or holder_id is None)):
-        raise PrincipalMalformedError("A platform or holder principal has that one role, and a holder.")
-    if not for_holders and (person is None or holder_id is not None):
-        raise PrincipalMalformedError("The issuer's own principals name a person, and no holder.")
-    if holder_id is not None and store.read_holder(connection, issuer_id, holder_id) is None:
-        raise HolderNotFoundError
-    registered = Principal(
-        issuer_id=issuer_id,
-        id=new_id("principal"),
-        name=name,
-        person=person,
-        roles=frozenset(roles),
-        holder_id=holder_id,
-        status="active",
-        created_at=clock.now(),
-    )
-    store.add(connection, principal, **{**_values(registered), "roles": sorted(registered.roles)})
-    return registered
-
-
-def issue_api_key(
-    connection: Connection,
-    clock: Clock,
-    issuer_id: str,
-    principal_id: str,
-    *,
-    lifetime_days: int | None = None,
-) -> tuple[ApiKey, str]:
-    """Make a bearer key and return it with its text, which is never to be had again."""
-    created_at: datetime = clock.now()
-    secret = generate_secret()
-    key = ApiKey(
-        issuer_id=issuer_id,
-        id=new_id("key"),
-        principal_id=principal_id,
-        created_at=created_at,
-        expires_at=None if lifetime_days is None else created_at + timedelta(days=lifetime_days),
-        revoked_at=None,
-    )
-    store.add(connection, api_key, **_values(key), secret_hash=secret_hash(secret))
-    return key, key_text(issuer_id, key.id, secret)
-
-
 def _deposit_account(iban: str | None, number: str | None) -> tuple[str | None, str | None]:
     if (iban is None) == (number is None):
         raise DepositAccountMalformedError
     return (None if iban is None else compact_iban(iban), number)
 
 
-def _values(record: Issuer | TokenClass | Holder | Account | Principal | ApiKey) -> dict[str, object]:
+def _values(record: Issuer | TokenClass | Holder | Account) -> dict[str, object]:
     return {name: getattr(record, name) for name in record.__slots__}

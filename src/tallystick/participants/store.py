@@ -1,11 +1,11 @@
 """All SQL of this room. Every statement leads with the issuer's id; nothing here commits."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 import psycopg
-from sqlalchemy import Connection, Table, insert, select, update
+from sqlalchemy import Connection, Table, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as insert_or_keep
 
 from tallystick.core.arrays import TextArray
@@ -36,6 +36,13 @@ FROM account a
 JOIN holder h ON h.issuer_id = a.issuer_id AND h.id = a.holder_id
 JOIN token_class c ON c.issuer_id = a.issuer_id AND c.id = a.token_class_id
 WHERE a.issuer_id = %s AND a.id = ANY(%s)
+"""
+
+_LAST_USED: Final = """
+UPDATE api_key SET last_used_at = used.at
+FROM unnest(CAST(:ids AS text[]), CAST(:moments AS timestamptz[])) AS used(id, at)
+WHERE api_key.issuer_id = :issuer_id AND api_key.id = used.id
+  AND (api_key.last_used_at IS NULL OR api_key.last_used_at < used.at)
 """
 
 
@@ -86,11 +93,20 @@ def read_holders(
     return [Holder(**row._mapping) for row in rows]
 
 
+def read_holders_by_id(connection: Connection, issuer_id: str, holder_ids: Sequence[str]) -> list[Holder]:
+    rows = connection.execute(
+        select(holder)
+        .where(holder.c.issuer_id == issuer_id, holder.c.id.in_(holder_ids))
+        .order_by(holder.c.id)
+    )
+    return [Holder(**row._mapping) for row in rows]
+
+
 def update_holder(connection: Connection, issuer_id: str, holder_id: str, **values: Any) -> None:
     connection.execute(
         update(holder).where(holder.c.issuer_id == issuer_id, holder.c.id == holder_id).values(**values)
     )
-    _raise_facts_version(connection, issuer_id)
+    raise_facts_version(connection, issuer_id)
 
 
 def read_account(
@@ -148,7 +164,7 @@ def update_account(connection: Connection, issuer_id: str, account_id: str, **va
     connection.execute(
         update(account).where(account.c.issuer_id == issuer_id, account.c.id == account_id).values(**values)
     )
-    _raise_facts_version(connection, issuer_id)
+    raise_facts_version(connection, issuer_id)
 
 
 def update_token_class(connection: Connection, issuer_id: str, token_class_id: str, **values: Any) -> None:
@@ -157,7 +173,7 @@ def update_token_class(connection: Connection, issuer_id: str, token_class_id: s
         .where(token_class.c.issuer_id == issuer_id, token_class.c.id == token_class_id)
         .values(**values)
     )
-    _raise_facts_version(connection, issuer_id)
+    raise_facts_version(connection, issuer_id)
 
 
 def read_account_facts(
@@ -170,18 +186,39 @@ def ask_facts_version(pipeline: Pipeline, issuer_id: str) -> Asked[int]:
     return pipeline.ask("SELECT version FROM facts_version WHERE issuer_id = %s", (issuer_id,), _read_version)
 
 
-def read_principal(connection: Connection, issuer_id: str, principal_id: str) -> Principal | None:
+def read_principal(
+    connection: Connection, issuer_id: str, principal_id: str, *, lock: bool = False
+) -> Principal | None:
+    query = select(principal).where(principal.c.issuer_id == issuer_id, principal.c.id == principal_id)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    return None if row is None else _principal(row._mapping)
+
+
+def read_principal_by_login(connection: Connection, issuer_id: str, oidc_subject: str) -> Principal | None:
     row = connection.execute(
-        select(principal).where(principal.c.issuer_id == issuer_id, principal.c.id == principal_id)
+        select(principal).where(principal.c.issuer_id == issuer_id, principal.c.oidc_subject == oidc_subject)
     ).one_or_none()
     return None if row is None else _principal(row._mapping)
 
 
-def read_principals(connection: Connection, issuer_id: str) -> list[Principal]:
+def read_principals(
+    connection: Connection, issuer_id: str, after: str = "", limit: int | None = None
+) -> list[Principal]:
     rows = connection.execute(
-        select(principal).where(principal.c.issuer_id == issuer_id).order_by(principal.c.id)
+        select(principal)
+        .where(principal.c.issuer_id == issuer_id, principal.c.id > after)
+        .order_by(principal.c.id)
+        .limit(limit)
     )
     return [_principal(row._mapping) for row in rows]
+
+
+def update_principal(connection: Connection, issuer_id: str, principal_id: str, **values: Any) -> None:
+    connection.execute(
+        update(principal)
+        .where(principal.c.issuer_id == issuer_id, principal.c.id == principal_id)
+        .values(**values)
+    )
 
 
 def read_bearer(
@@ -197,9 +234,36 @@ def read_bearer(
     return _api_key(key._mapping), bytes(key.secret_hash), bearer
 
 
-def read_api_keys(connection: Connection, issuer_id: str) -> list[ApiKey]:
-    rows = connection.execute(select(api_key).where(api_key.c.issuer_id == issuer_id).order_by(api_key.c.id))
+def read_api_key(connection: Connection, issuer_id: str, key_id: str, *, lock: bool = False) -> ApiKey | None:
+    query = select(api_key).where(api_key.c.issuer_id == issuer_id, api_key.c.id == key_id)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    return None if row is None else _api_key(row._mapping)
+
+
+def read_api_keys(
+    connection: Connection,
+    issuer_id: str,
+    principal_id: str | None = None,
+    after: str = "",
+    limit: int | None = None,
+) -> list[ApiKey]:
+    query = select(api_key).where(api_key.c.issuer_id == issuer_id, api_key.c.id > after)
+    if principal_id is not None:
+        query = query.where(api_key.c.principal_id == principal_id)
+    rows = connection.execute(query.order_by(api_key.c.id).limit(limit))
     return [_api_key(row._mapping) for row in rows]
+
+
+def update_api_key(connection: Connection, issuer_id: str, key_id: str, **values: Any) -> None:
+    connection.execute(
+        update(api_key).where(api_key.c.issuer_id == issuer_id, api_key.c.id == key_id).values(**values)
+    )
+
+
+def update_last_used(connection: Connection, issuer_id: str, uses: Mapping[str, datetime]) -> None:
+    connection.execute(
+        text(_LAST_USED), {"issuer_id": issuer_id, "ids": list(uses), "moments": list(uses.values())}
+    )
 
 
 def revoke_api_key(connection: Connection, issuer_id: str, key_id: str, revoked_at: datetime) -> bool:
@@ -219,7 +283,7 @@ def add_unless_present(connection: Connection, table: Table, **values: Any) -> b
     return added.one_or_none() is not None
 
 
-def _raise_facts_version(connection: Connection, issuer_id: str) -> None:
+def raise_facts_version(connection: Connection, issuer_id: str) -> None:
     connection.execute(
         update(facts_version)
         .where(facts_version.c.issuer_id == issuer_id)
@@ -233,11 +297,19 @@ def _read_version(cursor: psycopg.Cursor[Any]) -> int:
 
 
 def _principal(values: Any) -> Principal:
-    return Principal(**{**values, "roles": frozenset(values["roles"])})
+    scopes = values["scopes"]
+    return Principal(
+        **{
+            **values,
+            "roles": frozenset(values["roles"]),
+            "scopes": None if scopes is None else frozenset(scopes),
+        }
+    )
 
 
 def _api_key(values: Any) -> ApiKey:
-    return ApiKey(**{name: value for name, value in values.items() if name != "secret_hash"})
+    known = {name: value for name, value in values.items() if name != "secret_hash"}
+    return ApiKey(**{**known, "ip_allow_list": tuple(known["ip_allow_list"] or ())})
 
 
 def _read_facts(cursor: psycopg.Cursor[Any]) -> dict[str, AccountFacts]:

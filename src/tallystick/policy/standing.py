@@ -75,7 +75,9 @@ def _of_holder(terms: Terms, party: Party, today: date, *, gives_back: bool) -> 
             reasons.append(reason("kyc_expired", "kyc"))
     if party.screening != "clear":
         if party.screening != "unscreened":
-            reasons.append(reason("screening_hit", "screening", terms.on_hit))
+            # What two people confirmed is denied whatever the policy says of hits.
+            effect = DENY if party.screening == "confirmed" else terms.on_hit
+            reasons.append(reason("screening_hit", "screening", effect))
         elif terms.on_unscreened != ALLOW:
             reasons.append(reason("screening_missing", "screening", terms.on_unscreened))
     if gives_back:

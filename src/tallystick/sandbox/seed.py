@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
 
@@ -13,12 +13,13 @@ from tallystick.core.clock import Clock
 from tallystick.core.database import Database
 from tallystick.core.durable_files import write_durably
 from tallystick.participants import Holder, HolderKind, KycStatus, Role
-from tallystick.signing import KeyDirectory
+from tallystick.signing import KeyDirectory, KeyUse
 
 __all__ = ["KEYS_FILE_NAME", "Sandbox", "seed_unless_present"]
 
 KEYS_FILE_NAME: Final = "sandbox.json"
 _KYC_EXPIRES_ON: Final = date(2099, 12, 31)
+_AUDITED_UNTIL: Final = datetime(2099, 12, 31, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,7 @@ def _seed(connection: Connection, clock: Clock, key_directory: KeyDirectory) -> 
         jurisdiction="DE",
     )
     signing.create_key(connection, clock, bank.issuer_id, key_directory)
+    signing.create_key(connection, clock, bank.issuer_id, key_directory, use=KeyUse.CHECKPOINT)
     usd = tokens.open_token_class(
         connection,
         clock,
@@ -174,6 +176,7 @@ def _issue_keys(
             roles=frozenset({role}),
             person=person,
             holder_id=holder_id,
+            access_until=_AUDITED_UNTIL if role == Role.AUDITOR else None,
         )
         _, keys[name] = participants.issue_api_key(connection, clock, issuer_id, principal.id)
     return keys

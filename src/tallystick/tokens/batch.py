@@ -22,7 +22,7 @@ from tallystick.events import EventDraft
 from tallystick.participants import AccountStatus
 from tallystick.signing import CompactSigning, Signer
 from tallystick.tokens import store
-from tallystick.tokens.changes import Applied, CheckedChange
+from tallystick.tokens.changing import Applied, CheckedChange
 from tallystick.tokens.decide import decide
 from tallystick.tokens.instructions import Instruction, Kind, Outcome, Request, State
 from tallystick.tokens.issuance import BreakerTrippedError, Trip

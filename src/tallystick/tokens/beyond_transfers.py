@@ -12,7 +12,8 @@ from tallystick import ledger, policy
 from tallystick.core.errors import DomainError
 from tallystick.core.pipeline import pipelined
 from tallystick.tokens import store
-from tallystick.tokens.changes import CHANGES, ChangeUnknownError, CheckedChange, Payload, Wanted
+from tallystick.tokens.changes import CHANGES
+from tallystick.tokens.changing import ChangeUnknownError, CheckedChange, Payload, Wanted
 from tallystick.tokens.instructions import Kind, Request
 from tallystick.tokens.issuance import Issuance
 from tallystick.tokens.plans import Facts

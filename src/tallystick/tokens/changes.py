@@ -5,38 +5,20 @@ belongs to, in the same transaction. What makes the bank stricter (a pause, a su
 makes it laxer waits for people.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable
+from typing import Final
 
 from sqlalchemy import Connection
 
-from tallystick import participants, policy
-from tallystick.core.clock import Clock
-from tallystick.core.errors import ConflictError, MalformedError
+from tallystick import participants, policy, screening
+from tallystick.core.errors import ConflictError
 from tallystick.participants import ClassMode
 from tallystick.tokens import store
+from tallystick.tokens.changes_of_principals import CHANGES_OF_PRINCIPALS
+from tallystick.tokens.changing import Applied, Change, Wanted
 from tallystick.tokens.store import BreakerRow
 
-__all__ = [
-    "CHANGES",
-    "Applied",
-    "BreakerConflictError",
-    "Change",
-    "ChangeUnknownError",
-    "CheckedChange",
-    "Payload",
-    "Wanted",
-]
-
-Payload = Mapping[str, Any]
-
-
-class ChangeUnknownError(MalformedError):
-    """No change of this name."""
-
-    code = "change_unknown"
-    title = "No such change"
+__all__ = ["CHANGES", "BreakerConflictError"]
 
 
 class BreakerConflictError(ConflictError):
@@ -44,51 +26,6 @@ class BreakerConflictError(ConflictError):
 
     code = "breaker_conflict"
     title = "The breaker is in this state already"
-
-
-class Wanted(NamedTuple):
-    """A change as it is asked for: what `payload` says shall become of the subject."""
-
-    clock: Clock
-    issuer_id: str
-    subject_id: str
-    payload: Payload
-
-
-class Applied(NamedTuple):
-    """A change that takes effect: who asked, whose votes let it through, and where the log has it."""
-
-    clock: Clock
-    issuer_id: str
-    subject_id: str
-    payload: Payload
-    principal_id: str
-    approval_hashes: Sequence[bytes]
-    event_index: int
-    booked_at: datetime
-
-
-class Change(NamedTuple):
-    """One kind of change.
-
-    `check` raises the DomainError that refuses it, when it is asked for and again when it is approved, and returns
-    how many other people it takes; 0: none, it takes effect at once. `apply` then carries it out. Both are called under
-    the issuer's lock.
-    """
-
-    event_type: str
-    check: Callable[[Connection, Wanted], int]
-    apply: Callable[[Connection, Applied], None]
-
-
-class CheckedChange(NamedTuple):
-    """A change that was checked under the lock and may be carried out."""
-
-    operation: str
-    change: Change
-    subject_id: str
-    payload: Payload
-    checkers: int
 
 
 # The less a mode lets through, the further it stands behind.
@@ -151,10 +88,40 @@ def _set_breaker(state: str) -> Callable[[Connection, Applied], None]:
     return apply
 
 
+def _check_clearance(connection: Connection, wanted: Wanted) -> int:
+    screening.check_clearance(connection, wanted.issuer_id, wanted.subject_id)
+    return 1
+
+
+def _check_confirmation(connection: Connection, wanted: Wanted) -> int:
+    screening.check_confirmation(connection, wanted.issuer_id, wanted.subject_id)
+    return 1
+
+
+def _decide_screening(decide: Callable[..., object]) -> Callable[[Connection, Applied], None]:
+    def apply(connection: Connection, applied: Applied) -> None:
+        decide(
+            connection,
+            applied.clock,
+            applied.issuer_id,
+            applied.subject_id,
+            reason=applied.payload["reason"],
+            decided_by=applied.principal_id,
+            approvals=[one.hex() for one in applied.approval_hashes],
+        )
+
+    return apply
+
+
 CHANGES: Final[dict[str, Change]] = {
     "policy_activation": Change("policy.activated", _check_activation, _activate),
     "policy_retirement": Change("policy.retired", _check_retirement, _retire),
     "token_class_mode": Change("token_class.mode_changed", _check_mode, _set_mode),
     "breaker_trip": Change("breaker.tripped", _check_trip, _set_breaker("tripped")),
     "breaker_reset": Change("breaker.reset", _check_reset, _set_breaker("closed")),
+    "screening_clearance": Change("screening.cleared", _check_clearance, _decide_screening(screening.clear)),
+    "screening_confirmation": Change(
+        "screening.confirmed", _check_confirmation, _decide_screening(screening.confirm)
+    ),
+    **CHANGES_OF_PRINCIPALS,
 }

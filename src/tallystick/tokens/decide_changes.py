@@ -1,7 +1,7 @@
 """Deciding a change: its room has checked it under the lock, and people are asked where it makes the bank laxer."""
 
 from tallystick.core.errors import DomainError
-from tallystick.tokens.changes import CheckedChange
+from tallystick.tokens.changing import CheckedChange
 from tallystick.tokens.instructions import Instruction, Request, State
 from tallystick.tokens.outlines import new_instruction, settled_now
 from tallystick.tokens.plans import Facts, Plan

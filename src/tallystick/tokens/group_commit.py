@@ -166,16 +166,25 @@ class GroupCommit:
             outcomes = self._database.run(work)
         except UnavailableError as error:
             outcomes = [_refused(error)] * len(taken)
+        except DomainError as error:
+            # A change's own room refused it at the last moment: nothing was written, and its neighbours go on alone.
+            if len(taken) > 1:
+                self._split(taken)
+                return
+            outcomes = [_refused(error)]
         except Exception as error:  # noqa: BLE001 Whatever it is, it must not take its neighbours with it.
             if len(taken) > 1:
-                middle = len(taken) // 2
-                self._settle_or_split(taken[:middle])
-                self._settle_or_split(taken[middle:])
+                self._split(taken)
                 return
             _log_fault(error)
             outcomes = [_refused(InternalError())]
         for waiting, outcome in zip(taken, outcomes, strict=True):
             _call(waiting.resolve, outcome)
+
+    def _split(self, taken: list[_Waiting]) -> None:
+        middle = len(taken) // 2
+        self._settle_or_split(taken[:middle])
+        self._settle_or_split(taken[middle:])
 
 
 def _log_fault(error: Exception) -> None:

@@ -7,6 +7,7 @@ committed before can be missed and nothing can change before the batch has ended
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
@@ -22,6 +23,7 @@ from tallystick.tokens import store
 from tallystick.tokens.beyond_transfers import read_beyond_transfers
 from tallystick.tokens.instructions import Instruction, Kind, Request, Submission
 from tallystick.tokens.journals import ledger_accounts_of
+from tallystick.tokens.known_accounts import KnownAccount, read_accounts
 from tallystick.tokens.plans import Facts
 from tallystick.tokens.settler import Settler
 from tallystick.tokens.store import Answer
@@ -59,9 +61,11 @@ def lock_and_read(
         rules = policy.policies_in_force(pipeline, issuer_id, now)
         known = _ask_answers(pipeline, issuer_id, submissions)
     log_head = head.result()
+    known_accounts = _known_accounts(connection, settler, issuer_id, version.result(), account_ids, now)
     facts = Facts(
         book=book.result(),
-        accounts=_account_facts(connection, settler, issuer_id, version.result(), account_ids),
+        accounts={account_id: one.facts for account_id, one in known_accounts.items()},
+        parties={account_id: one.party for account_id, one in known_accounts.items()},
         now=now,
         today=now.date(),
         booked_at=max(now, log_head.last_booked_at),
@@ -75,14 +79,17 @@ def lock_and_read(
     return Locked(facts, log_head, known(), signer)
 
 
-def _account_facts(
-    connection: Connection, settler: Settler, issuer_id: str, version: int, account_ids: set[str]
-) -> dict[str, AccountFacts]:
+def _known_accounts(
+    connection: Connection,
+    settler: Settler,
+    issuer_id: str,
+    version: int,
+    account_ids: set[str],
+    now: datetime,
+) -> dict[str, KnownAccount]:
     found, missing = settler.remembered.recall(issuer_id, version, account_ids)
     if missing:
-        with pipelined(connection) as pipeline:
-            asked = participants.account_facts(pipeline, issuer_id, missing)
-        read = asked.result()
+        read = read_accounts(connection, issuer_id, missing, now)
         settler.remembered.keep(issuer_id, version, read)
         found |= read
     return found

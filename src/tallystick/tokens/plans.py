@@ -10,7 +10,7 @@ from tallystick.core.errors import DomainError
 from tallystick.ledger import Book, Posting
 from tallystick.participants import AccountFacts, AccountStatus, TokenClass
 from tallystick.policy import ALLOW, ClassFacts, CompiledPolicy, Decision, Party, PoliciesInForce, UsageBook
-from tallystick.tokens.changes import CheckedChange
+from tallystick.tokens.changing import CheckedChange
 from tallystick.tokens.instructions import Instruction
 from tallystick.tokens.issuance import Issuance, IssuanceSuspendedError, Trip
 
@@ -27,6 +27,7 @@ class Facts:
 
     book: Book
     accounts: dict[str, AccountFacts]
+    parties: dict[str, Party]
     now: datetime
     today: date
     booked_at: datetime
@@ -40,7 +41,6 @@ class Facts:
     issuance: dict[str, Issuance] = field(default_factory=dict)
     _policies: dict[str, CompiledPolicy] = field(default_factory=dict)
     _class_facts: dict[str, ClassFacts] = field(default_factory=dict)
-    _parties: dict[str, Party] = field(default_factory=dict)
 
     def policy_of(self, account: AccountFacts) -> CompiledPolicy:
         """Return the rules that decide in the account's class."""
@@ -60,21 +60,7 @@ class Facts:
 
     def party_of(self, account: AccountFacts) -> Party:
         """Return an account and its holder as the rules see them."""
-        found = self._parties.get(account.account_id)
-        if found is None:
-            found = Party(
-                account_id=account.account_id,
-                account_status=account.status,
-                holder_id=account.holder_id,
-                holder_kind=account.holder_kind,
-                platform_id=account.platform_id,
-                country=account.country,
-                residency=account.residency,
-                kyc_status=account.kyc_status,
-                kyc_expires_on=account.kyc_expires_on,
-            )
-            self._parties[account.account_id] = found
-        return found
+        return self.parties[account.account_id]
 
     def check_issuance_open(self, account: AccountFacts) -> None:
         """Refuse to mint in a class whose breaker has tripped: IssuanceSuspendedError."""
@@ -84,7 +70,7 @@ class Facts:
     def set_status(self, account_id: str, status: AccountStatus) -> None:
         """Let an account have another status for what is decided from here on."""
         self.accounts[account_id] = self.accounts[account_id]._replace(status=status)
-        self._parties.pop(account_id, None)
+        self.parties[account_id] = self.parties[account_id]._replace(account_status=status)
 
 
 class Ruling(NamedTuple):

@@ -8,6 +8,7 @@ from tallystick.core.clock import Clock
 from tallystick.core.pipeline import Asked, Pipeline
 from tallystick.participants import RememberedFacts
 from tallystick.signing import Signer
+from tallystick.tokens.known_accounts import KnownAccount
 
 __all__ = ["Settler"]
 
@@ -19,4 +20,4 @@ class Settler:
     clock: Clock
     ask_signer: Callable[[Pipeline, str], Asked[Signer]]
     approval_lifetime: timedelta
-    remembered: RememberedFacts = field(default_factory=RememberedFacts)
+    remembered: RememberedFacts[KnownAccount] = field(default_factory=RememberedFacts)

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from tallystick import ledger, participants, policy
+from tallystick import ledger, policy
 from tallystick.core.clock import Clock
 from tallystick.core.errors import DomainError
 from tallystick.core.pipeline import pipelined
@@ -15,6 +15,7 @@ from tallystick.policy import ALLOW, DENY, REFER
 from tallystick.tokens import store
 from tallystick.tokens.instructions import Kind, Request
 from tallystick.tokens.journals import journal
+from tallystick.tokens.known_accounts import read_accounts
 from tallystick.tokens.plans import Facts
 from tallystick.tokens.ruling import Asking, facts_for_rules
 from tallystick.tokens.sides import amount_of, own_account, two_sides
@@ -44,11 +45,12 @@ def simulate(connection: Connection, clock: Clock, request: Request) -> dict[str
     now = clock.now()
     ids = {request.payer_account_id or "", request.payee_account_id or ""} - {""}
     with pipelined(connection) as pipeline:
-        accounts = participants.account_facts(pipeline, issuer_id, ids)
         rules = policy.policies_in_force(pipeline, issuer_id, now)
+    known = read_accounts(connection, issuer_id, ids, now)
     facts = Facts(
         book=Book({}),
-        accounts=accounts.result(),
+        accounts={account_id: one.facts for account_id, one in known.items()},
+        parties={account_id: one.party for account_id, one in known.items()},
         now=now,
         today=now.date(),
         booked_at=now,

@@ -1,0 +1,193 @@
+"""The whole tree again from the events: every tile, every root, every signature.
+
+It builds the tree another way than integration does, from the left with one hash per complete subtree, so that a
+fault of one shows in the other.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from sqlalchemy import Connection
+
+from tallystick import events
+from tallystick.core.errors import InvariantError
+from tallystick.transparency import store
+from tallystick.transparency.checkpoints import parse_checkpoint
+from tallystick.transparency.integrating import checkpoint_keys
+from tallystick.transparency.merkle import EMPTY_ROOT, leaf_hashes, node_hash
+from tallystick.transparency.notes import (
+    COSIGNATURE_V1,
+    VerifierKey,
+    VerifierKeyMalformedError,
+    parse_note,
+    parse_signature,
+    parse_verifier_key,
+    verified,
+    verify_note,
+)
+from tallystick.transparency.records import SignedCheckpoint, TreeRow
+from tallystick.transparency.tile_stores import TileStore
+from tallystick.transparency.tiles import TILE_WIDTH, Tile, node_hashes
+
+__all__ = ["LogAudit", "audit"]
+
+_PAGE: Final = 4 * TILE_WIDTH
+_CHECKPOINTS_PAGE: Final = 500
+_FINDINGS_MAX: Final = 100
+
+
+@dataclass(slots=True)
+class LogAudit:
+    """What was gone through, and what is wrong with it: sentences, at most 100 of them."""
+
+    size: int = 0
+    tile_count: int = 0
+    checkpoint_count: int = 0
+    cosignature_count: int = 0
+    findings: list[str] = field(default_factory=list)
+
+    def expect(self, holds: bool, finding: str) -> None:
+        """Note a finding unless something holds."""
+        if not holds and len(self.findings) < _FINDINGS_MAX:
+            self.findings.append(finding)
+
+
+class _Subtrees:
+    """The complete subtrees of the leaves so far, largest first: enough for the root (a compact range)."""
+
+    def __init__(self) -> None:
+        self._row: list[tuple[int, bytes]] = []
+
+    def add(self, level: int, found: bytes) -> None:
+        while self._row and self._row[-1][0] == level:
+            found = node_hash(self._row.pop()[1], found)
+            level += 1
+        self._row.append((level, found))
+
+    def root(self) -> bytes:
+        if not self._row:
+            return EMPTY_ROOT
+        found = self._row[-1][1]
+        for _, left in reversed(self._row[:-1]):
+            found = node_hash(left, found)
+        return found
+
+
+def audit(connection: Connection, tiles: TileStore, issuer_id: str) -> LogAudit:
+    """Build the issuer's tree again from its events and hold everything that is stored of it against that."""
+    found = LogAudit()
+    try:
+        _build_again(connection, tiles, issuer_id, found)
+    except InvariantError as error:
+        found.expect(False, str(error))
+    return found
+
+
+def _build_again(connection: Connection, tiles: TileStore, issuer_id: str, found: LogAudit) -> None:
+    row = store.read_tree(connection, issuer_id) or TreeRow("", 0, ())
+    keys = list(checkpoint_keys(connection, issuer_id, row.origin).values())
+    checkpoints = _checkpoints(connection, issuer_id)
+    subtrees = _Subtrees()
+    rows: list[list[bytes]] = []
+    due = next(checkpoints, None)
+    while found.size < row.size:
+        page = events.jws_from(connection, issuer_id, found.size, min(_PAGE, row.size - found.size))
+        if not page:
+            found.expect(False, f"events are missing from index {found.size} on")
+            break
+        for leaf in leaf_hashes(page):
+            subtrees.add(0, leaf)
+            found.size += 1
+            _fill(connection, tiles, issuer_id, found, rows, leaf)
+            while due is not None and due.size == found.size:
+                _check_checkpoint(
+                    connection, issuer_id, found, row.origin, keys, checkpoint=due, root=subtrees.root()
+                )
+                due = next(checkpoints, None)
+    found.expect(due is None, "a checkpoint covers more than the tree has")
+    found.expect(tuple(b"".join(one) for one in rows) == row.edge, "the edge is not that of the events")
+    newest = store.read_newest_checkpoint(connection, issuer_id)
+    found.expect((0 if newest is None else newest.size) == row.size, "the tree is not the one signed last")
+    _check_no_further_tiles(connection, issuer_id, found, row.size)
+
+
+def _fill(
+    connection: Connection,
+    tiles: TileStore,
+    issuer_id: str,
+    found: LogAudit,
+    rows: list[list[bytes]],
+    leaf: bytes,
+) -> None:
+    """Put a hash into the unfinished tile of level 0, and each tile's hash above it once it is full."""
+    added, level = leaf, 0
+    while True:
+        if level == len(rows):
+            rows.append([])
+        rows[level].append(added)
+        if len(rows[level]) < TILE_WIDTH:
+            return
+        tile = Tile(level, (found.size >> 8 * (level + 1)) - 1)
+        stored = tiles.read(connection, issuer_id, [tile]).get(tile, b"")
+        found.expect(
+            node_hashes(stored) == rows[level], f"tile {tile.tile_index} of level {level} is not the events'"
+        )
+        found.tile_count += 1
+        whole = _Subtrees()
+        for one in rows[level]:
+            whole.add(0, one)
+        rows[level] = []
+        added, level = whole.root(), level + 1
+
+
+def _check_checkpoint(
+    connection: Connection,
+    issuer_id: str,
+    found: LogAudit,
+    origin: str,
+    keys: list[VerifierKey],
+    *,
+    checkpoint: SignedCheckpoint,
+    root: bytes,
+) -> None:
+    what = f"the checkpoint of size {checkpoint.size}"
+    found.checkpoint_count += 1
+    try:
+        note = parse_note(checkpoint.note.encode())
+        told = parse_checkpoint(note.text)
+        signed = verify_note(note, keys)
+    except ValueError as error:
+        found.expect(False, f"{what} is damaged: {error}")
+        return
+    found.expect(bool(signed), f"{what} is not signed by a key of this log")
+    found.expect(told == (origin, checkpoint.size, checkpoint.root, ()), f"{what} is not what its row says")
+    found.expect(checkpoint.root == root, f"{what} has another root than the events")
+    for one in store.read_cosignatures(connection, issuer_id, checkpoint.size):
+        found.cosignature_count += 1
+        found.expect(
+            _is_cosigned(note.text, one.line, one.witness_key), f"a cosignature of {what} does not verify"
+        )
+
+
+def _is_cosigned(text: str, line: str, witness_key: str) -> bool:
+    try:
+        key, signature = parse_verifier_key(witness_key), parse_signature(line.removesuffix("\n"))
+    except (ValueError, VerifierKeyMalformedError):
+        return False
+    return key.kind == COSIGNATURE_V1 and verified(text, signature, key)
+
+
+def _check_no_further_tiles(connection: Connection, issuer_id: str, found: LogAudit, size: int) -> None:
+    for tile in store.read_tile_names(connection, issuer_id):
+        found.expect(
+            (tile.tile_index + 1) << 8 * (tile.level + 1) <= size,
+            f"tile {tile.tile_index} of level {tile.level} is of no event",
+        )
+
+
+def _checkpoints(connection: Connection, issuer_id: str) -> Iterator[SignedCheckpoint]:
+    after_size = 0
+    while page := store.read_checkpoints(connection, issuer_id, after_size, _CHECKPOINTS_PAGE):
+        yield from page
+        after_size = page[-1].size

@@ -97,6 +97,8 @@ class Bank:
     operator: Principal
     acknowledged: list[Outcome] = field(default_factory=list)
     _keys: "itertools.count[int]" = field(default_factory=itertools.count)
+    # Each deposit is another line of the bank's statement.
+    _entries: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     @property
     def issuer_id(self) -> str:
@@ -146,7 +148,7 @@ class Bank:
             currency=self._currency(account),
             payee_account_id=self.account_id(account),
             evidence=True,
-            **{"related_id": "statement_00000000000000000000000000.1", **asked},
+            **{"related_id": f"statement_{'0' * 26}.{next(self._entries)}", **asked},
         ).resource_id
 
     def mint(self, account: str, amount: str, *, deposited: bool = True) -> str:

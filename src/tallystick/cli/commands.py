@@ -163,7 +163,7 @@ def export(  # noqa: PLR0917 Typer passes them by name.
         str | None, typer.Option("--to", metavar="TIME", help="Events booked up to this moment; until now.")
     ] = None,
     export_format: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help="csv, jsonl, hledger or beancount.")
+        str, typer.Option("--format", metavar="FORMAT", help="csv, jsonl, hledger, beancount or evidence.")
     ] = "csv",
     token_class_id: Annotated[
         str | None, typer.Option("--token-class", metavar="ID", help="One token class; all unless given.")

@@ -200,6 +200,11 @@ def _payload(jws: str) -> dict[str, Any]:
     return found
 
 
+def event_key(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the row of the key that signed the events first; the checkpoints' key is told of too."""
+    return next(row for row in rows if row["key_use"] == "event")
+
+
 def segments(payload: bytes, header: dict[str, Any], signer: SoftwareSigner) -> str:
     """Return a JWS with any header."""
     signing_input = base64url(json.dumps(header).encode()) + b"." + base64url(payload)

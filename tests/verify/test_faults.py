@@ -20,7 +20,7 @@ from tallystick.core.ids import new_suffix
 from tallystick_verify import ExitCode, Options
 from tallystick_verify.policy_file import Pin, Seen
 from tests.verify.forging import append, approve, emptied, freeze, insert, reamount, vote_hash
-from tests.verify.packs import Evidence, Insider, chunks, segments, verified
+from tests.verify.packs import Evidence, Insider, chunks, event_key, segments, verified
 
 Fault = Callable[[Insider], None]
 Change = Callable[[list[dict[str, Any]]], object]
@@ -114,7 +114,7 @@ def _told_other_key(insider: Insider) -> None:
 def _tell_other_key(insider: Insider) -> None:
     def tell(rows: list[dict[str, Any]]) -> None:
         x = base64.urlsafe_b64encode(insider.other.public_key).decode().rstrip("=")
-        rows.append({**rows[0], "kid": insider.other.key_id, "x": x, "from_index": None})
+        rows.append({**event_key(rows), "kid": insider.other.key_id, "x": x, "from_index": None})
 
     insider.edit("keys.jsonl", tell)
 
@@ -126,7 +126,7 @@ def _manifest_by_other_key(insider: Insider) -> None:
 
 
 def _key_told(**members: object) -> Fault:
-    return lambda insider: insider.edit("keys.jsonl", lambda rows: rows[0].update(members))
+    return lambda insider: insider.edit("keys.jsonl", lambda rows: event_key(rows).update(members))
 
 
 # --- what an insider does to the order ---------------------------------------------------------------------------

@@ -6,12 +6,13 @@ from the routes.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
 import httpx
 
-from tallystick import liabilities, participants, tokens
+from tallystick import liabilities, participants, policy, tokens
 from tallystick.core.ids import new_suffix, with_prefix
 from tallystick.participants import HolderKind, KycStatus, Principal, Role
 from tallystick.tokens import Kind
@@ -20,6 +21,11 @@ from tests.api.edge import api_key
 from tests.bank import Bank
 
 __all__ = ["Example", "Strangers", "add_strangers", "examples", "life_of", "staff_life_of"]
+
+# For classes that an example closes; those that `/v1/token-classes` opens are others.
+_MORE_CURRENCIES: Final = tuple(
+    "SEK NOK DKK PLN CZK HUF RON TRY ILS AED SAR QAR INR THB IDR MYR PHP KRW ZAR MXN BRL CLP COP PEN".split()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +209,65 @@ def _policy(bank: Bank, path: str) -> Example:
     return _example(Role.OPERATOR, path, body, effective_from="2032-01-01T00:00:00Z")
 
 
+def _policy_change(bank: Bank, path: str) -> Example:
+    drafted = _policy(bank, path).body
+    document = policy.read_document(drafted["document"])
+    with bank.database.engine.begin() as connection:
+        made = policy.draft(
+            connection,
+            bank.clock,
+            bank.operator,
+            token_class_id=drafted["token_class_id"],
+            document=document,
+            effective_from=datetime(2031, 1, 1, tzinfo=UTC),
+        )
+    body = {"reason": "As the board decided."}
+    return _example(Role.OPERATOR, _filled(path, made.id), body, reason="Other.")
+
+
+def _mode(bank: Bank, path: str) -> Example:
+    body = {"mode": "paused", "reason": "A drill."}
+    return _example(Role.OPERATOR, _filled(path, _own_class(bank)), body, mode="redeem_only")
+
+
+def _breaker_trip(bank: Bank, path: str) -> Example:
+    return _example(Role.OPERATOR, _filled(path, _own_class(bank)), {"reason": "A drill."}, reason="Other.")
+
+
+def _breaker_reset(bank: Bank, path: str) -> Example:
+    class_id = _own_class(bank)
+    bank.ask(
+        Kind.CHANGE,
+        bank.maker,
+        operation="breaker_trip",
+        related_id=class_id,
+        reason="A drill.",
+        payload={"reason": "A drill."},
+    )
+    body = {"reason": "The drill is over."}
+    return _example(Role.TREASURY_MAKER, _filled(path, class_id), body, reason="Other.")
+
+
+def _simulation(bank: Bank, path: str) -> Example:
+    body = {"kind": "transfer", **_sides(bank)}
+    return _example(Role.PLATFORM, path, body, amount="6.00")
+
+
+def _own_class(bank: Bank) -> str:
+    """Return a new token class, so that no other test stands before a closed one."""
+    with bank.database.engine.begin() as connection:
+        taken = {one.currency for one in participants.token_classes(connection, bank.issuer_id)}
+        opened = tokens.open_token_class(
+            connection,
+            bank.clock,
+            bank.issuer_id,
+            currency=next(one for one in _MORE_CURRENCIES if one not in taken),
+            name="Riverbank trial",
+            backing_account_number=new_suffix(),
+        )
+    return opened.id
+
+
 def _amount(bank: Bank) -> dict[str, Any]:
     return {"account_id": bank.account_id("HARBOUR-USD"), "amount": "5.00", "currency": "USD"}
 
@@ -240,6 +305,8 @@ _EXAMPLES: Final[dict[str, Callable[[Bank, str], Example]]] = {
     "/v1/accounts/{account_id}/unfreeze": _unfreeze,
     "/v1/approvals/{approval_id}/approve": _approval,
     "/v1/approvals/{approval_id}/reject": _rejection,
+    "/v1/breakers/{token_class_id}/reset": _breaker_reset,
+    "/v1/breakers/{token_class_id}/trip": _breaker_trip,
     "/v1/deposit-releases": _from_deposit,
     "/v1/deposits": _deposit,
     "/v1/deposits/{deposit_id}/assign": _assignment,
@@ -251,10 +318,14 @@ _EXAMPLES: Final[dict[str, Callable[[Bank, str], Example]]] = {
     "/v1/holds/{hold_id}/void": _hold_void,
     "/v1/mints": _from_deposit,
     "/v1/policies": _policy,
+    "/v1/policies/{policy_id}/activate": _policy_change,
+    "/v1/policies/{policy_id}/retire": _policy_change,
+    "/v1/policy/simulate": _simulation,
     "/v1/reconciliations": _reconciliation,
     "/v1/redemptions": _redemption,
     "/v1/reversals": _reversal,
     "/v1/token-classes": _token_class,
+    "/v1/token-classes/{token_class_id}/mode": _mode,
     "/v1/transfer-batches": _batch,
     "/v1/transfers": _movement,
 }
@@ -353,11 +424,16 @@ async def staff_life_of(client: httpx.AsyncClient, bank: Bank) -> dict[str, str]
     operator = keyed | {"Authorization": f"Bearer {api_key(bank, bank.operator)}"}
     policy = await client.post("/v1/policies", json=_policy(bank, "/v1/policies").body, headers=operator)
     assert {one.status_code for one in (imported, run, export, policy)} == {201}
+    change = await client.post(
+        f"/v1/policies/{policy.json()['id']}/activate", json={"reason": "Decided."}, headers=operator
+    )
+    assert change.status_code == 202
     return {
         "statement_id": imported.json()["statements"][0]["id"],
         "reconciliation_id": run.json()["id"],
         "break_id": run.json()["breaks"][0]["id"],
         "export_id": export.json()["id"],
         "policy_id": policy.json()["id"],
+        "change_id": change.json()["id"],
         "name": export.json()["manifest"]["files"][0]["name"],
     }

@@ -111,8 +111,10 @@ def _check_approvals(
         if "lines" not in payload:
             # A change: what makes the bank stricter takes effect at once.
             assert payload["type"] in _IMMEDIATE or payload["approvals"], f"{payload['id']} lacks an approval"
-        waited = "lines" not in payload or payload["type"] in _NEEDS_APPROVAL or (
-            payload["type"] == "deposit.confirmed" and "related_id" not in payload
+        waited = (
+            "lines" not in payload
+            or payload["type"] in _NEEDS_APPROVAL
+            or (payload["type"] == "deposit.confirmed" and "related_id" not in payload)
         )
         assert bool(payload["approvals"]) or not waited or payload["type"] in _IMMEDIATE, (
             f"{payload['id']} lacks an approval"

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection
 
-from tallystick import ledger, participants, signing, statements, tokens
+from tallystick import ledger, participants, policy, signing, statements, tokens
 from tallystick.core.clock import FixedClock
 from tallystick.core.database import Database
 from tallystick.core.ids import with_prefix
@@ -29,6 +29,7 @@ from tallystick.participants import (
     Role,
     TokenClass,
 )
+from tallystick.policy import Policy
 from tallystick.statements import StatementImport
 from tallystick.tokens import Kind, Outcome, Request, Settler, Submission, SubmissionOutcome
 from tests.database import DatabaseUrls
@@ -239,6 +240,46 @@ class Bank:
         return self.ask(
             Kind.ACCOUNT_CLOSURE, self.maker, payer_account_id=self.account_id(account), reason=reason
         ).resource_id
+
+    def change(
+        self,
+        operation: str,
+        subject_id: str,
+        payload: dict[str, Any] | None = None,
+        *,
+        key: str | None = None,
+        principal: Principal | None = None,
+    ) -> Outcome:
+        """Ask for a change as the operator; 201 says that it took effect, 202 that it waits for another person."""
+        reason = "As decided."
+        return self.ask(
+            Kind.CHANGE,
+            principal or self.operator,
+            key=key,
+            operation=operation,
+            related_id=subject_id,
+            reason=reason,
+            payload={"reason": reason} if operation.startswith("breaker_") else payload or {},
+        )
+
+    def draft(self, currency: str = "USD", **members: Any) -> Policy:
+        """Draft a class's next rules: a document of these members."""
+        document = policy.read_document({"format": "tallystick-policy/1", **members})
+        return self.database.run(
+            lambda connection: policy.draft(
+                connection,
+                self.clock,
+                self.operator,
+                token_class_id=self.classes[currency].id,
+                document=document,
+            )
+        )
+
+    def enact(self, currency: str = "USD", **members: Any) -> Policy:
+        """Let new rules into force with two people, through the whole path; return what was drafted."""
+        drafted = self.draft(currency, **members)
+        self.approve(self.change("policy_activation", drafted.id).resource_id)
+        return drafted
 
     def import_statement(self, content: bytes, *, size_max_bytes: int = 50_000_000) -> StatementImport:
         """Import a bank's file as the maker, a long one in parts."""

@@ -7,13 +7,14 @@ from the routes.
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
 import httpx
 from joserfc.jwk import OKPKey
 
-from tallystick import events, identity, liabilities, participants, tokens, transparency
+from tallystick import events, identity, liabilities, participants, policy, tokens, transparency
 from tallystick.core.ids import new_suffix, with_prefix
 from tallystick.identity import ClientUse
 from tallystick.participants import HolderKind, KycStatus, Principal, Role
@@ -23,6 +24,36 @@ from tests.api.edge import api_key
 from tests.bank import Bank
 
 __all__ = ["Example", "Strangers", "add_strangers", "examples", "integrate_all", "life_of", "staff_life_of"]
+
+# For classes that an example closes; those that `/v1/token-classes` opens are others.
+_MORE_CURRENCIES: Final = tuple(
+    [
+        "SEK",
+        "NOK",
+        "DKK",
+        "PLN",
+        "CZK",
+        "HUF",
+        "RON",
+        "TRY",
+        "ILS",
+        "AED",
+        "SAR",
+        "QAR",
+        "INR",
+        "THB",
+        "IDR",
+        "MYR",
+        "PHP",
+        "KRW",
+        "ZAR",
+        "MXN",
+        "BRL",
+        "CLP",
+        "COP",
+        "PEN",
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +313,65 @@ def _screening(bank: Bank, path: str) -> Example:
     return _example(Role.OPERATOR, path, body, holder_id=bank.holders["SILKROAD"].id)
 
 
+def _policy_change(bank: Bank, path: str) -> Example:
+    drafted = _policy(bank, path).body
+    document = policy.read_document(drafted["document"])
+    with bank.database.engine.begin() as connection:
+        made = policy.draft(
+            connection,
+            bank.clock,
+            bank.operator,
+            token_class_id=drafted["token_class_id"],
+            document=document,
+            effective_from=datetime(2031, 1, 1, tzinfo=UTC),
+        )
+    body = {"reason": "As the board decided."}
+    return _example(Role.OPERATOR, _filled(path, made.id), body, reason="Other.")
+
+
+def _mode(bank: Bank, path: str) -> Example:
+    body = {"mode": "paused", "reason": "A drill."}
+    return _example(Role.OPERATOR, _filled(path, _own_class(bank)), body, mode="redeem_only")
+
+
+def _breaker_trip(bank: Bank, path: str) -> Example:
+    return _example(Role.OPERATOR, _filled(path, _own_class(bank)), {"reason": "A drill."}, reason="Other.")
+
+
+def _breaker_reset(bank: Bank, path: str) -> Example:
+    class_id = _own_class(bank)
+    bank.ask(
+        Kind.CHANGE,
+        bank.maker,
+        operation="breaker_trip",
+        related_id=class_id,
+        reason="A drill.",
+        payload={"reason": "A drill."},
+    )
+    body = {"reason": "The drill is over."}
+    return _example(Role.TREASURY_MAKER, _filled(path, class_id), body, reason="Other.")
+
+
+def _simulation(bank: Bank, path: str) -> Example:
+    body = {"kind": "transfer", **_sides(bank)}
+    return _example(Role.PLATFORM, path, body, amount="6.00")
+
+
+def _own_class(bank: Bank) -> str:
+    """Return a new token class, so that no other test stands before a closed one."""
+    with bank.database.engine.begin() as connection:
+        taken = {one.currency for one in participants.token_classes(connection, bank.issuer_id)}
+        opened = tokens.open_token_class(
+            connection,
+            bank.clock,
+            bank.issuer_id,
+            currency=next(one for one in _MORE_CURRENCIES if one not in taken),
+            name="Riverbank trial",
+            backing_account_number=new_suffix(),
+        )
+    return opened.id
+
+
 def _amount(bank: Bank) -> dict[str, Any]:
     return {"account_id": bank.account_id("HARBOUR-USD"), "amount": "5.00", "currency": "USD"}
 
@@ -320,6 +410,8 @@ _EXAMPLES: Final[dict[str, Callable[[Bank, str], Example]]] = {
     "/v1/approvals/{approval_id}/approve": _approval,
     "/v1/approvals/{approval_id}/reject": _rejection,
     "/v1/deposit-balances": _deposit_balance,
+    "/v1/breakers/{token_class_id}/reset": _breaker_reset,
+    "/v1/breakers/{token_class_id}/trip": _breaker_trip,
     "/v1/deposit-releases": _from_deposit,
     "/v1/deposits": _deposit,
     "/v1/deposits/{deposit_id}/assign": _assignment,
@@ -335,11 +427,15 @@ _EXAMPLES: Final[dict[str, Callable[[Bank, str], Example]]] = {
     "/v1/principals/{principal_id}/api-keys/{key_id}/revoke": _key_revocation,
     "/v1/principals/{principal_id}/clients/{client_id}/revoke": _client_revocation,
     "/v1/principals/{principal_id}/suspend": _suspension,
+    "/v1/policies/{policy_id}/activate": _policy_change,
+    "/v1/policies/{policy_id}/retire": _policy_change,
+    "/v1/policy/simulate": _simulation,
     "/v1/reconciliations": _reconciliation,
     "/v1/redemptions": _redemption,
     "/v1/reversals": _reversal,
     "/v1/screenings": _screening,
     "/v1/token-classes": _token_class,
+    "/v1/token-classes/{token_class_id}/mode": _mode,
     "/v1/transfer-batches": _batch,
     "/v1/transfers": _movement,
 }
@@ -468,6 +564,10 @@ async def staff_life_of(client: httpx.AsyncClient, bank: Bank) -> dict[str, str]
     pushed = await client.post(figure.path, json=figure.body, headers=keyed)
     made = {imported, run, export, policy, screened, holders, pushed}
     assert {one.status_code for one in made} == {201}
+    change = await client.post(
+        f"/v1/policies/{policy.json()['id']}/activate", json={"reason": "Decided."}, headers=operator
+    )
+    assert change.status_code == 202
     return {
         "principal_id": principal.id,
         "key_id": key.id,
@@ -480,5 +580,6 @@ async def staff_life_of(client: httpx.AsyncClient, bank: Bank) -> dict[str, str]
         "policy_id": policy.json()["id"],
         "screening_list_id": screened.json()["id"],
         "screening_id": hits.json()["data"][0]["id"],
+        "change_id": change.json()["id"],
         "name": export.json()["manifest"]["files"][0]["name"],
     }

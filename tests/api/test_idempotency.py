@@ -24,8 +24,8 @@ KEYED: Final = [one for one in OPERATIONS if one.takes_key]
 def test_every_write_takes_a_key() -> None:
     without = {one.path for one in OPERATIONS if one.method == "POST" and not one.takes_key}
 
-    # A statement is known by its content: sent again, it changes nothing. An assertion is used once; and nothing is done
-    # by a simulation.
+    # A statement is known by its content: sent again, it changes nothing. An assertion is used once, and a simulation
+    # does nothing.
     assert without == {"/v1/policy/simulate", "/v1/statements", "/oauth/token"}
 
 

@@ -21,6 +21,7 @@ from tallystick.participants import HolderKind, KycStatus, Principal, Role
 from tallystick.tokens import Kind
 from tests import camt_writer
 from tests.api.edge import api_key
+from tests.api.power_examples import POWER_EXAMPLES
 from tests.bank import Bank
 
 __all__ = ["Example", "Strangers", "add_strangers", "examples", "integrate_all", "life_of", "staff_life_of"]
@@ -46,11 +47,19 @@ class Example:
 
 def examples(bank: Bank) -> dict[str, Callable[[], Example]]:
     """Return, by path template, how to make an example; each call prepares what it needs in the bank."""
-    return {template: partial(make, bank, template) for template, make in _EXAMPLES.items()}
+    own: dict[str, Callable[[], Example]] = {
+        template: partial(make, bank, template) for template, make in _EXAMPLES.items()
+    }
+    powers = {template: partial(_power, bank, template) for template in POWER_EXAMPLES}
+    return own | powers
 
 
 def _example(role: Role, path: str, body: dict[str, Any], **other: object) -> Example:
     return Example(role, path, body, body | other)
+
+
+def _power(bank: Bank, path: str) -> Example:
+    return Example(*POWER_EXAMPLES[path](bank, path))
 
 
 def _filled(template: str, identifier: str) -> str:

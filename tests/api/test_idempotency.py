@@ -24,9 +24,9 @@ KEYED: Final = [one for one in OPERATIONS if one.takes_key]
 def test_every_write_takes_a_key() -> None:
     without = {one.path for one in OPERATIONS if one.method == "POST" and not one.takes_key}
 
-    # A statement is known by its content: sent again, it changes nothing. An assertion is used once, and a simulation
-    # does nothing.
-    assert without == {"/v1/policy/simulate", "/v1/statements", "/oauth/token"}
+    # A statement and a list are known by their content: sent again, they change nothing. An assertion is used once, and
+    # a simulation does nothing.
+    assert without == {"/v1/policy/simulate", "/v1/statements", "/v1/screening-lists", "/oauth/token"}
 
 
 def test_every_operation_has_an_example(shared_edge: Edge) -> None:

@@ -24,11 +24,11 @@ ORIGIN = "log.example/riverbank"
 class Signer:
     """Signs notes as a log or as a witness does."""
 
-    def __init__(self, name: str, signature_type: int) -> None:
+    def __init__(self, name: str, signature_type: int, *, bearer: str = "") -> None:
         self.name, self.type = name, signature_type
         # The same in every process that collects tests: keys are in their names.
         self.key = Ed25519PrivateKey.from_private_bytes(
-            hashlib.sha256(f"{signature_type} {name}".encode()).digest()
+            hashlib.sha256(f"{signature_type} {name} {bearer}".encode()).digest()
         )
         octets = bytes([signature_type]) + self.key.public_key().public_bytes_raw()
         self.key_id = hashlib.sha256(name.encode() + b"\n" + octets).digest()[:4]
@@ -122,7 +122,7 @@ def test_a_cosigned_checkpoint_is_verified(evidence: Evidence, policy: Policy, t
 
 def test_checkpoints_that_are_refused(evidence: Evidence, policy: Policy, tmp_path: Path) -> None:
     leaves = leaves_of(evidence.insider())
-    stranger = Signer(ORIGIN, LOG)
+    stranger = Signer(ORIGIN, LOG, bearer="stranger")
     whole = note(leaves, [LOG_SIGNER, *WITNESSES])
     refused = {
         "one witness": (note(leaves, [LOG_SIGNER, WITNESSES[0]]), ExitCode.LOG),

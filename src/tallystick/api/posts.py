@@ -27,14 +27,16 @@ def post_route(
     summary: str,
     tag: str,
     status: int,
+    also: tuple[int, ...] = (),
     takes_key: bool = True,
     operation: str | None = None,
     scope: Scope | None = None,
 ) -> None:
     """Add a POST route that reads the raw request itself; declare who may call it and document what it reads.
 
-    Whatever writes takes a key; `takes_key` False is for what only asks. `operation` is what the audit trail calls it;
-    its path unless given. The endpoint authenticates with the same roles and scope.
+    `also` are other statuses that it answers with the same object. Whatever writes takes a key; `takes_key` False is for
+    what only asks. `operation` is what the audit trail calls it; its path unless given. The endpoint authenticates with
+    the same roles and scope.
     """
     endpoint.allowed_roles = roles  # type: ignore[attr-defined]
     endpoint.required_scope = scope  # type: ignore[attr-defined]
@@ -66,7 +68,7 @@ def post_route(
         tags=[tag],
         status_code=status,
         response_model=None,
-        responses={status: {"model": view}},
+        responses={one: {"model": view} for one in (status, *also)},
         operation_id=_operation_id(path),
         openapi_extra={
             "parameters": parameters,

@@ -34,9 +34,9 @@ def post_route(
 ) -> None:
     """Add a POST route that reads the raw request itself; declare who may call it and document what it reads.
 
-    `also` are other statuses that it answers with the same object. Whatever writes takes a key; `takes_key` False is for
-    what only asks. `operation` is what the audit trail calls it; its path unless given. The endpoint authenticates with
-    the same roles and scope.
+    `also` are other statuses that it answers with the same object. Whatever writes takes a key; `takes_key` False is
+    for what only asks. `operation` is what the audit trail calls it; its path unless given. The endpoint authenticates
+    with the same roles and scope.
     """
     endpoint.allowed_roles = roles  # type: ignore[attr-defined]
     endpoint.required_scope = scope  # type: ignore[attr-defined]

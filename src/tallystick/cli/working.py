@@ -26,6 +26,7 @@ __all__ = ["work", "worker_beside"]
 
 _END_SECONDS_MAX: Final = 20.0
 _RESTART_PAUSE_SECONDS: Final = 1.0
+_NICENESS: Final = 10
 
 
 def work(report: Report, settings: Settings) -> None:
@@ -38,6 +39,8 @@ def work(report: Report, settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
     stop_with_parent()
+    # Callers come first, whatever there is to do here.
+    os.nice(_NICENESS)
     with opened_service(settings) as service:
         with service.database.read() as connection:
             migrations.require_head(connection)

@@ -23,8 +23,9 @@ from tests.bank import Bank
 __all__ = ["Example", "Strangers", "add_strangers", "examples", "life_of", "staff_life_of"]
 
 # For classes that an example closes; those that `/v1/token-classes` opens are others.
-_MORE_CURRENCIES: Final = tuple(
-    "SEK NOK DKK PLN CZK HUF RON TRY ILS AED SAR QAR INR THB IDR MYR PHP KRW ZAR MXN BRL CLP COP PEN".split()
+_MORE_CURRENCIES: Final = (
+    *("SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "RON", "TRY", "ILS", "AED", "SAR", "QAR"),
+    *("INR", "THB", "IDR", "MYR", "PHP", "KRW", "ZAR", "MXN"),
 )
 
 

@@ -19,7 +19,7 @@ from tallystick.tokens.issuance import BreakerTrippedError, Trip, trips
 from tallystick.tokens.journals import journal
 from tallystick.tokens.outlines import settled_now
 from tallystick.tokens.plans import Facts, Plan
-from tallystick.tokens.refusals import RemainingExceededError
+from tallystick.tokens.refusals import HoldExpiredError, RemainingExceededError
 from tallystick.tokens.reversing import can_take_back, reversible_minor
 from tallystick.tokens.ruling import Asking, rule
 
@@ -76,6 +76,8 @@ def _settle(facts: Facts, approval: Approval, subject: Instruction, of_account: 
 
 def _settle_posting(facts: Facts, subject: Instruction, of_account: AccountFacts) -> Plan:
     """Settle what moves money. What the rules refer, people have looked at; what they deny stays denied."""
+    if subject.kind == Kind.HOLD and subject.expires_at is not None and subject.expires_at <= facts.now:
+        raise HoldExpiredError("Its time was over before it was approved.")
     payer = facts.accounts.get(subject.payer_account_id or "")
     payee = facts.accounts.get(subject.payee_account_id or "")
     asking = Asking(subject.kind, of_account, payer, payee, subject.purpose, subject.principal_id)

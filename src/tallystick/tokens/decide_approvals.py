@@ -53,7 +53,7 @@ def reject(facts: Facts, request: Request) -> Plan:
     approval, votes, subject = _approval(facts, request)
     person = check_vote(approval, votes, request.principal.person, facts.now)
     vote = _vote(facts, request, approval, person, "reject")
-    rejected = subject._replace(state=State.REJECTED)
+    rejected = _ended(subject, State.REJECTED)
     currency, scale = _money_of(_account_of(facts, subject))
     return Plan(rejected, currency, scale, changed=(rejected,), vote=(approval, vote, "rejected"))
 
@@ -63,9 +63,19 @@ def approval_expiry(facts: Facts, request: Request) -> Plan:
     approval, _, subject = _approval(facts, request)
     if approval.state != "pending" or approval.expires_at > facts.now:
         raise ApprovalNotExpiredError
-    expired = subject._replace(state=State.EXPIRED)
+    expired = _ended(subject, State.EXPIRED)
     currency, scale = _money_of(_account_of(facts, subject))
     return Plan(expired, currency, scale, changed=(expired,), expired=approval)
+
+
+def _ended(subject: Instruction, state: State) -> Instruction:
+    """Return what became of a subject that nobody let through.
+
+    What a statement shows has come, whoever it is for: such a deposit waits to be assigned again.
+    """
+    if subject.kind == Kind.DEPOSIT and subject.related_id is not None:
+        return subject._replace(state=State.UNASSIGNED, payee_account_id=None)
+    return subject._replace(state=state)
 
 
 def _settle(facts: Facts, approval: Approval, subject: Instruction, of_account: AccountFacts | None) -> Plan:

@@ -207,9 +207,7 @@ def test_a_rejected_change_changes_nothing(bank: Bank) -> None:
 
 def test_a_change_asked_for_again_has_one_effect(bank: Bank) -> None:
     usd = bank.classes["USD"].id
-    first, again = (
-        bank.change("token_class_mode", usd, {"mode": "paused"}, key="at once") for _ in range(2)
-    )
+    first, again = (bank.change("token_class_mode", usd, {"mode": "paused"}, key="at once") for _ in range(2))
     assert (again.body, again.replayed, len(log_of(bank))) == (first.body, True, 1)
     with pytest.raises(DomainError) as refused:
         bank.change("token_class_mode", usd, {"mode": "redeem_only"}, key="at once")

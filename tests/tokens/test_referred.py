@@ -190,9 +190,7 @@ def test_a_referred_hold_holds_from_its_approval_on(referring: Bank) -> None:
 
 
 def test_a_hold_that_is_over_is_not_approved(referring: Bank) -> None:
-    hold = referring.hold(
-        HARBOUR, LANTERN, "2.00", expires_at=referring.clock.at + timedelta(hours=1)
-    )
+    hold = referring.hold(HARBOUR, LANTERN, "2.00", expires_at=referring.clock.at + timedelta(hours=1))
     referring.clock.at += timedelta(hours=1)
     assert code_of(approve(referring, hold)) == "hold_expired"
     assert referring.balance_minor("2120", HARBOUR) == 0

@@ -27,12 +27,10 @@ from tests.bank import Bank
 __all__ = ["Example", "Strangers", "add_strangers", "examples", "integrate_all", "life_of", "staff_life_of"]
 
 # For classes that an example closes; those that `/v1/token-classes` opens are others.
-# fmt: off
 _MORE_CURRENCIES: Final = (
-    "SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "RON", "TRY", "ILS", "AED", "SAR", "QAR",
-    "INR", "THB", "IDR", "MYR", "PHP", "KRW", "ZAR", "MXN", "BRL", "CLP", "COP", "PEN",
+    *("SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "RON", "TRY", "ILS", "AED", "SAR", "QAR"),
+    *("INR", "THB", "IDR", "MYR", "PHP", "KRW", "ZAR", "MXN", "BRL", "CLP", "COP", "PEN"),
 )
-# fmt: on
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,5 +163,6 @@ class BatchView(View):
     issuer_id: str
     atomic: bool
     settled_count: int
+    pending_count: int
     refused_count: int
     items: list[dict[str, Any]]

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
+from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -33,7 +34,7 @@ from tallystick.tokens.render import EVENT_TYPES, event_payload, fact_payload, r
 from tallystick.tokens.settler import Settler
 from tallystick.tokens.store import Added, Answer
 
-__all__ = ["Batch"]
+__all__ = ["Batch", "FactsOutdatedError"]
 
 _STATUS: Final = {State.PENDING_APPROVAL.value: 202, State.UNASSIGNED.value: 202}
 # So many answers are written at once: enough to make a statement worth its trip, and few enough to keep the server
@@ -42,6 +43,10 @@ _FIRST_PART_SIZE: Final = 64
 # So many parts may still be being signed while later ones are decided.
 _SIGNING_MAX: Final = 3
 _PART_SIZE: Final = 200
+
+
+class FactsOutdatedError(Exception):
+    """A change has taken effect in this batch, so what was read before it decides nothing any more."""
 
 
 class _Mark(NamedTuple):
@@ -91,9 +96,14 @@ class Batch:
         self._signing: deque[tuple[list[EventDraft], CompactSigning]] = deque()
 
     def decide(self, request: Request) -> Outcome:
-        """Decide one request: its earlier answer, a refusal, or what it does."""
+        """Decide one request: its earlier answer, a refusal, or what it does. Raises FactsOutdatedError."""
         if request.key_digest in self.known:
-            return self._answered_before(request)
+            answered = self._answered_before(request)
+            if self._atomic is not None and answered.status == HTTPStatus.ACCEPTED:
+                return Outcome(refusal=ApprovalNeededError())
+            return answered
+        if self._changes:
+            raise FactsOutdatedError
         try:
             plan = decide(self.facts, request)
         except BreakerTrippedError as refusal:

@@ -6,6 +6,7 @@ is committed here.
 """
 
 from collections.abc import Iterable, Sequence
+from http import HTTPStatus
 from typing import Final, NamedTuple
 
 import orjson
@@ -14,8 +15,9 @@ from sqlalchemy import Connection
 from tallystick import events
 from tallystick.core.clock import format_time
 from tallystick.core.database import confirm_durable
+from tallystick.core.ids import with_prefix
 from tallystick.core.pipeline import pipelined
-from tallystick.tokens.batch import Batch
+from tallystick.tokens.batch import Batch, FactsOutdatedError
 from tallystick.tokens.instructions import Outcome, Submission
 from tallystick.tokens.locking import lock_and_read
 from tallystick.tokens.refusals import AtomicBatchRefusedError
@@ -23,7 +25,7 @@ from tallystick.tokens.render import with_signed_event
 from tallystick.tokens.settler import Settler
 from tallystick.tokens.store import Answer
 
-__all__ = ["SubmissionOutcome", "settle"]
+__all__ = ["FactsOutdatedError", "SubmissionOutcome", "settle"]
 
 _REFUSED_ITEMS_SHOWN_MAX: Final = 100
 
@@ -41,7 +43,8 @@ def settle(
     """Decide every submission in order and write what settled; return the outcomes in the same order.
 
     A refusal is an outcome, not an exception: it leaves nothing behind and harms no neighbour. The caller commits, and
-    tells nobody before that.
+    tells nobody before that. Raises FactsOutdatedError where a change stands before other submissions: what is behind
+    it must be decided by what it made, so each belongs into a transaction of its own.
     """
     locked = lock_and_read(connection, settler, issuer_id, submissions)
     signed_before = _signed_events(connection, issuer_id, locked.known.values())
@@ -78,6 +81,7 @@ def _decide(batch: Batch, submission: Submission) -> SubmissionOutcome:
         batch.begin_atomic()
     outcomes = [batch.decide(request) for request in submission.requests]
     refused = [number for number, outcome in enumerate(outcomes) if outcome.refusal is not None]
+    pending_count = sum(_waits(outcome) for outcome in outcomes)
     if submission.atomic and refused:
         batch.undo_atomic()
         items = [_item(number, outcomes[number]) for number in refused[:_REFUSED_ITEMS_SHOWN_MAX]]
@@ -89,7 +93,8 @@ def _decide(batch: Batch, submission: Submission) -> SubmissionOutcome:
         "created_at": format_time(batch.booked_at),
         "issuer_id": batch.issuer_id,
         "atomic": submission.atomic,
-        "settled_count": len(outcomes) - len(refused),
+        "settled_count": len(outcomes) - len(refused) - pending_count,
+        "pending_count": pending_count,
         "refused_count": len(refused),
         "items": [_item(number, outcome) for number, outcome in enumerate(outcomes)],
     }
@@ -97,7 +102,19 @@ def _decide(batch: Batch, submission: Submission) -> SubmissionOutcome:
     return SubmissionOutcome(outcomes, answered)
 
 
+def _waits(outcome: Outcome) -> bool:
+    """Tell whether an item waits for people, or did when its key was first answered."""
+    return outcome.refusal is None and outcome.status == HTTPStatus.ACCEPTED
+
+
 def _item(number: int, outcome: Outcome) -> dict[str, object]:
+    if _waits(outcome):
+        return {
+            "item": number,
+            "status": "pending_approval",
+            "id": outcome.resource_id,
+            "approval_id": with_prefix("approval", outcome.resource_id),
+        }
     if outcome.refusal is None:
         return {
             "item": number,

@@ -7,11 +7,12 @@ from typing import Any, Final, TextIO
 
 from tallystick.cli.transfer_file.rows import Row
 
-__all__ = ["NOT_SENT", "NOT_SETTLED", "REFUSED", "SETTLED", "UNKNOWN", "Results"]
+__all__ = ["NOT_SENT", "NOT_SETTLED", "PENDING", "REFUSED", "SETTLED", "UNKNOWN", "Results"]
 
 # How a row can end. `unknown`: no answer came; to send the file again tells. `not_settled`: its atomic batch was
-# refused for another row's sake. `not_sent`: the run ended before.
+# refused for another row's sake. `not_sent`: the run ended before. `pending_approval`: the bank's people look at it.
 SETTLED: Final = "settled"
+PENDING: Final = "pending_approval"
 REFUSED: Final = "refused"
 UNKNOWN: Final = "unknown"
 NOT_SETTLED: Final = "not_settled"
@@ -63,6 +64,7 @@ class Results:
         return {
             "rows": self._rows,
             "settled": self.counts[SETTLED],
+            "pending_approval": self.counts[PENDING],
             "refused": self.counts[REFUSED],
             "not_settled": self.counts[NOT_SETTLED],
             "unknown": self.counts[UNKNOWN],

@@ -29,6 +29,7 @@ from tallystick.tokens.instructions import (
 )
 from tallystick.tokens.issuance import BreakerTrippedError, IssuanceSuspendedError
 from tallystick.tokens.journals import journal
+from tallystick.tokens.limits import limits
 from tallystick.tokens.opening import open_account, open_issuer, open_token_class
 from tallystick.tokens.refusals import InstructionNotFoundError, InternalError
 from tallystick.tokens.render import EVENT_TYPES, resource
@@ -70,6 +71,7 @@ __all__ = [
     "instructions_about",
     "instructions_by_id",
     "key_digest",
+    "limits",
     "new_instruction_id",
     "open_account",
     "open_issuer",

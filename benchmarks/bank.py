@@ -7,6 +7,7 @@ up one by one would take longer than all that is measured. Money moves through t
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Final, Self, TextIO
 
@@ -22,7 +23,7 @@ from tallystick.core.embedded_postgres import EmbeddedPostgres
 from tallystick.core.ids import new_id, with_prefix
 from tallystick.core.settings import Settings
 from tallystick.participants import HolderKind, KycStatus, Principal, Role
-from tallystick.signing import KeyDirectory
+from tallystick.signing import KeyDirectory, KeyUse
 from tallystick.tokens import Kind, Request, Submission
 
 __all__ = ["CURRENCY", "Bank", "connect", "open_bank", "request_for", "settle_all", "write_path"]
@@ -32,6 +33,7 @@ _BALANCE: Final = "100000.00"
 _BATCH: Final = 1_000
 _STATEMENT_SECONDS_MAX: Final = 900
 _CLOCK: Final = SystemClock()
+_AUDITED_UNTIL: Final = _CLOCK.now() + timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +154,8 @@ def _found(connection: Connection, key_directory: KeyDirectory) -> _People:
         bic="RIVBDEFFXXX",
         jurisdiction="DE",
     ).issuer_id
-    signing.create_key(connection, _CLOCK, issuer, key_directory)
+    for use in KeyUse:
+        signing.create_key(connection, _CLOCK, issuer, key_directory, use=use)
     euro = tokens.open_token_class(
         connection, _CLOCK, issuer, currency=CURRENCY, name="Riverbank euro", backing_account_number="CONTROL"
     )
@@ -168,6 +171,7 @@ def _found(connection: Connection, key_directory: KeyDirectory) -> _People:
             roles=frozenset({role}),
             person=person,
             holder_id=holder_id,
+            access_until=_AUDITED_UNTIL if role == Role.AUDITOR else None,
         )
         return made, participants.issue_api_key(connection, _CLOCK, issuer, made.id)[1]
 

@@ -32,6 +32,7 @@ _RATIOS: Final = {
     "engine_vs_signing": ("engine_uniform_1k_per_second", "limit_signing_per_second"),
     "hot_vs_uniform": ("single_64_hot_per_second", "single_64_uniform_1k_per_second"),
     "growth_5m_vs_10k": ("growth_5m_single_64_per_second", "growth_10k_single_64_per_second"),
+    "policy_on_vs_off": ("single_64_uniform_1k_per_second", "unruled_64_uniform_1k_per_second"),
     "single_vs_empty_post": ("single_64_uniform_1k_per_second", "limit_empty_post_64_per_second"),
     "growth_5m_vs_10k_engine": ("growth_5m_engine_per_second", "growth_10k_engine_per_second"),
 }
@@ -45,6 +46,8 @@ _GOALS: Final = {
     "growth_5m_vs_10k": _Goal(0.9, 1.0),
     "p99_single_64_ms": _Goal(40, 20),
     "rss_api_mb": _Goal(250, 150),
+    "policy_decision_us": _Goal(50, 10),
+    "policy_on_vs_off": _Goal(0.85, 0.95),
 }
 _UNITS: Final = {"_per_second": "1/s", "_ms": "ms", "_mb": "MB", "_us": "µs"}
 

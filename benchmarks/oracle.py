@@ -26,7 +26,9 @@ _RULES: Final = {
                + abs(count(*) - (SELECT next_index FROM log_head WHERE issuer_id = {issuer}))
         FROM event WHERE issuer_id = {issuer}""",
     "every settled instruction has one event, every event one settled instruction": """
-        SELECT count(*) FROM (SELECT * FROM event WHERE issuer_id = {issuer}) e
+        SELECT count(*) FROM (
+            SELECT * FROM event WHERE issuer_id = {issuer} AND type NOT LIKE 'approval.%%'
+        ) e
         FULL JOIN (SELECT * FROM instruction WHERE issuer_id = {issuer} AND event_index IS NOT NULL) i
           ON i.event_index = e.event_index AND i.id = e.subject_id
         WHERE e.id IS NULL OR i.id IS NULL""",

@@ -18,6 +18,7 @@ from benchmarks.figures import Figure, figures
 from benchmarks.limits import CopyLimit, SigningLimit, flushes_per_second
 from benchmarks.requests import Kind
 from benchmarks.resources import postmaster_id
+from benchmarks.rules import decision_times
 from benchmarks.subject import Samples, Subject
 from benchmarks.traffic import Traffic
 from tallystick.core.embedded_postgres import EmbeddedPostgres, embedded_postgres
@@ -65,7 +66,7 @@ def run(plan: Plan, state_directory: Path) -> list[Figure]:
         bank = open_bank(server, directory, "measured", plan.accounts)
         with contextlib.ExitStack() as open_things:
             subject = open_things.enter_context(
-                Subject(bank, postmaster_id(server), services=("product", "baseline"))
+                Subject(bank, postmaster_id(server), services=("product", "baseline", "unruled"))
             )
             copy_limit = CopyLimit(bank, min(_COPY_BATCHES, plan.accounts // 1_000))
             open_things.callback(copy_limit.close)
@@ -98,26 +99,19 @@ def _measurements(subject: Subject, copy: CopyLimit, signing: SigningLimit) -> l
     for traffic in (Traffic.UNIFORM_1K, Traffic.HOT):
         load(f"baseline_64_{traffic}", Kind.TRANSFER, traffic, 64, "baseline")
         load(f"single_64_{traffic}", Kind.TRANSFER, traffic, 64)
+        if traffic is Traffic.UNIFORM_1K:
+            load(f"unruled_64_{traffic}", Kind.TRANSFER, traffic, 64, "unruled")
     for traffic in Traffic:
         for connections in (1, 16, 64, 256):
             if connections != 64 or traffic is Traffic.UNIFORM_100K:
                 load(f"single_{connections}_{traffic}", Kind.TRANSFER, traffic, connections)
     load(f"baseline_64_{Traffic.UNIFORM_100K}", Kind.TRANSFER, Traffic.UNIFORM_100K, 64, "baseline")
-    found.append(
-        _Measurement("limit_copy", True, lambda seconds: {"limit_copy_per_second": copy.per_second(seconds)})
-    )
+    found.append(_Measurement("limit_copy", True, lambda seconds: _copy_limit(subject, copy, seconds)))
     for traffic in Traffic:
         # A commit of a thousand takes a while: to count them takes longer.
         load(f"bulk_{traffic}", Kind.BATCH, traffic, 4)
     found.append(
-        _Measurement(
-            "limit_signing",
-            True,
-            lambda seconds: {
-                "limit_signing_per_second": signing.per_second(seconds / 2),
-                "limit_signing_cryptography_per_second": signing.per_second_cryptography(seconds / 2),
-            },
-        )
+        _Measurement("limit_signing", True, lambda seconds: _signing_limit(subject, signing, seconds))
     )
     found += [
         _Measurement(
@@ -127,8 +121,22 @@ def _measurements(subject: Subject, copy: CopyLimit, signing: SigningLimit) -> l
         )
         for traffic in Traffic
     ]
+    found.append(_Measurement("rules", True, decision_times))
     found.append(_Measurement("reads", False, subject.reads))
     return found
+
+
+def _copy_limit(subject: Subject, copy: CopyLimit, seconds: float) -> Samples:
+    with subject.alone():
+        return {"limit_copy_per_second": copy.per_second(seconds)}
+
+
+def _signing_limit(subject: Subject, signing: SigningLimit, seconds: float) -> Samples:
+    with subject.alone():
+        return {
+            "limit_signing_per_second": signing.per_second(seconds / 2),
+            "limit_signing_cryptography_per_second": signing.per_second_cryptography(seconds / 2),
+        }
 
 
 def _measure(plan: Plan, measurements: list[_Measurement], samples: dict[str, list[float]]) -> None:

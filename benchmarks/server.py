@@ -1,9 +1,10 @@
 """The service that is measured, as a process of its own: `tallystick serve` itself, with one more route.
 
-    python -m benchmarks.server product|baseline
+    python -m benchmarks.server product|baseline|unruled
 
 Settings come from the environment, as the product's do. The route is an empty POST that authenticates like any other;
-the baseline is the same process with another way to the write path (see `benchmarks.baseline`).
+the baseline is the same process with another way to the write path (see `benchmarks.baseline`), the unruled one lets
+everything pass unasked (see `benchmarks.rules`).
 """
 
 import contextlib
@@ -17,9 +18,11 @@ from fastapi import Request, Response
 
 from benchmarks.baseline import TransactionPerTransfer
 from benchmarks.requests import EMPTY_PATH
+from benchmarks.rules import without_rules
 from tallystick import api, cli
 from tallystick.api import transfers
 from tallystick.api.access import authenticated
+from tallystick.api.attempts import attempt_of
 from tallystick.api.bodies import idempotency_key, read_body
 from tallystick.api.posts import post_route
 from tallystick.participants import Role
@@ -29,6 +32,8 @@ _ROLES = frozenset({Role.PLATFORM})
 
 async def _empty(request: Request) -> Response:
     caller = await authenticated(request, _ROLES)
+    # It does nothing, so there is nothing to put on record.
+    attempt_of(request.scope).is_recorded = True
     idempotency_key(request)
     await read_body(request, caller.service.settings.body_size_max_bytes)
     return Response(b"{}", 201, media_type="application/json")
@@ -61,6 +66,8 @@ def main() -> None:
     with contextlib.ExitStack() as changes:
         if sys.argv[1] == "baseline":
             changes.enter_context(patch.object(api, "Service", TransactionPerTransfer))
+        elif sys.argv[1] == "unruled":
+            changes.enter_context(without_rules())
         changes.enter_context(patch.object(sys, "argv", ["tallystick", "serve"]))
         cli.main()
 

@@ -97,6 +97,8 @@ class Bank:
     operator: Principal
     acknowledged: list[Outcome] = field(default_factory=list)
     _keys: "itertools.count[int]" = field(default_factory=itertools.count)
+    # Each deposit is another line of the bank's statement.
+    _entries: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     @property
     def issuer_id(self) -> str:
@@ -146,7 +148,7 @@ class Bank:
             currency=self._currency(account),
             payee_account_id=self.account_id(account),
             evidence=True,
-            **{"related_id": "statement_00000000000000000000000000.1", **asked},
+            **{"related_id": f"statement_{'0' * 26}.{next(self._entries)}", **asked},
         ).resource_id
 
     def mint(self, account: str, amount: str, *, deposited: bool = True) -> str:
@@ -239,11 +241,11 @@ class Bank:
         ).resource_id
 
     def import_statement(self, content: bytes, *, size_max_bytes: int = 50_000_000) -> StatementImport:
-        """Import a camt.053 file as the maker."""
+        """Import a bank's file as the maker, a long one in parts."""
+        file = statements.read_file(content, size_max_bytes=size_max_bytes)
+        statements.import_ahead(self.database, self.settler, self.maker, file)
         return self.database.run(
-            lambda connection: statements.import_statement(
-                connection, self.settler, self.maker, content, size_max_bytes=size_max_bytes
-            )
+            lambda connection: statements.import_statement(connection, self.settler, self.maker, file)
         )
 
     def balance_minor(self, code: Code | str, owner: str) -> int:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from xml.sax.saxutils import escape
 
-__all__ = ["Entry", "Stated", "message", "replace", "statement"]
+__all__ = ["Entry", "Stated", "message", "notification", "replace", "statement"]
 
 USD_CONTROL = "RIVB-CONTROL-USD"
 EUR_CONTROL = "DE75512108001245126199"
@@ -27,6 +27,8 @@ class Entry:
     creditor_reference: str | None = None
     information: str | None = None
     currency: str | None = None
+    uetr: str | None = None
+    entry_reference: str | None = None
     transactions: "tuple[Entry, ...]" = ()
 
 
@@ -56,6 +58,13 @@ def message(*statements: Stated, message_id: str = "M-1", kind: str = "camt.053.
         f"<GrpHdr><MsgId>{message_id}</MsgId><CreDtTm>2026-11-20T23:00:00Z</CreDtTm></GrpHdr>{body}"
         f"</{root}></Document>"
     ).encode()
+
+
+def notification(*entries: Entry, kind: str = "camt.054.001.08", **stated: object) -> bytes:
+    """Return a file of one notification, or of one report (camt.052): neither has balances."""
+    number = stated.pop("number", 1)
+    told = {"opening": None, "statement_id": f"{kind[:8]}-{number}", **stated}
+    return message(Stated(entries, **told), message_id=f"N-{number}", kind=kind)  # type: ignore[arg-type]
 
 
 def statement(*entries: Entry, **stated: object) -> bytes:
@@ -112,10 +121,12 @@ def _entry(entry: Entry, stated: Stated) -> str:
     currency = entry.currency or stated.currency
     reversal = "<RvslInd>true</RvslInd>" if entry.reversal else ""
     reference = f"<AcctSvcrRef>{entry.bank_reference}</AcctSvcrRef>" if entry.bank_reference else ""
+    entry_reference = f"<NtryRef>{entry.entry_reference}</NtryRef>" if entry.entry_reference else ""
     details = "".join(_transaction(one, currency) for one in entry.transactions or (entry,))
     information = f"<AddtlNtryInf>{escape(entry.information)}</AddtlNtryInf>" if entry.information else ""
     return (
-        f'<Ntry><Amt Ccy="{currency}">{entry.amount}</Amt><CdtDbtInd>{_side(entry.credit)}</CdtDbtInd>{reversal}'
+        f"<Ntry>{entry_reference}"
+        f'<Amt Ccy="{currency}">{entry.amount}</Amt><CdtDbtInd>{_side(entry.credit)}</CdtDbtInd>{reversal}'
         f"<Sts><Cd>{entry.status}</Cd></Sts><BookgDt><Dt>{day}</Dt></BookgDt><ValDt><Dt>{day}</Dt></ValDt>"
         f"{reference}<BkTxCd><Domn><Cd>PMNT</Cd><Fmly><Cd>RCDT</Cd><SubFmlyCd>DMCT</SubFmlyCd></Fmly></Domn></BkTxCd>"
         + ("" if entry.information and not entry.transactions else f"<NtryDtls>{details}</NtryDtls>")
@@ -129,6 +140,7 @@ def _transaction(entry: Entry, currency: str) -> str:
         account = f"<DbtrAcct><Id><IBAN>{entry.payer_iban}</IBAN></Id></DbtrAcct>"
     elif entry.payer_account:
         account = f"<DbtrAcct><Id><Othr><Id>{escape(entry.payer_account)}</Id></Othr></Id></DbtrAcct>"
+    uetr = f"<UETR>{entry.uetr}</UETR>" if entry.uetr else ""
     remittance = f"<Ustrd>{escape(entry.remittance)}</Ustrd>" if entry.remittance else ""
     if entry.creditor_reference:
         remittance += (
@@ -136,7 +148,7 @@ def _transaction(entry: Entry, currency: str) -> str:
             f"<Ref>{escape(entry.creditor_reference)}</Ref></CdtrRefInf></Strd>"
         )
     return (
-        f"<TxDtls><Refs><EndToEndId>{entry.end_to_end_id or 'NOTPROVIDED'}</EndToEndId></Refs>"
+        f"<TxDtls><Refs><EndToEndId>{entry.end_to_end_id or 'NOTPROVIDED'}</EndToEndId>{uetr}</Refs>"
         f'<Amt Ccy="{currency}">{entry.amount}</Amt><CdtDbtInd>{_side(entry.credit)}</CdtDbtInd>'
         + (f"<RltdPties>{account}</RltdPties>" if account else "")
         + (f"<RmtInf>{remittance}</RmtInf>" if remittance else "")

@@ -112,6 +112,20 @@ def _deposit(bank: Bank, path: str) -> Example:
     return _example(Role.TREASURY_MAKER, path, body, value_date="2026-11-19")
 
 
+def _deposit_balance(bank: Bank, path: str) -> Example:
+    body = {
+        "token_class_id": bank.classes["USD"].id,
+        "account_id": bank.account_id("HARBOUR-USD"),
+        "kind": "balance",
+        "figure": "5.00",
+        "currency": "USD",
+        "as_of": "2026-11-20T07:59:00Z",
+        "source": "core",
+        "source_reference": new_suffix(),
+    }
+    return _example(Role.TREASURY_MAKER, path, body, kind="hold")
+
+
 def _assignment(bank: Bank, path: str) -> Example:
     waiting = bank.ask(
         Kind.DEPOSIT,
@@ -305,6 +319,7 @@ _EXAMPLES: Final[dict[str, Callable[[Bank, str], Example]]] = {
     "/v1/accounts/{account_id}/unfreeze": _unfreeze,
     "/v1/approvals/{approval_id}/approve": _approval,
     "/v1/approvals/{approval_id}/reject": _rejection,
+    "/v1/deposit-balances": _deposit_balance,
     "/v1/deposit-releases": _from_deposit,
     "/v1/deposits": _deposit,
     "/v1/deposits/{deposit_id}/assign": _assignment,
@@ -449,7 +464,9 @@ async def staff_life_of(client: httpx.AsyncClient, bank: Bank) -> dict[str, str]
         "/v1/screenings", json={"limit": 100}, headers=operator | {"Idempotency-Key": "screen"}
     )
     hits = await client.get("/v1/screenings?state=hit", headers=operator)
-    made = {imported, run, export, policy, screened, holders}
+    figure = _deposit_balance(bank, "/v1/deposit-balances")
+    pushed = await client.post(figure.path, json=figure.body, headers=keyed)
+    made = {imported, run, export, policy, screened, holders, pushed}
     assert {one.status_code for one in made} == {201}
     return {
         "principal_id": principal.id,
@@ -458,6 +475,7 @@ async def staff_life_of(client: httpx.AsyncClient, bank: Bank) -> dict[str, str]
         "statement_id": imported.json()["statements"][0]["id"],
         "reconciliation_id": run.json()["id"],
         "break_id": run.json()["breaks"][0]["id"],
+        "deposit_balance_id": pushed.json()["id"],
         "export_id": export.json()["id"],
         "policy_id": policy.json()["id"],
         "screening_list_id": screened.json()["id"],

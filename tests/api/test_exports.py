@@ -39,6 +39,7 @@ def folders(edge: Edge) -> set[str]:
         ("jsonl", "application/x-ndjson"),
         ("hledger", "text/plain; charset=utf-8"),
         ("beancount", "text/plain; charset=utf-8"),
+        ("evidence", "application/x-ndjson"),
     ],
 )
 async def test_every_file_is_served_as_the_manifest_says(
@@ -158,6 +159,24 @@ async def test_a_class_that_is_not_there(shared_edge: Edge) -> None:
     for class_id in ("class_nobody", shared_edge.other.classes["USD"].id):
         body = {"format": "csv", "token_class_id": class_id}
         assert_problem(await shared_edge.post(_PATH, body, _AUDITOR), 404, "token_class_not_found")
+
+
+async def test_an_evidence_pack_covers_every_class(shared_edge: Edge) -> None:
+    body = {"format": "evidence", "token_class_id": shared_edge.bank.classes["USD"].id}
+
+    assert_problem(await shared_edge.post(_PATH, body, _AUDITOR), 422, "export_scope_invalid")
+
+
+async def test_a_manifest_is_served_with_its_signature(shared_edge: Edge) -> None:
+    export = await made(shared_edge, {"format": "evidence"})
+
+    path = f"{_PATH}/{export['id']}/files"
+    manifest = await shared_edge.get(f"{path}/manifest.json")
+    signature = await shared_edge.get(f"{path}/manifest.jws")
+
+    assert signature.headers["content-type"] == "application/jose"
+    payload = signature.text.split(".")[1]
+    assert base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)) == manifest.content
 
 
 @pytest.mark.parametrize(

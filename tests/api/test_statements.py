@@ -1,14 +1,18 @@
 """`/v1/statements` over HTTP: imported once, whole or not at all, and shown with everything that was odd."""
 
 import asyncio
+import json
 from typing import Any
 
 import httpx
 import pytest
 
+from tallystick import statements
 from tallystick.participants import Role
+from tallystick.statements import importing
 from tests.api.edge import Edge, api_key, assert_problem, row_counts
-from tests.camt_writer import Entry, Stated, message, statement
+from tests.camt_writer import Entry, Stated, message, replace, statement
+from tests.swift_writer import Line, mt940
 
 pytestmark = pytest.mark.anyio
 
@@ -157,7 +161,7 @@ async def test_the_same_statement_sent_at_once_is_imported_once(edge: Edge) -> N
         (b"<!DOCTYPE x><x/>", 422, "statement_doctype_forbidden"),
         (b'<Document xmlns="urn:x"/>', 422, "statement_namespace_unknown"),
         (message(), 422, "statement_malformed"),
-        (message(Stated((FUNDING,)), kind="camt.054.001.08"), 422, "statement_type_not_imported"),
+        (message(Stated((FUNDING,)), kind="camt.055.001.08"), 422, "statement_type_unsupported"),
         (message(Stated((FUNDING,)), kind="camt.053.001.99"), 422, "statement_type_unsupported"),
         (statement(FUNDING, account="ELSEWHERE"), 422, "statement_account_unknown"),
         (statement(FUNDING, currency="EUR"), 422, "statement_currency_mismatch"),
@@ -188,7 +192,8 @@ async def test_a_body_over_the_limit_is_refused_before_it_is_read(edge: Edge) ->
 
 
 @pytest.mark.parametrize(
-    "media_type", ["application/json", "text/plain", "application/x-www-form-urlencoded"]
+    "media_type",
+    ["application/json", "text/csv", "application/octet-stream", "application/x-www-form-urlencoded"],
 )
 async def test_a_body_that_says_it_is_something_else(edge: Edge, media_type: str) -> None:
     response = await send(edge, statement(FUNDING), **{"Content-Type": media_type})
@@ -201,6 +206,85 @@ async def test_other_names_of_xml(edge: Edge, media_type: str) -> None:
     response = await send(edge, statement(FUNDING), **{"Content-Type": media_type})
 
     assert response.status_code == 201
+
+
+async def test_mt940_is_text(edge: Edge) -> None:
+    content = mt940(Line("100.00", "Funding HARBOUR-USD"))
+
+    response = await send(edge, content, **{"Content-Type": "text/plain; charset=utf-8"})
+
+    assert response.status_code == 201, response.text
+    assert response.json()["message_type"] == "MT940"
+    assert [one["amount"] for one in await listed(edge, "/v1/deposits")] == ["100.00"]
+
+
+CSV_JSON = "application/vnd.tallystick.csv+json"
+CSV_MAPPING = {
+    "version": 1,
+    "encoding": "iso-8859-1",
+    "delimiter": ",",
+    "order": "oldest_first",
+    "account": {"value": "RIVB-CONTROL-USD"},
+    "currency": {"value": "USD"},
+    "days": {"format": "YYYY-MM-DD", "booking": "Day"},
+    "amounts": {"style": "signed", "column": "Amount", "decimal": "."},
+    "balance": "Balance",
+    "columns": {"remittance": ["Text"]},
+}
+CSV = "Day,Text,Amount,Balance\n2026-11-20,HARBOUR-USD \u20ac,100.00,100.00\n"
+
+
+async def test_csv_comes_with_its_mapping(edge: Edge) -> None:
+    body = json.dumps({"csv": CSV, "mapping": CSV_MAPPING}).encode()
+
+    response = await send(edge, body, **{"Content-Type": CSV_JSON})
+    again = await send(edge, body, **{"Content-Type": CSV_JSON})
+
+    assert (response.status_code, again.status_code) == (201, 200), response.text
+    [one] = response.json()["statements"]
+    assert (one["message_type"], one["closing_balance"], one["state"]) == ("CSV", "100.00", "complete")
+    [entry] = await listed(edge, f"/v1/statements/{one['id']}/entries")
+    assert (entry["matched_by"], entry["remittance"]) == ("reference", "HARBOUR-USD \u20ac")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({"csv": CSV}, 422, "request_invalid"),
+        ({"csv": CSV, "mapping": {}}, 422, "statement_mapping_invalid"),
+        ({"csv": CSV, "mapping": CSV_MAPPING | {"version": 2}}, 422, "statement_mapping_invalid"),
+        ({"csv": CSV, "mapping": CSV_MAPPING, "more": 1}, 422, "request_invalid"),
+        ({"csv": "", "mapping": CSV_MAPPING}, 422, "statement_malformed"),
+        ({"csv": 1, "mapping": CSV_MAPPING}, 422, "request_invalid"),
+        ([], 422, "request_invalid"),
+    ],
+)
+async def test_csv_that_is_refused(edge: Edge, body: object, status: int, code: str) -> None:
+    content = json.dumps(body).encode()
+
+    assert_problem(await send(edge, content, **{"Content-Type": CSV_JSON}), status, code)
+
+
+async def test_a_long_file_is_answered_once_under_its_key(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "PART_SIZE_MAX", 2)
+    monkeypatch.setattr(statements, "PART_SIZE_MAX", 2)
+    credits_ = [replace(FUNDING, amount="1.00", bank_reference=f"B-{number}") for number in range(5)]
+    content = statement(*credits_)
+    key = {"Idempotency-Key": "long"}
+
+    first = await send(edge, content, **key)
+    again = await send(edge, content, **key)
+    before = row_counts(edge.urls)
+    other = await send(edge, statement(*credits_, day="2026-11-21", opening="5.00"), **key)
+
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert first.content == again.content
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert_problem(other, 409, "idempotency_key_reused")
+    assert row_counts(edge.urls) == before
+    assert len(await listed(edge, "/v1/deposits")) == 5
 
 
 async def test_another_banks_statement_is_as_absent(edge: Edge) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tallystick_verify.cli import run as verify
 from tests.cli.conftest import CommandLine
 from tests.cli.processes import REPOSITORY
 from tests.database import DatabaseUrls, connect
@@ -49,7 +50,7 @@ def test_a_file_that_is_refused_keeps_no_other_from_being_imported(
 
 
 def test_a_file_over_the_limit_is_not_read(maker: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TALLYSTICK_STATEMENT_SIZE_MAX_BYTES", "1024")
+    monkeypatch.setenv("TALLYSTICK_STATEMENT_FILE_SIZE_MAX_BYTES", "1024")
 
     ran = maker.run("import-statement", FIRST_DAY, "--json")
 
@@ -155,6 +156,22 @@ def test_an_export_lies_where_it_was_asked_for(maker: CommandLine, tmp_path: Pat
     for file in manifest["files"]:
         assert hashlib.sha256((folder / file["name"]).read_bytes()).hexdigest() == file["sha256"]
     assert len(made["manifest"]["files"]) >= 3
+
+
+def test_an_evidence_pack_is_verified_by_the_other_command(maker: CommandLine, tmp_path: Path) -> None:
+    maker.run("import-statement", FIRST_DAY)
+    made = maker.json("export", "--format", "evidence", "--output", tmp_path / "packs")
+    [key] = [one for one in maker.json("keys", "list")["data"] if one["key_use"] == "event"]
+    policy = tmp_path / "bank.toml"
+    policy.write_text(
+        f'version = 1\nissuer_id = "{made["issuer_id"]}"\n[[keys]]\nkid = "{key["id"]}"\nx = "{key["x"]}"\n'
+    )
+
+    exit_code = verify([made["folder"], "--policy", str(policy), "--allow-no-checkpoint", "--json"])
+
+    verdict = json.loads(maker.captured.readouterr().out)
+    assert (exit_code, verdict["verdict"]) == (0, "verified")
+    assert [one["deposits_confirmed"] for one in verdict["figures"]] == ["1262500.50"]
 
 
 def test_an_export_is_told_to_people(maker: CommandLine) -> None:

@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from tallystick.exports import Export, ExportArguments, ExportFormat, create_export
+from tallystick.exports import Export, ExportArguments, ExportFormat, Vouching, create_export
+from tallystick.transparency import NO_WITNESSES, DatabaseTiles
 from tests.bank import OPENED_AT, Bank
 
-__all__ = ["DAYS", "contents", "csv_rows", "export_of", "json_rows", "live_three_days"]
+__all__ = ["DAYS", "contents", "csv_rows", "export_of", "json_rows", "live_three_days", "vouching"]
 
 # The moment that each day's business is booked at.
 DAYS: Final = tuple(OPENED_AT + timedelta(days=number) for number in range(3))
@@ -32,6 +33,11 @@ def live_three_days(bank: Bank) -> None:
     bank.clock.at = DAYS[2] + timedelta(days=1)
 
 
+def vouching(bank: Bank) -> Vouching:
+    """What the bank's packs are vouched for with: its keys, tiles in the database, and no witnesses."""
+    return Vouching(bank.key_directory, DatabaseTiles(), NO_WITNESSES)
+
+
 def export_of(
     bank: Bank,
     directory: Path,
@@ -48,6 +54,7 @@ def export_of(
         bank.auditor,
         ExportArguments(export_format, after, until, token_class_id),
         directory,
+        vouching(bank),
     )
 
 
@@ -56,7 +63,8 @@ def contents(directory: Path, export: Export) -> dict[str, bytes]:
     found = {one.name: one.read_bytes() for one in (directory / export.id).iterdir()}
     manifest = json.loads(found["manifest.json"])
     assert manifest == export.manifest
-    assert {one["name"] for one in manifest["files"]} == set(found) - {"manifest.json"}
+    signed = {"manifest.jws"} if export.pinned.evidence else set()
+    assert {one["name"] for one in manifest["files"]} == set(found) - {"manifest.json"} - signed
     for one in manifest["files"]:
         content = found[one["name"]]
         assert (one["bytes"], one["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())

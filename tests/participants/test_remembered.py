@@ -9,11 +9,25 @@ from tests.bank import Bank, oracle
 
 
 def facts(account_id: str) -> AccountFacts:
-    return AccountFacts(account_id, "open", "holder", None, "verified", None, "class", "normal", "USD", 2)
+    return AccountFacts(
+        account_id=account_id,
+        status="open",
+        holder_id="holder",
+        holder_kind="merchant",
+        platform_id=None,
+        country="DE",
+        residency="DE",
+        kyc_status="verified",
+        kyc_expires_on=None,
+        token_class_id="class",
+        mode="normal",
+        currency="USD",
+        scale=2,
+    )
 
 
 def test_a_version_has_its_own_memory() -> None:
-    remembered = RememberedFacts()
+    remembered: RememberedFacts[AccountFacts] = RememberedFacts()
     assert remembered.recall("a", 1, ["x", "y"]) == ({}, ["x", "y"])
     remembered.keep("a", 1, {"x": facts("x")})
 
@@ -24,7 +38,7 @@ def test_a_version_has_its_own_memory() -> None:
 
 
 def test_memory_is_bounded() -> None:
-    remembered = RememberedFacts()
+    remembered: RememberedFacts[AccountFacts] = RememberedFacts()
     remembered.keep("a", 1, {str(number): facts("x") for number in range(19_999)})
     remembered.keep("a", 1, {"y": facts("y"), "z": facts("z")})
 

@@ -507,6 +507,17 @@ def test_what_is_remembered_is_what_would_be_decided_anew(asked: Facts) -> None:
     assert REMEMBERING.decide(other, usage) == policy_of(**MEMBERS).decide(other, usage)
 
 
+APART: Final = {name: MEMBERS[name] for name in ("kyc", "screening", "allow_list") if name in MEMBERS}
+REMEMBERING_SIDES: Final = policy_of(**APART)
+
+
+@settings(max_examples=100)
+@given(ASKED)
+def test_sides_that_were_fine_apart_are_decided_as_if_anew(asked: Facts) -> None:
+    for one in (asked, facts(), asked._replace(payer=facts().payer), asked._replace(payee=facts().payee)):
+        assert REMEMBERING_SIDES.decide(one) == policy_of(**APART).decide(one)
+
+
 def test_what_is_remembered_is_bounded() -> None:
     policy = policy_of()
     for number in range(10_050):

@@ -5,12 +5,16 @@ from typing import Any
 
 from tallystick import statements, tokens
 from tallystick.ledger import Code
-from tallystick.statements import Statement, StatementEntry, StatementImport
+from tallystick.statements import Statement, StatementEntry, StatementFile, StatementImport
 from tallystick.tokens import Instruction, Kind
 from tests.bank import Bank
 from tests.database import connect
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "statements"
+
+
+def read(content: bytes) -> StatementFile:
+    return statements.read_file(content, size_max_bytes=10_000_000)
 
 
 def only(imported: StatementImport) -> Statement:

@@ -12,7 +12,16 @@ from tallystick.tokens import Kind
 from tests.bank import OPENED_AT, Bank, oracle
 from tests.camt_writer import EUR_CONTROL, Entry, Stated, message, statement
 from tests.database import connect
-from tests.statements.imports import codes, confirm_by_hand, counts, deposit, deposits_minor, entries, only
+from tests.statements.imports import (
+    codes,
+    confirm_by_hand,
+    counts,
+    deposit,
+    deposits_minor,
+    entries,
+    only,
+    read,
+)
 
 CREDIT = Entry("100.00", remittance="HARBOUR-USD")
 
@@ -278,8 +287,7 @@ def test_a_crash_before_the_commit_leaves_the_deposit_unlinked(bank: Bank) -> No
             connection,  # type: ignore[arg-type]
             bank.settler,
             bank.maker,
-            statement(CREDIT),
-            size_max_bytes=1_000_000,
+            read(statement(CREDIT)),
         )
         raise CrashError
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tallystick.statements.findings import Finding, FindingCollector
+from tallystick.statements.findings import FINDING_SEVERITIES, Finding, FindingCollector
+from tests.docs.documents import table
 
 
 def test_findings_keep_their_order_and_severity() -> None:
@@ -40,3 +41,10 @@ def test_add_once() -> None:
     findings.add_once("moment_without_zone", "a", "first")
     findings.add_once("moment_without_zone", "b", "second")
     assert [finding.where for finding in findings.collected("x")] == ["a"]
+
+
+def test_every_finding_is_explained() -> None:
+    told = {row[0].strip("`"): row[1] for row in table("treasury.md", "finding", "severity")}
+
+    assert told == FINDING_SEVERITIES
+    assert list(told) == sorted(told)

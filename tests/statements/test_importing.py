@@ -12,7 +12,7 @@ from tallystick.ledger import Code
 from tests.bank import Bank, oracle
 from tests.camt_writer import EUR_CONTROL, Entry, Stated, message, replace, statement
 from tests.database import connect
-from tests.statements.imports import EXAMPLES, codes, counts, deposit, deposits_minor, entries, only
+from tests.statements.imports import EXAMPLES, codes, counts, deposit, deposits_minor, entries, only, read
 from tests.statements.shared_files import shared_file
 
 
@@ -125,8 +125,7 @@ def test_another_statement_of_the_same_name_is_refused(bank: Bank, changed: Entr
         (statement(Entry("1.00"), account="SOMEBODY-ELSE"), "statement_account_unknown"),
         (statement(Entry("1.00"), currency="EUR"), "statement_currency_mismatch"),
         (statement(Entry("1.00"), Entry("1.00", currency="EUR")), "statement_currency_mismatch"),
-        (message(Stated((Entry("1.00"),)), kind="camt.052.001.08"), "statement_type_not_imported"),
-        (message(Stated((Entry("1.00"),)), kind="camt.054.001.08"), "statement_type_not_imported"),
+        (message(Stated((Entry("1.00"),)), kind="camt.055.001.08"), "statement_type_unsupported"),
         (b"<Document/>", "statement_namespace_unknown"),
     ],
 )
@@ -145,7 +144,7 @@ def test_only_the_banks_own_people_import(bank: Bank, who: str) -> None:
     with pytest.raises(statements.StatementImportNotAllowedError):
         bank.database.run(
             lambda connection: statements.import_statement(
-                connection, bank.settler, getattr(bank, who), statement(Entry("1.00")), size_max_bytes=10_000
+                connection, bank.settler, getattr(bank, who), read(statement(Entry("1.00")))
             )
         )
 
@@ -255,8 +254,7 @@ def test_a_crash_before_the_commit_leaves_nothing(bank: Bank) -> None:
             connection,  # type: ignore[arg-type]
             bank.settler,
             bank.maker,
-            (EXAMPLES / "2026-11-20-usd.xml").read_bytes(),
-            size_max_bytes=1_000_000,
+            read((EXAMPLES / "2026-11-20-usd.xml").read_bytes()),
         )
         raise CrashError
 
@@ -270,7 +268,7 @@ def test_the_log_remembers_an_entry_even_if_its_statement_is_lost(bank: Bank) ->
     content = statement(Entry("10.00", remittance="HARBOUR-USD"))
     first = entries(bank, only(bank.import_statement(content)))[0]
     with connect(bank.urls.superuser_url) as connection:
-        for table in ("statement_finding", "statement_entry", "statement"):
+        for table in ("statement_completion", "statement_finding", "statement_entry", "statement"):
             connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER".encode())
             connection.execute(f"DELETE FROM {table}".encode())
 

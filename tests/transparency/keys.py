@@ -11,7 +11,7 @@ __all__ = ["key_of", "signer_of", "verify_elsewhere"]
 
 
 def signer_of(name: str) -> SoftwareSigner:
-    return SoftwareSigner(hashlib.sha256(name.encode()).digest(), threads=1)
+    return SoftwareSigner(hashlib.sha256(name.encode()).digest(), alone=True)
 
 
 def key_of(name: str, kind: int = ED25519) -> VerifierKey:

@@ -70,7 +70,10 @@ class ExportFileView(View):
 
 
 class ManifestView(View):
-    """The content of `manifest.json`: the same for equal arguments and event indexes, byte for byte."""
+    """The content of `manifest.json`: the same for equal arguments and event indexes, byte for byte.
+
+    An evidence pack's has `pack_version`, `pack_kind` and `export_key_id` too, and is signed in `manifest.jws`.
+    """
 
     format_version: int
     issuer: dict[str, str]
@@ -155,7 +158,14 @@ def get_export(caller: StaffCaller, export_id: PathId) -> Any:
         200: {
             "description": "The file; `Repr-Digest` (RFC 9530) and `ETag` hold its SHA-256",
             "content": dict.fromkeys(
-                ("text/csv", "application/x-ndjson", "text/plain", "application/json"), _BINARY
+                (
+                    "text/csv",
+                    "application/x-ndjson",
+                    "text/plain",
+                    "application/json",
+                    "application/jose",
+                ),
+                _BINARY,
             ),
         }
     },
@@ -199,7 +209,12 @@ def _make(
         pass
     service = caller.service
     with exports.prepared_export(
-        service.database, service.clock, caller.principal, arguments, service.settings.export_directory
+        service.database,
+        service.clock,
+        caller.principal,
+        arguments,
+        service.settings.export_directory,
+        service.vouching,
     ) as prepared:
 
         def record(connection: Connection) -> Made:

@@ -18,6 +18,7 @@ from tallystick.core.clock import Clock, SystemClock
 from tallystick.core.database import Database, OutcomeUnknownError
 from tallystick.core.errors import ConflictError
 from tallystick.core.settings import Settings
+from tallystick.exports import Vouching
 from tallystick.participants import Principal
 from tallystick.signing import KeyDirectory
 from tallystick.tokens import (
@@ -65,6 +66,8 @@ class Service:
             transparency.tile_store(settings.log_tile_directory),
         )
         self.witness_policy = transparency.parse_witness_policy(settings.log_witnesses, settings.log_quorum)
+        #: what evidence packs are vouched for with
+        self.vouching = Vouching(self.key_directory, self.log.tiles, self.witness_policy)
         self.closing = False
         self._housekeeping = Housekeeping(
             self.database, self.clock, settings.expiry_check_seconds, self._close_expired

@@ -1,8 +1,9 @@
-"""`/v1/statements`: what the core bank says of the backing accounts (ISO 20022 camt.053), and what became of it."""
+"""`/v1/statements`: what the core bank says of the backing accounts, and what became of it."""
 
 import hashlib
 from collections.abc import Callable
-from typing import Annotated, Any, Final
+from contextlib import suppress
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import orjson
 from fastapi import APIRouter, Query, Request, Response
@@ -12,7 +13,7 @@ from sqlalchemy import Connection
 from tallystick import audit, participants, statements, tokens
 from tallystick.api.access import Caller, StaffCaller, authenticated
 from tallystick.api.attempts import attempt_of
-from tallystick.api.bodies import idempotency_key, read_body
+from tallystick.api.bodies import Schema, idempotency_key, read_body, understood
 from tallystick.api.money import answer
 from tallystick.api.pages import Cursor, IdQuery, Limit, PathId, page
 from tallystick.api.recording import drafted_write
@@ -21,8 +22,9 @@ from tallystick.audit import Draft
 from tallystick.core.clock import format_time
 from tallystick.core.errors import DomainError
 from tallystick.core.money import format_amount
+from tallystick.core.strict_json import parse_json
 from tallystick.participants import Role
-from tallystick.statements import Statement, StatementEntry, StatementFinding, StatementImport
+from tallystick.statements import Statement, StatementEntry, StatementFile, StatementFinding, StatementImport
 from tallystick.tokens import Made, Outcome
 
 __all__ = ["IMPORTERS", "router", "show_import"]
@@ -31,7 +33,9 @@ router = APIRouter()
 
 IMPORTERS: Final = frozenset({Role.TREASURY_MAKER})
 _OPERATION: Final = "statement_import"
-_XML: Final = frozenset({"application/xml", "text/xml"})
+#: XML and SWIFT's texts tell themselves apart.
+_AS_IT_IS: Final = frozenset({"application/xml", "text/xml", "text/plain"})
+_CSV: Final = "application/vnd.tallystick.csv+json"
 
 NumberCursor = Annotated[
     int, Query(ge=0, le=2**31 - 1, description="Go on behind this number within the statement.")
@@ -39,15 +43,25 @@ NumberCursor = Annotated[
 
 
 class StatementMediaTypeUnsupportedError(DomainError):
-    """A body that says it is something else than XML is no statement."""
+    """A body that says it is something else than XML, text, or CSV with its mapping is no statement."""
 
     code = "statement_media_type_unsupported"
     status = 415
-    title = "A statement must be application/xml"
+    title = "A statement must be application/xml, text/plain or application/vnd.tallystick.csv+json"
+
+
+class CsvStatement(Schema):
+    """A CSV file as text, with the mapping by which it is read (see the treasury's guide)."""
+
+    csv: str
+    mapping: dict[str, Any]
 
 
 class StatementView(View):
-    """One imported statement. Its balances are the booked ones: negative when overdrawn, null where there is none."""
+    """One imported statement, report or notification; `importing` while not all of its entries are in.
+
+    Its balances are the booked ones: negative when overdrawn, null where there is none.
+    """
 
     id: str
     object: str
@@ -68,6 +82,8 @@ class StatementView(View):
     content_hash: str
     file_hash: str
     imported_by: str
+    state: Literal["importing", "complete"]
+    completed_at: str | None
 
 
 class ImportedStatementView(StatementView):
@@ -130,15 +146,14 @@ async def post_statement(request: Request) -> Response:
     """
     caller = await authenticated(request, IMPORTERS)
     key = idempotency_key(request) if "idempotency-key" in request.headers else None
-    _require_xml(request)
+    media_type = _media_type(request)
     content = await read_body(request, caller.service.settings.statement_size_max_bytes)
     attempt = attempt_of(request.scope)
     attempt.request_hash = tokens.request_hash(
         _OPERATION, {"body_sha256": hashlib.sha256(content).hexdigest()}
     )
-    outcome = await run_in_threadpool(
-        _import, caller, key, content, attempt.request_hash, drafted_write(request)
-    )
+    asked = _Asked(key, content, media_type, attempt.request_hash, drafted_write(request))
+    outcome = await run_in_threadpool(_import, caller, asked)
     attempt.is_recorded = True
     return answer(outcome)
 
@@ -168,8 +183,12 @@ router.add_api_route(
         ],
         "requestBody": {
             "required": True,
-            "description": "A camt.053 message, versions 02 to 12.",
-            "content": {"application/xml": {"schema": {"type": "string"}}},
+            "description": "camt.052, camt.053 or camt.054 (02 to 12), MT940 or MT942, or CSV and its mapping.",
+            "content": {
+                "application/xml": {"schema": {"type": "string"}},
+                "text/plain": {"schema": {"type": "string"}},
+                _CSV: {"schema": CsvStatement.model_json_schema()},
+            },
         },
     },
 )
@@ -255,43 +274,76 @@ def show_import(connection: Connection, issuer_id: str, done: StatementImport) -
     }
 
 
-def _require_xml(request: Request) -> None:
-    media_type = request.headers.get("content-type")
-    if media_type is not None and media_type.partition(";")[0].strip().lower() not in _XML:
+def _media_type(request: Request) -> str | None:
+    stated = request.headers.get("content-type")
+    media_type = None if stated is None else stated.partition(";")[0].strip().lower()
+    if media_type is not None and media_type not in _AS_IT_IS | {_CSV}:
         raise StatementMediaTypeUnsupportedError
+    return media_type
 
 
-def _import(
-    caller: Caller, key: str | None, content: bytes, request_hash: bytes, draft: Callable[[Outcome], Draft]
-) -> Outcome:
+def _read(content: bytes, media_type: str | None, size_max_bytes: int) -> StatementFile:
+    """Return what the body says: a bank's file as it is, or one of CSV with its mapping."""
+    if media_type != _CSV:
+        return statements.read_file(content, size_max_bytes=size_max_bytes)
+    asked = parse_json(content, size_max_bytes=size_max_bytes)
+    sent = understood(CsvStatement, asked)
+    assert isinstance(asked, dict)  # It was just understood.
+    # JSON has told the characters already, whatever the bank's own file is in.
+    mapping = statements.understood_mapping(asked["mapping"]).model_copy(update={"encoding": "utf-8"})
+    text = sent.csv.encode("utf-8", "surrogatepass")
+    return statements.read_file(text, size_max_bytes=size_max_bytes, mapping=mapping)
+
+
+class _Asked(NamedTuple):
+    """One import: what was sent, under which key, and how its attempt is put on record."""
+
+    key: str | None
+    content: bytes
+    media_type: str | None
+    request_hash: bytes
+    draft: Callable[[Outcome], Draft]
+
+
+class _NotAnsweredError(Exception):
+    """Nothing was answered under the key yet."""
+
+
+def _import(caller: Caller, asked: _Asked) -> Outcome:
     service, importer = caller.service, caller.principal
+    file = _read(asked.content, asked.media_type, service.settings.statement_size_max_bytes)
 
     def work(connection: Connection) -> Made:
-        done = statements.import_statement(
-            connection,
-            service.settler,
-            importer,
-            content,
-            size_max_bytes=service.settings.statement_size_max_bytes,
-        )
+        done = statements.import_statement(connection, service.settler, importer, file)
         shown = show_import(connection, importer.issuer_id, done)
         return Made(done.statements[0].statement.id, orjson.dumps(shown), 201 if done.imported else 200)
 
     def work_on_record(connection: Connection) -> Outcome:
         made = work(connection)
         outcome = Outcome(made.status, made.body, made.resource_id)
-        audit.append(connection, service.clock, importer.issuer_id, [draft(outcome)])
+        audit.append(connection, service.clock, importer.issuer_id, [asked.draft(outcome)])
         return outcome
 
-    if key is None:
+    if asked.key is None:
+        statements.import_ahead(service.database, service.settler, importer, file)
         return service.database.run(work_on_record)
-    return service.once(
-        importer,
-        key_digest=tokens.key_digest(importer.id, _OPERATION, key),
-        request_hash=request_hash,
-        make=work,
-        draft=draft,
-    )
+    key_digest = tokens.key_digest(importer.id, _OPERATION, asked.key)
+
+    def once(make: Callable[[Connection], Made]) -> Outcome:
+        return service.once(
+            importer, key_digest=key_digest, request_hash=asked.request_hash, make=make, draft=asked.draft
+        )
+
+    if file.entry_count > statements.PART_SIZE_MAX:
+        # Parts are committed before there is an answer, so a key that was used for something else is refused first.
+        with suppress(_NotAnsweredError):
+            return once(_not_answered)
+        statements.import_ahead(service.database, service.settler, importer, file)
+    return once(work)
+
+
+def _not_answered(_connection: Connection) -> Made:
+    raise _NotAnsweredError
 
 
 def _scales(connection: Connection, issuer_id: str, found: list[Statement]) -> dict[str, int]:
@@ -322,6 +374,8 @@ def _show(found: Statement, scale: int) -> dict[str, Any]:
         "content_hash": found.content_hash.hex(),
         "file_hash": found.file_hash.hex(),
         "imported_by": found.imported_by,
+        "state": "importing" if found.completed_at is None else "complete",
+        "completed_at": None if found.completed_at is None else format_time(found.completed_at),
     }
 
 

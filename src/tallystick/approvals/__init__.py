@@ -37,6 +37,7 @@ __all__ = [
     "Vote",
     "approval",
     "approvals",
+    "approvals_by_id",
     "check_amount",
     "check_vote",
     "expire",
@@ -147,6 +148,11 @@ def approvals(
         after=after,
         limit=limit,
     )
+
+
+def approvals_by_id(connection: Connection, issuer_id: str, approval_ids: Iterable[str]) -> list[Approval]:
+    """Return approvals by id; absent ones are left out."""
+    return store.read_approvals_by_id(connection, issuer_id, approval_ids)
 
 
 def votes(connection: Connection, issuer_id: str, approval_ids: Iterable[str]) -> dict[str, list[Vote]]:

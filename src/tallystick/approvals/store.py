@@ -93,6 +93,17 @@ def read_approvals(
     ]
 
 
+def read_approvals_by_id(
+    connection: Connection, issuer_id: str, approval_ids: Iterable[str]
+) -> list[Approval]:
+    rows = connection.execute(
+        select(approval)
+        .where(approval.c.issuer_id == issuer_id, approval.c.id.in_(list(approval_ids)))
+        .order_by(approval.c.id)
+    )
+    return [Approval(**row._mapping) for row in rows]
+
+
 def read_votes(connection: Connection, issuer_id: str, approval_ids: Iterable[str]) -> dict[str, list[Vote]]:
     rows = connection.execute(
         select(approval_vote)

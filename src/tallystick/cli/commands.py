@@ -82,7 +82,13 @@ def seed_sandbox(as_json: AsJson = False) -> None:
 
 @application.command("import-statement")
 def import_statement(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="camt.053 files, oldest first.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="camt.053, camt.052, camt.054, MT940, MT942; oldest first."),
+    ],
+    mapping: Annotated[
+        Path | None, typer.Option(metavar="FILE.json", help="Read the files as CSV, by this mapping.")
+    ] = None,
     key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:
@@ -91,7 +97,39 @@ def import_statement(
         from tallystick.cli.importing import import_statements as run
         from tallystick.cli.running import load_settings
 
-        run(report, load_settings(), key, files)
+        run(report, load_settings(), key, files, mapping_file=mapping)
+
+
+@application.command("watch-statements")
+def watch_statements(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where banks' files are dropped.")],
+    mapping: Annotated[
+        Path | None, typer.Option(metavar="FILE.json", help="Read .csv files by this mapping.")
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="Import what lies there and stop.")] = False,
+    interval_seconds: Annotated[
+        float, typer.Option("--interval", min=0.1, max=3600, help="Seconds between two looks.")
+    ] = 5.0,
+    key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Import every file that is put into a folder, as a treasury maker, and move it to done/ or refused/.
+
+    Put a file there by renaming it once it is whole: what is there is read.
+    """
+    with reported(as_json=as_json) as report:
+        from tallystick.cli.running import load_settings
+        from tallystick.cli.watching import watch_statements as run
+
+        run(
+            report,
+            load_settings(),
+            key,
+            folder,
+            mapping_file=mapping,
+            once=once,
+            interval_seconds=interval_seconds,
+        )
 
 
 @application.command()
@@ -125,7 +163,7 @@ def export(  # noqa: PLR0917 Typer passes them by name.
         str | None, typer.Option("--to", metavar="TIME", help="Events booked up to this moment; until now.")
     ] = None,
     export_format: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help="csv, jsonl, hledger or beancount.")
+        str, typer.Option("--format", metavar="FORMAT", help="csv, jsonl, hledger, beancount or evidence.")
     ] = "csv",
     token_class_id: Annotated[
         str | None, typer.Option("--token-class", metavar="ID", help="One token class; all unless given.")

@@ -3,14 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-from tallystick import exports
+from tallystick import exports, transparency
 from tallystick.api.access import STAFF_AND_AUDITORS
 from tallystick.cli.acting import authorized, drafted, moment, put_on_record
 from tallystick.cli.report import CommandRefusedError, ExitCode, Report
 from tallystick.cli.running import opened_database, require_api_key
 from tallystick.core.clock import SystemClock, format_time
 from tallystick.core.settings import Settings
-from tallystick.exports import ExportArguments, ExportFormat
+from tallystick.exports import ExportArguments, ExportFormat, Vouching
+from tallystick.signing import KeyDirectory
 
 __all__ = ["export"]
 
@@ -41,7 +42,18 @@ def export(
     directory = output or settings.export_directory
     with opened_database(settings) as database:
         viewer = authorized(database, presented, STAFF_AND_AUDITORS, operation="export")
-        made = exports.create_export(database, SystemClock(), viewer, arguments, directory)
+        made = exports.create_export(
+            database,
+            SystemClock(),
+            viewer,
+            arguments,
+            directory,
+            Vouching(
+                KeyDirectory(settings.key_directory, settings.key_passphrase),
+                transparency.tile_store(settings.log_tile_directory),
+                transparency.parse_witness_policy(settings.log_witnesses, settings.log_quorum),
+            ),
+        )
         put_on_record(database, viewer, drafted(viewer, presented, "export", subject_id=made.id))
     manifest: dict[str, Any] = made.manifest
     folder = directory / made.id

@@ -16,50 +16,50 @@ from tallystick.cli.running import require_api_key
 from tallystick.core.errors import DomainError, UnavailableError
 from tallystick.core.settings import Settings
 from tallystick.participants import Principal
+from tallystick.statements import CsvMapping, StatementImport
 
-__all__ = ["import_statements"]
+__all__ = ["import_file", "import_statements", "load_mapping"]
 
 _OPERATION: Final = "statement_import"
 
 
 def import_statements(
-    report: Report, settings: Settings, presented_key: str | None, files: Sequence[Path]
+    report: Report,
+    settings: Settings,
+    presented_key: str | None,
+    files: Sequence[Path],
+    *,
+    mapping_file: Path | None = None,
 ) -> None:
-    """Import each file in a transaction of its own; one that is refused doesn't keep the others from being imported."""
+    """Import each file by itself, with a mapping as CSV; one that is refused doesn't keep the others out."""
     presented = require_api_key(presented_key)
+    mapping = None if mapping_file is None else load_mapping(mapping_file)
     shown = []
     with opened_service(settings) as service:
         importer = authorized(service.database, presented, IMPORTERS, operation=_OPERATION)
         for number, file in enumerate(files, 1):
             if len(files) > 1:
                 report.note(f"{number} of {len(files)}: {file}")
-            shown.append(_import(report, service, importer, presented, file))
+            shown.append(_import(report, service, importer, presented, file, mapping))
     report.document({"object": "list", "data": shown})
 
 
-def _import(
-    report: Report, service: Service, importer: Principal, presented_key: str, file: Path
-) -> dict[str, Any]:
-    size_max_bytes = service.settings.statement_size_max_bytes
+def load_mapping(file: Path) -> CsvMapping:
+    """Return the mapping in a JSON file; raises StatementMappingInvalidError and what strict JSON refuses."""
     with file.open("rb") as opened:
-        # One byte more than is allowed is enough to be refused for it.
-        content = opened.read(size_max_bytes + 1)
+        return statements.read_mapping(opened.read(statements.MAPPING_SIZE_MAX_BYTES + 1))
 
-    def work(connection: Connection) -> dict[str, Any]:
-        done = statements.import_statement(
-            connection, service.settler, importer, content, size_max_bytes=size_max_bytes
-        )
-        shown = show_import(connection, importer.issuer_id, done)
-        for one in shown["statements"]:
-            one["deposits"] = _deposits(connection, importer.issuer_id, one["id"])
-            one["findings"] = _findings(connection, importer.issuer_id, one["id"])
-        first = done.statements[0].statement.id
-        entry = drafted(importer, presented_key, _OPERATION, subject_id=first)
-        audit.append(connection, service.clock, importer.issuer_id, [entry])
-        return shown
 
+def _import(
+    report: Report,
+    service: Service,
+    importer: Principal,
+    presented_key: str,
+    file: Path,
+    mapping: CsvMapping | None,
+) -> dict[str, Any]:
     try:
-        shown = service.database.run(work)
+        shown = import_file(report, service, importer, presented_key, file, mapping)
     except UnavailableError:
         raise
     except DomainError as refusal:
@@ -71,6 +71,41 @@ def _import(
     for one in shown["statements"]:
         _tell(report, file, one)
     return {"file": str(file), **shown}
+
+
+def import_file(
+    report: Report,
+    service: Service,
+    importer: Principal,
+    presented_key: str,
+    file: Path,
+    mapping: CsvMapping | None,
+) -> dict[str, Any]:
+    """Import one file, a long one in parts, and return what became of it as JSON; raises what refuses it."""
+    with file.open("rb") as opened:
+        read = statements.read_file(
+            opened, size_max_bytes=service.settings.statement_file_size_max_bytes, mapping=mapping
+        )
+
+    def tell(count: int) -> None:
+        report.note(f"{file}: {count} of {read.entry_count} entries")
+
+    statements.import_ahead(service.database, service.settler, importer, read, on_progress=tell)
+
+    def work(connection: Connection) -> StatementImport:
+        done = statements.import_statement(connection, service.settler, importer, read)
+        first = done.statements[0].statement.id
+        entry = drafted(importer, presented_key, _OPERATION, subject_id=first)
+        audit.append(connection, service.clock, importer.issuer_id, [entry])
+        return done
+
+    done = service.database.run(work)
+    with service.database.read() as connection:
+        shown = show_import(connection, importer.issuer_id, done)
+        for one in shown["statements"]:
+            one["deposits"] = _deposits(connection, importer.issuer_id, one["id"])
+            one["findings"] = _findings(connection, importer.issuer_id, one["id"])
+    return shown
 
 
 def _tell(report: Report, file: Path, one: dict[str, Any]) -> None:

@@ -40,6 +40,9 @@ class Settings(BaseModel):
     database_pool_size: int = Field(default=12, ge=2, le=200, description="Connections per API process.")
     body_size_max_bytes: int = Field(default=1_048_576, ge=1_024)
     statement_size_max_bytes: int = Field(default=33_554_432, ge=1_024)
+    statement_file_size_max_bytes: int = Field(
+        default=268_435_456, ge=1_024, description="Of statements that commands read, piece by piece."
+    )
     screening_list_size_max_bytes: int = Field(default=67_108_864, ge=1_024)
     screening_threshold: int = Field(
         default=85, ge=50, le=100, description="How alike a listed name must be to be a hit, of 100."

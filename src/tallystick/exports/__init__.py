@@ -24,8 +24,10 @@ from tallystick.exports.records import (
     ExportNotFoundError,
     ExportPeriodInvalidError,
     ExportsBusyError,
+    ExportScopeInvalidError,
     ExportStorageError,
     FileFacts,
+    Vouching,
 )
 from tallystick.participants import Principal
 
@@ -38,10 +40,12 @@ __all__ = [
     "ExportNotAllowedError",
     "ExportNotFoundError",
     "ExportPeriodInvalidError",
+    "ExportScopeInvalidError",
     "ExportStorageError",
     "ExportsBusyError",
     "FileFacts",
     "PreparedExport",
+    "Vouching",
     "create_export",
     "export",
     "export_file",
@@ -52,13 +56,18 @@ __all__ = [
 
 
 def create_export(
-    database: Database, clock: Clock, viewer: Principal, arguments: ExportArguments, directory: Path
+    database: Database,
+    clock: Clock,
+    viewer: Principal,
+    arguments: ExportArguments,
+    directory: Path,
+    vouching: Vouching,
 ) -> Export:
     """Make an export, record it, and put its files into `directory`/<export id>; its manifest lies beside them.
 
     Raises what `prepared_export` and `Database.run` raise.
     """
-    with prepared_export(database, clock, viewer, arguments, directory) as prepared:
+    with prepared_export(database, clock, viewer, arguments, directory, vouching) as prepared:
         database.run(lambda connection: record_export(connection, prepared.export))
         prepared.publish()
     return prepared.export
@@ -94,7 +103,7 @@ def export_file(
     """
     with database.read() as connection:
         found = export(connection, viewer, export_id)
-    facts = files_of(found.manifest).get(name)
+    facts = files_of(found).get(name)
     if facts is None:
         raise ExportFileNotFoundError
     path = directory / found.id / name

@@ -4,33 +4,44 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from tallystick import events, participants
+from tallystick import events, participants, signing
 from tallystick.core.clock import Clock
 from tallystick.core.database import Database
 from tallystick.core.durable_files import write_durably
 from tallystick.core.errors import InvariantError
 from tallystick.core.ids import new_id
+from tallystick.exports.evidence import pinned_evidence, write_evidence
 from tallystick.exports.folders import publish, put_back, storage, working_folder
-from tallystick.exports.manifest import MANIFEST_NAME, build_manifest, manifest_bytes
+from tallystick.exports.manifest import (
+    MANIFEST_MEDIA_TYPE,
+    MANIFEST_NAME,
+    SIGNATURE_NAME,
+    build_manifest,
+    manifest_bytes,
+)
 from tallystick.exports.plain_text import write_plain_text
 from tallystick.exports.reading import scope_of
 from tallystick.exports.records import (
     Export,
     ExportArguments,
+    ExportFormat,
     ExportNotAllowedError,
     ExportPeriodInvalidError,
     ExportsBusyError,
+    ExportScopeInvalidError,
     Pinned,
+    Vouching,
 )
 from tallystick.exports.tables import TABLE_FORMATS, write_tables
 from tallystick.participants import Principal
+from tallystick.signing import Signer
 
 __all__ = ["PreparedExport", "make_again", "prepared_export"]
 
@@ -64,20 +75,32 @@ class PreparedExport:
 
 @contextmanager
 def prepared_export(
-    database: Database, clock: Clock, viewer: Principal, arguments: ExportArguments, directory: Path
+    database: Database,
+    clock: Clock,
+    viewer: Principal,
+    arguments: ExportArguments,
+    directory: Path,
+    vouching: Vouching,
 ) -> Iterator[PreparedExport]:
     """Make an export's files and yield it, to be recorded and then published; else they are removed at the end.
 
-    No transaction is open while they wait for that. Raises ExportNotAllowedError, ExportPeriodInvalidError,
-    TokenClassNotFoundError, ExportsBusyError, ExportStorageError, DatabaseUnavailableError, and InvariantError when
+    No transaction is open while they wait for that. `vouching` is for evidence packs, whose manifest is signed.
+    Raises ExportNotAllowedError, ExportPeriodInvalidError, ExportScopeInvalidError, TokenClassNotFoundError,
+    ExportsBusyError, ExportStorageError, SigningKeyUnavailableError, DatabaseUnavailableError, and InvariantError when
     the log has a gap.
     """
     if not viewer.sees_whole_issuer:
         raise ExportNotAllowedError
     with _place(), working_folder(directory) as folder:
         with database.read() as connection:
-            pinned = _pin(connection, clock, viewer, arguments)
+            pinned, signer = _pin(connection, clock, viewer, arguments), None
+            if arguments.format == ExportFormat.EVIDENCE:
+                signer = signing.load_signer(connection, viewer.issuer_id, vouching.key_directory)
+                pinned = pinned_evidence(connection, viewer.issuer_id, pinned, signer.key_id, vouching)
             manifest = _make_files(connection, viewer, pinned, folder)
+        if signer is not None:
+            pinned = _signed(pinned, manifest, signer)
+            _write_signature(folder, pinned)
         export = Export(viewer.issuer_id, new_id("export"), pinned, manifest, viewer.id, clock.now())
         yield PreparedExport(export, folder, directory)
 
@@ -93,6 +116,7 @@ def make_again(database: Database, viewer: Principal, export: Export, directory:
             manifest = _make_files(connection, viewer, export.pinned, folder)
         if manifest != export.manifest:
             raise InvariantError(f"{export.id} can't be made again as it was")
+        _write_signature(folder, export.pinned)
         with storage():
             put_back(folder, directory / export.id)
 
@@ -107,8 +131,22 @@ def _place() -> Iterator[None]:
         _places.release()
 
 
+def _signed(pinned: Pinned, manifest: dict[str, Any], signer: Signer) -> Pinned:
+    assert pinned.evidence is not None
+    jws = signing.sign_compact(signer, manifest_bytes(manifest), media_type=MANIFEST_MEDIA_TYPE)
+    return replace(pinned, evidence=replace(pinned.evidence, manifest_jws=jws))
+
+
+def _write_signature(folder: Path, pinned: Pinned) -> None:
+    if pinned.evidence is not None:
+        with storage():
+            write_durably(folder / SIGNATURE_NAME, pinned.evidence.manifest_jws)
+
+
 def _pin(connection: Connection, clock: Clock, viewer: Principal, arguments: ExportArguments) -> Pinned:
     after, until, now = arguments.booked_after, arguments.booked_until, clock.now()
+    if arguments.format == ExportFormat.EVIDENCE and arguments.token_class_id is not None:
+        raise ExportScopeInvalidError
     if until is not None and until > now:
         raise ExportPeriodInvalidError("The period must have ended; without an end it ends now.")
     if min(after or now, until or now) < _EARLIEST:
@@ -131,9 +169,13 @@ def _make_files(connection: Connection, viewer: Principal, pinned: Pinned, folde
     scope = scope_of(connection, viewer, pinned)
     issuer = participants.issuer(connection, viewer, viewer.issuer_id)
     export_format = pinned.arguments.format
-    write = write_tables if export_format in TABLE_FORMATS else write_plain_text
     with storage():
-        files, totals = write(connection, scope, folder, export_format)
+        if pinned.evidence is not None:
+            files, totals = write_evidence(connection, scope, folder, pinned.evidence)
+        elif export_format in TABLE_FORMATS:
+            files, totals = write_tables(connection, scope, folder, export_format)
+        else:
+            files, totals = write_plain_text(connection, scope, folder, export_format)
         manifest = build_manifest(issuer, pinned, files, totals)
         write_durably(folder / MANIFEST_NAME, manifest_bytes(manifest).decode())
     return manifest

@@ -11,14 +11,17 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from tallystick.core.canonical_json import canonical_json
 from tallystick.core.money import format_amount
 from tallystick.exports.reading import Entry, Scope, Standing
-from tallystick.exports.records import FileFacts, Pinned
+from tallystick.exports.records import Export, FileFacts, Pinned
 from tallystick.ledger import CHART, CLAIM_CODES
 from tallystick.participants import Issuer, TokenClass
 
 __all__ = [
+    "MANIFEST_MEDIA_TYPE",
     "MANIFEST_NAME",
+    "SIGNATURE_NAME",
     "CodeTotals",
     "Totals",
     "build_manifest",
@@ -28,8 +31,13 @@ __all__ = [
 ]
 
 MANIFEST_NAME: Final = "manifest.json"
+SIGNATURE_NAME: Final = "manifest.jws"
 # To be raised with any change to a file's bytes, or to what a column means.
 _FORMAT_VERSION: Final = 1
+# The evidence pack's own: which files there are and what binds them together (docs/evidence-pack.md).
+_PACK_VERSION: Final = 1
+#: What a manifest is signed as, so that its signature is never taken for an event's.
+MANIFEST_MEDIA_TYPE: Final = "tallystick-manifest-v1+jws"
 
 
 @dataclass(slots=True)
@@ -124,9 +132,10 @@ def build_manifest(
     """Return the manifest as JSON.
 
     `ties` in a control total is true when debits equal credits and each code's opening balance and movements lead to
-    its closing balance: an export hands out books that do not tie as they are, and says so.
+    its closing balance: an export hands out books that do not tie as they are, and says so. An evidence pack's names
+    its own version and the key that signs it.
     """
-    return {
+    manifest = {
         "format_version": _FORMAT_VERSION,
         "issuer": {
             "issuer_id": issuer.issuer_id,
@@ -150,10 +159,22 @@ def build_manifest(
             for one in files
         ],
     }
+    if pinned.evidence is not None:
+        manifest |= {
+            "pack_version": _PACK_VERSION,
+            "pack_kind": "issuer",
+            "export_key_id": pinned.evidence.export_key_id,
+        }
+    return manifest
 
 
 def manifest_bytes(manifest: dict[str, Any]) -> bytes:
-    """Return the bytes of `manifest.json`: names sorted, so that they don't depend on where it was kept."""
+    """Return the bytes of `manifest.json`: names sorted, so that they don't depend on where it was kept.
+
+    An evidence pack's is canonical JSON (RFC 8785), for those bytes are signed.
+    """
+    if "pack_version" in manifest:
+        return canonical_json(manifest)
     return orjson.dumps(
         manifest, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
     )
@@ -165,13 +186,18 @@ def manifest_facts(manifest: dict[str, Any]) -> FileFacts:
     return FileFacts(MANIFEST_NAME, "application/json", 1, len(content), hashlib.sha256(content).hexdigest())
 
 
-def files_of(manifest: dict[str, Any]) -> dict[str, FileFacts]:
-    """Return every file of an export by name, the manifest included."""
-    listed = [
+def files_of(export: Export) -> dict[str, FileFacts]:
+    """Return every file of an export by name, the manifest and its signature included."""
+    files = [
         FileFacts(one["name"], one["media_type"], one["rows"], one["bytes"], one["sha256"])
-        for one in manifest["files"]
+        for one in export.manifest["files"]
     ]
-    return {one.name: one for one in (*listed, manifest_facts(manifest))}
+    files.append(manifest_facts(export.manifest))
+    if export.pinned.evidence is not None:
+        signature = export.pinned.evidence.manifest_jws.encode("ascii")
+        digest = hashlib.sha256(signature).hexdigest()
+        files.append(FileFacts(SIGNATURE_NAME, "application/jose", 1, len(signature), digest))
+    return {one.name: one for one in files}
 
 
 def _ties(row: TrialBalanceCode) -> bool:

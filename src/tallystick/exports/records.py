@@ -1,6 +1,7 @@
 """What is asked for, what is made of it, and the refusals.
 
 ExportPeriodInvalidError    422  the period ends before it begins, or has not ended yet
+ExportScopeInvalidError     422  an evidence pack covers all token classes
 ExportNotFoundError         404  no such export
 ExportFileNotFoundError     404  no such file in it
 ExportNotAllowedError       403  only the issuer's staff and its auditors may export
@@ -8,7 +9,7 @@ ExportsBusyError            503  enough exports are being made
 ExportStorageError          503  the files can't be written
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -16,8 +17,11 @@ from typing import Any, NamedTuple
 
 from tallystick.core.clock import format_time, parse_time
 from tallystick.core.errors import DeniedError, MalformedError, NotFoundError, UnavailableError
+from tallystick.signing import KeyDirectory
+from tallystick.transparency import TileStore, WitnessPolicy
 
 __all__ = [
+    "Evidence",
     "Export",
     "ExportArguments",
     "ExportFile",
@@ -26,10 +30,12 @@ __all__ = [
     "ExportNotAllowedError",
     "ExportNotFoundError",
     "ExportPeriodInvalidError",
+    "ExportScopeInvalidError",
     "ExportStorageError",
     "ExportsBusyError",
     "FileFacts",
     "Pinned",
+    "Vouching",
 ]
 
 
@@ -38,6 +44,13 @@ class ExportPeriodInvalidError(MalformedError):
 
     code = "export_period_invalid"
     title = "The period ends before it begins, or has not ended yet"
+
+
+class ExportScopeInvalidError(MalformedError):
+    """An evidence pack replays the whole log, so it can't leave out a token class."""
+
+    code = "export_scope_invalid"
+    title = "An evidence pack covers all token classes"
 
 
 class ExportNotFoundError(NotFoundError):
@@ -78,12 +91,16 @@ class ExportStorageError(UnavailableError):
 
 
 class ExportFormat(StrEnum):
-    """How the files are written: tables for machines and spreadsheets, journals for plain-text accounting."""
+    """How the files are written: tables for machines and spreadsheets, journals for plain-text accounting.
+
+    `evidence` is the pack that auditors verify offline: tables, events, approvals and keys under a signed manifest.
+    """
 
     JSONL = "jsonl"
     CSV = "csv"
     HLEDGER = "hledger"
     BEANCOUNT = "beancount"
+    EVIDENCE = "evidence"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +118,30 @@ class ExportArguments:
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """What an evidence pack tells that the log does not: the keys as they were known, and who vouches for it.
+
+    `keys` are the rows of `keys.jsonl` without indexes; `checkpoint` is a signed note, and `consistency` the hashes (in
+    base64) that prove the pack's log to be its beginning. `manifest_jws` is kept because the key that made it may be
+    gone when the files are made again; it is empty until the manifest is known.
+    """
+
+    export_key_id: str
+    keys: list[dict[str, str | None]] = field(default_factory=list)
+    checkpoint: str | None = None
+    consistency: list[str] = field(default_factory=list)
+    manifest_jws: str = ""
+
+
+class Vouching(NamedTuple):
+    """What an evidence pack is vouched for with: the keys that sign, where tiles lie, and whose cosignatures count."""
+
+    key_directory: KeyDirectory
+    tiles: TileStore
+    witnesses: WitnessPolicy
+
+
+@dataclass(frozen=True, slots=True)
 class Pinned:
     """Arguments with the part of the log they stand for, which is what makes an export repeatable.
 
@@ -110,6 +151,7 @@ class Pinned:
     arguments: ExportArguments
     first_event_index: int
     last_event_index: int
+    evidence: Evidence | None = None
 
     def asked(self) -> dict[str, str | None]:
         """Return what was asked for as JSON, under the names that the API uses."""
@@ -121,13 +163,14 @@ class Pinned:
             "token_class_id": asked.token_class_id,
         }
 
-    def as_json(self) -> dict[str, str | int | None]:
+    def as_json(self) -> dict[str, Any]:
         """Return everything as it is kept."""
-        return {
+        kept: dict[str, Any] = {
             **self.asked(),
             "first_event_index": self.first_event_index,
             "last_event_index": self.last_event_index,
         }
+        return kept if self.evidence is None else kept | {"evidence": asdict(self.evidence)}
 
     @classmethod
     def from_json(cls, kept: dict[str, Any]) -> "Pinned":
@@ -142,6 +185,7 @@ class Pinned:
             ),
             kept["first_event_index"],
             kept["last_event_index"],
+            Evidence(**kept["evidence"]) if "evidence" in kept else None,
         )
 
 

@@ -25,7 +25,7 @@ from tallystick.exports.writers import CSV, JSON_LINES, NewFile, Row, Table, csv
 from tallystick.ledger import CHART, HOLDER_CODES, Code, EntryLine
 from tallystick.liabilities import Claim
 
-__all__ = ["COLUMNS", "TABLE_FORMATS", "write_tables"]
+__all__ = ["COLUMNS", "TABLE_FORMATS", "line_row", "write_standing_tables", "write_tables"]
 
 TABLE_FORMATS: Final = (ExportFormat.CSV, ExportFormat.JSONL)
 
@@ -121,8 +121,16 @@ def write_tables(
     connection: Connection, scope: Scope, folder: Path, export_format: ExportFormat
 ) -> tuple[list[FileFacts], Totals]:
     """Write every table into `folder`, add up the totals on the way, and return the files' facts."""
-    style = _STYLES[export_format]
     totals = Totals(scope)
+    log = _write_log(connection, scope, folder, _STYLES[export_format], totals)
+    return log + write_standing_tables(connection, scope, folder, export_format, totals), totals
+
+
+def write_standing_tables(
+    connection: Connection, scope: Scope, folder: Path, export_format: ExportFormat, totals: Totals
+) -> list[FileFacts]:
+    """Write what stands at the end of the period, once `totals` have seen its entries; return the files' facts."""
+    style = _STYLES[export_format]
     finished: list[FileFacts] = []
 
     def write(name: str, rows: Iterator[Row]) -> None:
@@ -132,12 +140,11 @@ def write_tables(
                 write_row(row)
             finished.append(file.finish())
 
-    finished += _write_log(connection, scope, folder, style, totals)
     write("balances", _balances(connection, scope, totals))
     write("trial_balance", _trial_balance(totals))
     write("accounts", _accounts(connection, scope))
     write("liabilities", _liabilities(connection, scope))
-    return finished, totals
+    return finished
 
 
 def _write_log(
@@ -155,7 +162,7 @@ def _write_log(
             write_event(_event_row(entry.event))
             for line in entry.lines:
                 of_class = classes[line.currency]
-                write_line(_line_row(entry, line, of_class.id, of_class.scale))
+                write_line(line_row(entry, line, of_class.id, of_class.scale))
         return [journal.finish(), log.finish()]
 
 
@@ -163,7 +170,8 @@ def _new_file(folder: Path, name: str, style: _Style) -> NewFile:
     return NewFile(folder, f"{name}.{style.extension}", style.media_type)
 
 
-def _line_row(entry: Entry, line: EntryLine, token_class_id: str, scale: int) -> Row:
+def line_row(entry: Entry, line: EntryLine, token_class_id: str, scale: int) -> Row:
+    """Return a journal line as a row of `journal`."""
     event = entry.event
     code, _, owner_id = line.ledger_account_id.partition(".")
     return (

@@ -95,16 +95,21 @@ class Book:
         movements: dict[str, int] = {}
         balances = self.balances
         for account_id, debit_minor, credit_minor in postings:
-            raised_minor = debit_minor - credit_minor
-            if not balances[account_id].debit_normal:
-                raised_minor = -raised_minor
-            movements[account_id] = movements.get(account_id, 0) + raised_minor
+            account = balances[account_id]
+            raised_minor = debit_minor - credit_minor if account.debit_normal else credit_minor - debit_minor
+            # An account that is posted to twice is judged by both together.
+            if account_id in movements:
+                raised_minor += movements[account_id]
+            movements[account_id] = raised_minor
         for account_id, movement_minor in movements.items():
             account = balances[account_id]
             balance_minor = account.balance_minor + movement_minor
-            if balance_minor < 0 and movement_minor < 0 and account.floored:
-                raise InsufficientFundsError
-            if not -AMOUNT_MINOR_MAX <= balance_minor <= AMOUNT_MINOR_MAX:
+            if movement_minor < 0:
+                if balance_minor < 0 and account.floored:
+                    raise InsufficientFundsError
+                if balance_minor < -AMOUNT_MINOR_MAX:
+                    raise BalanceOverflowError
+            elif balance_minor > AMOUNT_MINOR_MAX:
                 raise BalanceOverflowError
 
     def post(self, event_index: int, value_date: date, postings: Iterable[Posting]) -> list[Line]:
@@ -126,19 +131,20 @@ class Book:
             version = account.version = account.version + 1
             last_events.append(account.last_event_index)
             account.last_event_index = event_index
-            line = (
-                event_index,
-                len(lines),
-                account_id,
-                currency,
-                debit_minor,
-                credit_minor,
-                previous_minor,
-                balance_minor,
-                version,
-                value_date,
+            lines.append(
+                Line(
+                    event_index,
+                    len(lines),
+                    account_id,
+                    currency,
+                    debit_minor,
+                    credit_minor,
+                    previous_minor,
+                    balance_minor,
+                    version,
+                    value_date,
+                )
             )
-            lines.append(Line._make(line))
         if not lines or any(imbalance_minor.values()):
             raise InvariantError(f"entry {event_index} does not balance")
         self.lines += lines

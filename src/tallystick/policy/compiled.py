@@ -12,7 +12,7 @@ from tallystick.core.errors import InvariantError
 from tallystick.core.money import AMOUNT_MINOR_MAX
 from tallystick.policy import subjects as subject
 from tallystick.policy.corridors import Corridor
-from tallystick.policy.facts import Decision, Facts, Party, Reason, decision_of
+from tallystick.policy.facts import ALLOW, Decision, Facts, Party, Reason, decision_of
 from tallystick.policy.kinds import MINTS, SUPPLY_SIGN, is_counted_payment
 from tallystick.policy.limits import Limit, limits_of
 from tallystick.policy.standing import reason, standing_reasons
@@ -23,6 +23,7 @@ __all__ = ["CompiledPolicy"]
 
 # Combinations remembered per policy, about a kilobyte each. When it is full, it begins anew.
 _REMEMBERED_MAX: Final = 10_000
+_FINE_KEYS_MAX: Final = 64
 
 
 class _Limit(NamedTuple):
@@ -77,6 +78,17 @@ class CompiledPolicy:
         self.breaker = terms.breaker
         self._terms = terms
         self._remembered: dict[tuple[Any, ...], _Standing] = {}
+        # Where no rule looks at both sides at once, two that were fine with others are fine with each other: pairs are
+        # many more than parties.
+        self._looks_at_sides_apart = (
+            not self.counts_usage
+            and not terms.rules
+            and not terms.purpose_required_into
+            and terms.purposes is None
+            and terms.corridors is None
+        )
+        self._allowed = Decision(ALLOW, (), version)
+        self._fine: dict[tuple[Any, ...], tuple[set[Party | None], set[Party | None]]] = {}
 
     def decide(self, facts: Facts, usage: UsageBook | None = None) -> Decision:
         """Decide on one instruction. Pure: equal facts and usage give equal decisions.
@@ -84,9 +96,15 @@ class CompiledPolicy:
         `usage` holds at least `usage_keys(facts)`, and the supply where `needs_supply`; what it doesn't hold is
         missing, and denies.
         """
+        if self._looks_at_sides_apart:
+            fine = self._fine.get((facts.kind, facts.of_class, facts.today))
+            if fine is not None and facts.payer in fine[0] and facts.payee in fine[1]:
+                return self._allowed
         standing = self._remembered.get(facts[:-1]) or self._stand(facts)
-        if not standing.varies:
-            return standing.decision
+        return self._weigh(facts, standing, usage) if standing.varies else standing.decision
+
+    def _weigh(self, facts: Facts, standing: _Standing, usage: UsageBook | None) -> Decision:
+        """Decide what rests on the amount and on usage too."""
         reasons = list(standing.decision.reasons)
         amount_minor = facts.amount_minor
         if standing.amount_limit is not None and amount_minor > standing.amount_limit[0]:
@@ -180,7 +198,19 @@ class CompiledPolicy:
         if len(self._remembered) >= _REMEMBERED_MAX:
             self._remembered.clear()
         self._remembered[facts[:-1]] = found
+        if self._looks_at_sides_apart and not found.varies and found.decision.allowed:
+            self._note_fine(facts)
         return found
+
+    def _note_fine(self, facts: Facts) -> None:
+        key = (facts.kind, facts.of_class, facts.today)
+        if key not in self._fine and len(self._fine) >= _FINE_KEYS_MAX:
+            self._fine.clear()
+        payers, payees = self._fine.setdefault(key, (set(), set()))
+        for side, party in ((payers, facts.payer), (payees, facts.payee)):
+            if len(side) >= _REMEMBERED_MAX:
+                side.clear()
+            side.add(party)
 
 
 def _is_counted(terms: Terms, kind: str, name: str) -> bool:

@@ -8,16 +8,31 @@ from sqlalchemy import Connection
 from tallystick.statements import store
 from tallystick.statements.camt import parse_camt
 from tallystick.statements.content import StatementAmountInexactError
+from tallystick.statements.csv_mapping import (
+    MAPPING_SIZE_MAX_BYTES,
+    CsvMapping,
+    StatementMappingInvalidError,
+    read_mapping,
+    understood_mapping,
+)
+from tallystick.statements.deposit_balances import (
+    DepositBalanceConflictError,
+    DepositBalanceInFutureError,
+    DepositBalanceKind,
+    DepositBalanceNotFoundError,
+    NewDepositBalance,
+    record_deposit_balance,
+)
+from tallystick.statements.files import StatementFile, read_file
 from tallystick.statements.importing import (
-    StatementAccountUnknownError,
-    StatementConflictError,
-    StatementCurrencyMismatchError,
+    PART_SIZE_MAX,
     StatementImportNotAllowedError,
-    StatementTypeNotImportedError,
+    import_ahead,
     import_statement,
 )
 from tallystick.statements.matching import MatchedBy
 from tallystick.statements.records import (
+    DepositBalance,
     ImportedStatement,
     Statement,
     StatementEntry,
@@ -26,33 +41,56 @@ from tallystick.statements.records import (
     StatementNotFoundError,
     statement_entry_id,
 )
+from tallystick.statements.taking_up import (
+    StatementAccountUnknownError,
+    StatementConflictError,
+    StatementCurrencyMismatchError,
+)
 
 __all__ = [
+    "MAPPING_SIZE_MAX_BYTES",
+    "PART_SIZE_MAX",
+    "CsvMapping",
+    "DepositBalance",
+    "DepositBalanceConflictError",
+    "DepositBalanceInFutureError",
+    "DepositBalanceKind",
+    "DepositBalanceNotFoundError",
     "ImportedStatement",
     "MatchedBy",
+    "NewDepositBalance",
     "Statement",
     "StatementAccountUnknownError",
     "StatementAmountInexactError",
     "StatementConflictError",
     "StatementCurrencyMismatchError",
     "StatementEntry",
+    "StatementFile",
     "StatementFinding",
     "StatementImport",
     "StatementImportNotAllowedError",
+    "StatementMappingInvalidError",
     "StatementNotFoundError",
-    "StatementTypeNotImportedError",
+    "deposit_balance",
+    "deposit_balances",
     "entries",
     "entries_by_id",
     "entries_confirmed_by_hand",
     "findings",
+    "import_ahead",
     "import_statement",
+    "latest_deposit_balance",
     "latest_statement",
     "parse_camt",
+    "read_file",
+    "read_mapping",
+    "record_deposit_balance",
     "statement",
     "statement_entry_id",
     "statements",
     "statements_in_order",
     "stream_entries",
+    "understood_mapping",
 ]
 
 _PAGE = 1_000
@@ -81,7 +119,10 @@ def statement(connection: Connection, issuer_id: str, statement_id: str) -> Stat
 def entries(
     connection: Connection, issuer_id: str, statement_id: str, *, after: int = 0, limit: int = 100
 ) -> list[StatementEntry]:
-    """Return a page of a statement's entries behind the entry numbered `after`: credits, debits, booked or not."""
+    """Return a page of a statement's entries behind the entry numbered `after`: credits, debits, booked or not.
+
+    Of a statement that is not complete, those that are in.
+    """
     return store.read_entries(connection, issuer_id, statement_id, after, limit)
 
 
@@ -94,13 +135,28 @@ def stream_entries(connection: Connection, issuer_id: str, statement_id: str) ->
 
 
 def entries_by_id(connection: Connection, issuer_id: str, ids: Sequence[str]) -> dict[str, StatementEntry]:
-    """Return entries by the ids that deposits name as their evidence; ids of none are left out."""
+    """Return the statements' entries that bear out deposits, by the ids that the deposits name as their evidence.
+
+    A report or notification proves no balance: where a deposit names an entry of one, the statement's entry that was
+    linked to it stands here, and nothing until the statement has come. Ids of no entry are left out.
+    """
     places = []
     for entry_id in ids:
         statement_id, _, number = entry_id.rpartition(".")
         if statement_id and number.isascii() and number.isdigit() and len(number) < 19:
             places.append((statement_id, int(number)))
-    return {entry.id: entry for entry in store.read_entries_at(connection, issuer_id, places)}
+    found = store.read_entries_at(connection, issuer_id, places)
+    told_early = [entry.deposit_id or "" for entry, intraday in found if intraday]
+    linked = {
+        entry.deposit_id: entry
+        for entry in (store.read_notified(connection, issuer_id, told_early) if told_early else ())
+    }
+    borne_out = {entry.id: entry for entry, intraday in found if not intraday}
+    return borne_out | {
+        entry.id: linked[entry.deposit_id]
+        for entry, intraday in found
+        if intraday and entry.deposit_id in linked
+    }
 
 
 def entries_confirmed_by_hand(
@@ -123,9 +179,10 @@ def findings(
 def statements_in_order(
     connection: Connection, issuer_id: str, token_class_id: str, *, imported_until: datetime | None = None
 ) -> list[Statement]:
-    """Return all statements of a class's backing account in the order of the days they tell of.
+    """Return the end-of-day statements of a class's backing account in the order of the days they tell of.
 
-    `imported_until` leaves out what was imported later, so that a past moment can be looked at again.
+    One whose import was cut short is not among them, for it proves nothing until it is whole. `imported_until` leaves
+    out what became whole later, so that a past moment can be looked at again.
     """
     return store.read_in_order(connection, issuer_id, token_class_id, imported_until)
 
@@ -135,3 +192,31 @@ def latest_statement(
 ) -> Statement | None:
     """Return the last of `statements_in_order` that has a closing balance, or None."""
     return store.read_latest_closed(connection, issuer_id, token_class_id, imported_until)
+
+
+def deposit_balances(
+    connection: Connection,
+    issuer_id: str,
+    *,
+    token_class_id: str | None = None,
+    account_id: str | None = None,
+    after: str = "",
+    limit: int = 100,
+) -> list[DepositBalance]:
+    """Return a page of the figures that cores pushed, in the order in which they came."""
+    return store.read_deposit_balances(connection, issuer_id, token_class_id, account_id, after, limit)
+
+
+def deposit_balance(connection: Connection, issuer_id: str, deposit_balance_id: str) -> DepositBalance:
+    """Return one figure or raise DepositBalanceNotFoundError."""
+    found = store.read_deposit_balance(connection, issuer_id, deposit_balance_id)
+    if found is None:
+        raise DepositBalanceNotFoundError
+    return found
+
+
+def latest_deposit_balance(
+    connection: Connection, issuer_id: str, token_class_id: str, kind: DepositBalanceKind, *, until: datetime
+) -> DepositBalance | None:
+    """Return the last figure of a kind that tells of the class's backing account up to a moment, or None."""
+    return store.read_latest_deposit_balance(connection, issuer_id, token_class_id, kind.value, until)

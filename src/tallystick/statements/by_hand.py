@@ -14,8 +14,7 @@ from sqlalchemy import Connection
 
 from tallystick import tokens
 from tallystick.statements import store
-from tallystick.statements.crediting import Place, StatementDraft
-from tallystick.statements.findings import FINDING_SEVERITIES, Finding
+from tallystick.statements.drafts import Place, StatementDraft
 from tallystick.statements.matching import MatchedBy
 from tallystick.tokens import ConfirmedByHand
 
@@ -31,15 +30,14 @@ _FINDING: Final = "deposit_confirmed_by_hand"
 def link_confirmed_by_hand(connection: Connection, issuer_id: str, drafts: Sequence[StatementDraft]) -> None:
     """Name in the rows of matched credits the deposits that were confirmed for them by hand, the oldest first.
 
+    A report's or notification's credit is only kept from being confirmed: the deposit stands for the statement's.
+
     What is linked is matched no more, so that nothing is confirmed from it. Has to run behind the locks of the
     classes' control accounts: whoever links or confirms a deposit holds them, so each is seen and linked once.
     """
     linked_ids: set[str] = set()
     places = (
-        (draft, entry)
-        for draft in drafts
-        for entry in draft.parsed.entries
-        if entry.sequence in draft.matches
+        (draft, entry) for draft in drafts for entry in draft.entries if entry.sequence in draft.matches
     )
     while batch := list(islice(places, _ENTRIES_AT_ONCE)):
         waiting = _waiting(connection, issuer_id, batch, linked_ids)
@@ -84,26 +82,19 @@ def _oldest_near(deposits: Sequence[ConfirmedByHand], day: date | None) -> Confi
 
 def _clue(place: Place) -> tuple[str | None, int]:
     draft, entry = place
-    return draft.matches[entry.sequence].account_id, draft.rows[entry.sequence - 1].amount_minor
+    return draft.matches[entry.sequence].account_id, draft.rows[entry.sequence].amount_minor
 
 
 def _day(place: Place) -> date | None:
     draft, entry = place
-    row = draft.rows[entry.sequence - 1]
+    row = draft.rows[entry.sequence]
     return row.value_date or row.booking_date or draft.statement.closed_on
 
 
 def _link(place: Place, deposit: ConfirmedByHand) -> None:
     draft, entry = place
-    del draft.matches[entry.sequence]
-    draft.rows[entry.sequence - 1] = draft.rows[entry.sequence - 1]._replace(
-        deposit_id=deposit.deposit_id, matched_by=MatchedBy.CONFIRMED_BY_HAND.value
-    )
-    draft.findings.append(
-        Finding(
-            _FINDING,
-            FINDING_SEVERITIES[_FINDING],
-            f"Ntry[{entry.sequence}]",
-            f"Was confirmed by hand as {deposit.deposit_id}; it is not confirmed again.",
-        )
-    )
+    if draft.statement.intraday:
+        del draft.matches[entry.sequence]
+    else:
+        draft.link(entry, deposit.deposit_id, MatchedBy.CONFIRMED_BY_HAND.value)
+    draft.note(_FINDING, entry, f"Was confirmed by hand as {deposit.deposit_id}; it is not confirmed again.")

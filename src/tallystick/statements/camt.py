@@ -6,6 +6,7 @@ still be read for certain is read and the deviation becomes a finding, the rest 
 
 from dataclasses import replace
 from datetime import datetime
+from io import BufferedIOBase
 from typing import Final
 
 from tallystick.statements.camt_entries import read_batches, read_detail, read_entry
@@ -13,10 +14,10 @@ from tallystick.statements.camt_reading import CamtReading
 from tallystick.statements.camt_statements import read_page, read_statement, read_totals
 from tallystick.statements.camt_versions import CamtShape, shape_of_root
 from tallystick.statements.findings import Finding, FindingCollector
+from tallystick.statements.packed import EntryPacker
 from tallystick.statements.parsed import (
     PageInformation,
     ParsedBatch,
-    ParsedEntry,
     ParsedEntryDetail,
     ParsedMessage,
     ParsedStatement,
@@ -33,11 +34,14 @@ _STATEMENT_COUNT_MAX: Final = 10_000
 _MESSAGE, _STATEMENT, _ENTRY, _DETAILS, _DETAIL = range(5)
 
 
-def parse_camt(data: bytes, *, size_max_bytes: int, entry_count_max: int = ENTRY_COUNT_MAX) -> ParsedMessage:
+def parse_camt(
+    data: bytes | BufferedIOBase, *, size_max_bytes: int, entry_count_max: int = ENTRY_COUNT_MAX
+) -> ParsedMessage:
     """Return what a camt.052, camt.053 or camt.054 (versions 02 to 12) says, with its deviations as findings.
 
     UTF-8, UTF-16, ISO 8859-1, ISO 8859-15 and Windows-1252 are read. `entry_count_max` holds for entries and again
-    for transaction details. Memory beyond `data` grows with the entries that are returned, not with the XML.
+    for transaction details. An opened file is read piece by piece (one in UTF-16 at once). Memory beyond `data` grows
+    with the entries that are returned, and little with those.
 
     Raises, and never anything else: StatementTooLargeError, StatementTooManyEntriesError,
     StatementEncodingUnsupportedError, StatementDoctypeForbiddenError, StatementNotXmlError,
@@ -73,7 +77,7 @@ class _MessageBuilder:
         where = f"{self._shape.statement_name}[{len(self._statements) + 1}]"
         self._statement_where = where
         self._reading = CamtReading(self._shape, FindingCollector(), where)
-        self._entries: list[ParsedEntry] = []
+        self._entries = EntryPacker()
         self._begin_entry()
 
     def _begin_entry(self) -> None:
@@ -118,7 +122,7 @@ class _MessageBuilder:
             batches=tuple(self._batches),
         )
         check_entry(entry, self._reading.findings, self._entry_where)
-        self._entries.append(entry)
+        self._entries.add(entry)
         self._begin_entry()
 
     def _take_statement(self, closed: ClosedElement) -> None:
@@ -129,7 +133,7 @@ class _MessageBuilder:
             reading,
             closed.children,
             message_page=self._message_page(closed.ancestors[_MESSAGE]),
-            entries=self._entries,
+            entries=self._entries.entries(),
         )
         totals = read_totals(reading, closed.children, statement.currency)
         check_statement(self._shape.message_type, statement, totals, reading.findings, self._statement_where)

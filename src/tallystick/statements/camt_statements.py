@@ -56,7 +56,7 @@ def read_statement(
         servicer_bic=reading.bic(children, "Acct", "Svcr"),
         page=read_page(reading, children, reading.shape.page_name) or message_page,
         balances=balances,
-        entries=tuple(entries),
+        entries=entries,
         additional_information=reading.text(children, reading.shape.additional_name, length_max=500),
         findings=(),
     )

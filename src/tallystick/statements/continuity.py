@@ -11,7 +11,7 @@ from tallystick.statements.parsed import ParsedStatement
 from tallystick.statements.statement_checks import closing_balance, opening_balance
 from tallystick.statements.values import in_words
 
-__all__ = ["PreviousStatement", "check_continuity"]
+__all__ = ["PreviousStatement", "check_continuity", "check_order"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,13 @@ def check_continuity(previous: PreviousStatement | None, statement: ParsedStatem
             )
     _check_order(previous, statement, findings, where)
     return findings.collected(where)
+
+
+def check_order(previous: PreviousStatement, statement: ParsedStatement) -> tuple[Finding, ...]:
+    """Return what is wrong with the order of two reports or notifications, whose balances need not follow."""
+    findings = FindingCollector()
+    _check_order(previous, statement, findings, "statement")
+    return findings.collected("statement")
 
 
 def _check_order(

@@ -1,14 +1,14 @@
 """From an imported statement's credits to deposits: each is confirmed to an account, or waits for a person.
 
 A credit waits when nothing or too much tells whose it is, when its account can't be credited, when it looks like one
-that was imported before, and when its statement contradicts itself.
+that was imported before, and when its statement contradicts itself. A report's or notification's credit that isn't
+confirmed waits for no person: the statement tells of it again.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import date, timedelta
 from itertools import islice
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -17,15 +17,15 @@ from tallystick.core.errors import InvariantError
 from tallystick.core.money import format_amount
 from tallystick.core.pipeline import pipelined
 from tallystick.ledger import Code, ledger_account_id
-from tallystick.participants import Principal, TokenClass
+from tallystick.participants import Principal
 from tallystick.statements import store
-from tallystick.statements.findings import Finding
+from tallystick.statements.drafts import NO_REFERENCE, Place, StatementDraft, is_deposit
 from tallystick.statements.matching import AccountIndex, Match, match, payers_of, words_of
-from tallystick.statements.parsed import ParsedEntry, ParsedStatement
-from tallystick.statements.records import Statement, StatementEntry
+from tallystick.statements.notified import confirmable_before_statement
+from tallystick.statements.parsed import ParsedEntry
 from tallystick.tokens import Kind, Request, Settler, Submission
 
-__all__ = ["Place", "StatementDraft", "find_accounts", "settle_credits"]
+__all__ = ["find_accounts", "settle_credits"]
 
 #: What a deposit's key is made under, whoever imports: one entry of a statement is one deposit for ever.
 _OPERATION: Final = "statement_entry"
@@ -33,8 +33,6 @@ _REFERENCE_LENGTH_MAX: Final = 140
 _ENTRIES_AT_ONCE: Final = 1_000
 #: How far back an entry is looked for that the bank may have told before, in a statement of another name.
 _SEEN_BEFORE: Final = timedelta(days=45)
-#: What banks and payers write where they have no reference.
-_NO_REFERENCE: Final = frozenset({"NONREF", "NOTPROVIDED"})
 
 
 class Booking(NamedTuple):
@@ -46,70 +44,36 @@ class Booking(NamedTuple):
     day: date | None
 
 
-@dataclass(slots=True)
-class StatementDraft:
-    """One new statement on its way in: what was read of it and what is found out about it.
-
-    `rows` are numbered like the parsed entries; `matches` are by entry number.
-    """
-
-    statement: Statement
-    of_class: TokenClass
-    parsed: ParsedStatement
-    rows: list[StatementEntry]
-    findings: list[Finding]
-    matches: dict[int, Match] = field(default_factory=dict)
-
-
-#: An entry and the statement that it is in.
-Place: TypeAlias = tuple[StatementDraft, ParsedEntry]
-
-
 def find_accounts(connection: Connection, drafts: Sequence[StatementDraft]) -> None:
     """Match the credits that may be confirmed, and note why others may not."""
     seen: set[Booking] = set()
     for draft in drafts:
-        errors = sorted({one.code for one in draft.parsed.findings if one.severity == "error"})
-        if errors:
-            draft.findings.append(
-                Finding(
-                    "deposits_not_confirmed",
-                    "warning",
-                    "statement",
-                    f"The statement contradicts itself ({', '.join(errors)}): its credits wait for assignment.",
-                )
-            )
+        if draft.waits:
             continue
-        credit_entries = [entry for entry in draft.parsed.entries if _is_deposit(entry)]
-        seen |= _seen_before(connection, draft, credit_entries)
-        _match_entries(draft, credit_entries, _account_index(connection, draft, credit_entries), seen)
+        credit_entries = draft.credits
+        if draft.statement.intraday:
+            credit_entries = confirmable_before_statement(connection, draft, credit_entries)
+            _match_entries(draft, credit_entries, _account_index(connection, draft, credit_entries), None)
+        else:
+            seen |= _seen_before(connection, draft, credit_entries)
+            _match_entries(draft, credit_entries, _account_index(connection, draft, credit_entries), seen)
 
 
 def _match_entries(
-    draft: StatementDraft, entries: Sequence[ParsedEntry], index: AccountIndex, seen: set[Booking]
+    draft: StatementDraft, entries: Sequence[ParsedEntry], index: AccountIndex, seen: set[Booking] | None
 ) -> None:
     for entry in entries:
-        booking = _booking(draft, entry)
-        if booking in seen:
-            draft.findings.append(
-                _entry_finding("entry_seen_before", entry, "Looks like one that was imported; it waits.")
-            )
-            continue
-        if booking is not None:
+        booking = None if seen is None else _booking(draft, entry)
+        if seen is not None and booking is not None:
+            if booking in seen:
+                draft.note("entry_seen_before", entry, "Looks like one that was imported; it waits.")
+                continue
             seen.add(booking)
         found = match(entry, index)
         if found is not None and found.ambiguous:
-            draft.findings.append(
-                _entry_finding(
-                    "account_ambiguous", entry, "Points to more than one account, or only in part."
-                )
-            )
+            draft.note("account_ambiguous", entry, "Points to more than one account, or only in part.")
         elif found is not None:
             draft.matches[entry.sequence] = found
-
-
-def _is_deposit(entry: ParsedEntry) -> bool:
-    return entry.booked and entry.credit and not entry.reversal and entry.amount_minor > 0
 
 
 def _account_index(
@@ -132,25 +96,26 @@ def _account_index(
 def _seen_before(
     connection: Connection, draft: StatementDraft, entries: Sequence[ParsedEntry]
 ) -> set[Booking]:
-    """Return the bookings among these that another statement of the class told of, within bounded time."""
+    """Return the bookings among these that a statement of the class told of, within bounded time."""
     bookings = {booking for entry in entries if (booking := _booking(draft, entry)) is not None}
-    first_day = min((booking.day for booking in bookings if booking.day is not None), default=None)
-    if first_day is None:
+    first_day = min((booking.day for booking in bookings if booking.day is not None), default=date.min)
+    if not bookings:
         return set()
-    issuer_id, class_id = draft.statement.issuer_id, draft.of_class.id
+    class_id = draft.of_class.id
     known = store.read_booked_since(
         connection,
-        issuer_id,
+        draft.statement.issuer_id,
         class_id,
         first_day - min(_SEEN_BEFORE, first_day - date.min),
         sorted({booking.bank_reference for booking in bookings}),
+        draft.statement.id,
     )
     return {Booking(class_id, *one) for one in known}
 
 
 def _booking(draft: StatementDraft, entry: ParsedEntry) -> Booking | None:
-    row = draft.rows[entry.sequence - 1]
-    if row.bank_reference is None or row.bank_reference in _NO_REFERENCE:
+    row = draft.rows[entry.sequence]
+    if row.bank_reference is None or row.bank_reference in NO_REFERENCE:
         return None
     return Booking(draft.of_class.id, row.bank_reference, row.amount_minor, row.booking_date)
 
@@ -160,23 +125,24 @@ def settle_credits(
 ) -> None:
     """Confirm what was matched, record the rest as unassigned, and write into the rows what became of each.
 
-    Entries whose row names a deposit already are left as they are. Many are settled in several batches, so that
-    memory is bounded. All their accounts are locked before the first one, since the write path takes the log's head
-    last.
+    Entries whose row names a deposit already are left as they are, and so is what a report or notification tells
+    without a match. Many are settled in several batches. All their accounts are locked before the first one, since
+    the write path takes the log's head last.
     """
     _lock_accounts(connection, importer.issuer_id, drafts)
     places = (
         (draft, entry)
         for draft in drafts
-        for entry in draft.parsed.entries
-        if _is_deposit(entry) and draft.rows[entry.sequence - 1].deposit_id is None
+        for entry in draft.entries
+        if is_deposit(entry) and draft.rows[entry.sequence].deposit_id is None
     )
     while batch := list(islice(places, _ENTRIES_AT_ONCE)):
         waiting = [place for place in batch if _match_of(place) is None]
         waiting += _submit(
             connection, settler, importer, [one for one in batch if _match_of(one) is not None]
         )
-        if _submit(connection, settler, importer, waiting):
+        of_days = [place for place in waiting if not place[0].statement.intraday]
+        if _submit(connection, settler, importer, of_days):
             raise InvariantError("a deposit without an account was refused")
 
 
@@ -209,30 +175,26 @@ def _submit(
         outcome = submitted.outcomes[0]
         if outcome.refusal is None:
             found = _match_of(place)
-            draft.rows[entry.sequence - 1] = draft.rows[entry.sequence - 1]._replace(
+            draft.rows[entry.sequence] = draft.rows[entry.sequence]._replace(
                 deposit_id=outcome.resource_id,
                 matched_by=None if found is None or found.matched_by is None else found.matched_by.value,
             )
             continue
         draft.matches.pop(entry.sequence, None)
-        draft.findings.append(
-            _entry_finding(
-                "deposit_refused",
-                entry,
-                f"The account can't be credited ({outcome.refusal.code}); it waits.",
-            )
+        draft.note(
+            "deposit_refused", entry, f"The account can't be credited ({outcome.refusal.code}); it waits."
         )
         refused.append(place)
     return refused
 
 
 def _request(importer: Principal, draft: StatementDraft, entry: ParsedEntry) -> Request:
-    row = draft.rows[entry.sequence - 1]
+    row = draft.rows[entry.sequence]
     of_class, statement = draft.of_class, draft.statement
     found = draft.matches.get(entry.sequence)
     amount = format_amount(row.amount_minor, of_class.scale)
     place = [statement.bank_account, statement.message_type, statement.bank_statement_id, str(entry.sequence)]
-    reference = row.end_to_end_id if row.end_to_end_id not in _NO_REFERENCE else None
+    reference = row.end_to_end_id if row.end_to_end_id not in NO_REFERENCE else None
     return Request(
         id=tokens.new_instruction_id(Kind.DEPOSIT),
         kind=Kind.DEPOSIT,
@@ -250,7 +212,3 @@ def _request(importer: Principal, draft: StatementDraft, entry: ParsedEntry) -> 
         value_date=row.value_date or row.booking_date,
         evidence=True,
     )
-
-
-def _entry_finding(code: str, entry: ParsedEntry, message: str) -> Finding:
-    return Finding(code, "warning", f"Ntry[{entry.sequence}]", message)

@@ -1,55 +1,40 @@
-"""Importing a statement: every credit that the bank shows becomes a deposit, once, and nothing is ever guessed.
+"""Importing a bank's file: every credit that the bank shows becomes a deposit, once, and nothing is ever guessed.
 
-A message is imported whole or not at all, in the caller's one transaction. Imports into one token class stand in line
-behind the class's control account (1100), which is also what they post to, so that each sees what the one before it
-left; the unique key of the bank's own identification holds even if that were not so.
+A long file comes in parts, a transaction each: first its statements, then their entries with the deposits that they
+became, and at last the mark that each statement is whole. A crash leaves the parts that were committed; the same file
+again goes on behind them, whoever sends it, and until it is whole nothing is proven by it. Two imports of one file at
+once share its parts between them.
+
+Imports into one token class stand in line, part by part, behind the class's control account (1100), which is also
+what they post to, so that each sees what the one before it left; the unique key of the bank's own identification
+holds even if that were not so.
 """
 
-import hashlib
 from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from sqlalchemy import Connection
 
-from tallystick import ledger, participants
-from tallystick.core.errors import ConflictError, DeniedError, InvariantError, MalformedError
-from tallystick.core.ids import new_id
-from tallystick.core.money import currency_scale, format_amount
-from tallystick.core.pipeline import pipelined
-from tallystick.ledger import Code, ledger_account_id
-from tallystick.participants import Principal, TokenClass
+from tallystick.core.database import Database
+from tallystick.core.errors import DeniedError
+from tallystick.participants import Principal
 from tallystick.statements import store
 from tallystick.statements.by_hand import link_confirmed_by_hand
-from tallystick.statements.camt import parse_camt
-from tallystick.statements.content import (
-    bank_statement_id,
-    closed_on,
-    closing,
-    content_hash,
-    entry_row,
-    opened_on,
-    opening,
-    rescale,
-    to_class_minor,
-)
-from tallystick.statements.continuity import PreviousStatement, check_continuity
-from tallystick.statements.crediting import StatementDraft, find_accounts, settle_credits
-from tallystick.statements.findings import FINDING_SEVERITIES, Finding
-from tallystick.statements.matching import compact
-from tallystick.statements.parsed import ParsedBalance, ParsedMessage, ParsedStatement
-from tallystick.statements.records import ImportedStatement, Statement, StatementFinding, StatementImport
+from tallystick.statements.crediting import find_accounts, settle_credits
+from tallystick.statements.drafts import StatementDraft, draft_of
+from tallystick.statements.files import StatementFile
+from tallystick.statements.notified import link_notified, record_notified
+from tallystick.statements.records import ImportedStatement, Statement, StatementImport
+from tallystick.statements.taking_up import TakenUp, add_findings, finding, lock_control_accounts, take_up
 from tallystick.tokens import Settler
 
-__all__ = [
-    "StatementAccountUnknownError",
-    "StatementConflictError",
-    "StatementCurrencyMismatchError",
-    "StatementImportNotAllowedError",
-    "StatementTypeNotImportedError",
-    "import_statement",
-]
+__all__ = ["PART_SIZE_MAX", "StatementImportNotAllowedError", "import_ahead", "import_statement"]
 
-_FINDINGS_PER_CODE_MAX: Final = 50
+#: Entries that one transaction takes in while the issuer's other business waits.
+PART_SIZE_MAX: Final = 1_000
 
 
 class StatementImportNotAllowedError(DeniedError):
@@ -59,245 +44,159 @@ class StatementImportNotAllowedError(DeniedError):
     title = "Not allowed to import statements"
 
 
-class StatementTypeNotImportedError(MalformedError):
-    """A report or notification: it may change until the statement comes, so nothing is confirmed from it."""
-
-    code = "statement_type_not_imported"
-    title = "Only end-of-day statements (camt.053) are imported"
-
-
-class StatementAccountUnknownError(MalformedError):
-    """The account is no token class's backing account."""
-
-    code = "statement_account_unknown"
-    title = "The statement's account is not the backing account of any token class"
-
-
-class StatementCurrencyMismatchError(MalformedError):
-    """The account, or an entry on it, is in another currency than the token class."""
-
-    code = "statement_currency_mismatch"
-    title = "The statement is not in the token class's currency"
-
-
-class StatementConflictError(ConflictError):
-    """Another statement with this identification was imported for this account; `statement_id` names it."""
-
-    code = "statement_conflict"
-    title = "The bank has sent another statement under this identification"
-
-
 def import_statement(
-    connection: Connection, settler: Settler, importer: Principal, content: bytes, *, size_max_bytes: int
+    connection: Connection, settler: Settler, importer: Principal, file: StatementFile
 ) -> StatementImport:
-    """Import every statement of a camt.053 message of `importer`'s issuer; the caller commits.
+    """Import every statement of a file of `importer`'s issuer, or what `import_ahead` left of it; the caller commits.
 
     Each booked credit that is no reversal becomes a deposit: confirmed to the account that its reference or its payer
     points to, or unassigned, waiting for a person. It waits too if the account can't be credited, if the entry looks
     like one that was imported before, and if the statement contradicts itself. All that is odd is kept as findings.
-    A credit for which people had confirmed a deposit by hand is linked to that one, and nothing is confirmed again.
+    A credit for which people, a report or a notification had confirmed a deposit is linked to that one, and nothing is
+    confirmed again.
 
     A statement that was imported before, whatever the file's encoding, changes nothing (`imported` is False). Raises
-    StatementImportNotAllowedError, what `parse_camt` raises, StatementTypeNotImportedError,
-    StatementAccountUnknownError, StatementCurrencyMismatchError, StatementAmountInexactError, and
-    StatementConflictError. The file is read before the first statement goes to the database.
+    StatementImportNotAllowedError and what `take_up` raises.
     """
     if not importer.sees_whole_issuer:
         raise StatementImportNotAllowedError
-    message = parse_camt(content, size_max_bytes=size_max_bytes)
-    if message.message_type != "camt.053":
-        raise StatementTypeNotImportedError(f"This is a {message.message_type}.")
-    file_hash = hashlib.sha256(content).digest()
-    classes = _classes_of(connection, importer.issuer_id, message)
-    _stand_in_line(connection, importer.issuer_id, classes)
-    imported: list[ImportedStatement] = []
-    drafts: list[StatementDraft] = []
-    for parsed, of_class in zip(message.statements, classes, strict=True):
-        new = _statement(settler, importer, message, parsed, of_class, file_hash)
-        known = _known(connection, new, {draft.statement.id for draft in drafts})
-        if known is not None:
-            imported.append(ImportedStatement(known, imported=False))
-            continue
-        drafts.append(_draft(connection, new, parsed, of_class))
-        imported.append(ImportedStatement(new, imported=True))
-    if drafts:
-        drafts[0].findings[:0] = _findings_of_message(message)
-    find_accounts(connection, drafts)
-    link_confirmed_by_hand(connection, importer.issuer_id, drafts)
-    settle_credits(connection, settler, importer, drafts)
-    for draft in drafts:
-        store.insert_entries(connection, importer.issuer_id, draft.rows)
-        store.insert_findings(connection, importer.issuer_id, _finding_rows(draft))
-    return StatementImport(message.message_type, message.message_id, tuple(imported))
+    taken = take_up(connection, settler, importer, file)
+    left_out = Counter(file.left_out)
+    unfinished = _unfinished(taken)
+    left_out += _import_entries(connection, settler, importer, _next_drafts(connection, unfinished, None))
+    now = settler.clock.now()
+    if unfinished:
+        for one in unfinished:
+            _note_left_out(connection, one.statement, left_out)
+        store.add_completions(connection, importer.issuer_id, [one.statement.id for one in unfinished], now)
+    return _import_of(
+        file, taken, {one.statement.id: replace(one.statement, completed_at=now) for one in unfinished}
+    )
 
 
-def _stand_in_line(connection: Connection, issuer_id: str, classes: list[TokenClass]) -> None:
-    # The control account's id sorts before those of holders, so this keeps to the write path's order of locks.
-    control_ids = {ledger_account_id(Code.DEPOSITS_AT_CORE, of_class.id) for of_class in classes}
-    with pipelined(connection) as pipeline:
-        ledger.lock(pipeline, issuer_id, control_ids)
-
-
-def _classes_of(connection: Connection, issuer_id: str, message: ParsedMessage) -> list[TokenClass]:
-    """Return the token class of each statement, by its backing account."""
-    by_account: dict[str, list[TokenClass]] = {}
-    page = participants.token_classes(connection, issuer_id)
-    while page:
-        for of_class in page:
-            number = of_class.backing_iban or of_class.backing_account_number or ""
-            by_account.setdefault(compact(number), []).append(of_class)
-        page = participants.token_classes(connection, issuer_id, after=page[-1].id)
-    found = []
-    for position, parsed in enumerate(message.statements, 1):
-        candidates = by_account.get(compact(parsed.account_id))
-        if not candidates:
-            raise StatementAccountUnknownError(f"Stmt[{position}] is about another account.")
-        fitting = [of_class for of_class in candidates if of_class.currency == parsed.currency]
-        if not fitting:
-            raise StatementCurrencyMismatchError(f"Stmt[{position}] is in {parsed.currency}.")
-        for entry in parsed.entries:
-            if entry.currency != parsed.currency:
-                raise StatementCurrencyMismatchError(
-                    f"Stmt[{position}]/Ntry[{entry.sequence}] is in {entry.currency}."
-                )
-        found.append(fitting[0])
-    return found
-
-
-def _statement(
+def import_ahead(
+    database: Database,
     settler: Settler,
     importer: Principal,
-    message: ParsedMessage,
-    parsed: ParsedStatement,
-    of_class: TokenClass,
-    file_hash: bytes,
-) -> Statement:
-    return Statement(
-        issuer_id=importer.issuer_id,
-        id=new_id("statement"),
-        token_class_id=of_class.id,
-        message_type=message.message_type,
-        message_id=message.message_id,
-        bank_account=compact(parsed.account_id),
-        bank_statement_id=bank_statement_id(parsed),
-        sequence_number=parsed.electronic_sequence_number,
-        currency=parsed.currency,
-        opened_on=opened_on(parsed),
-        closed_on=closed_on(parsed),
-        opening_minor=_balance_minor(opening(parsed), of_class),
-        closing_minor=_balance_minor(closing(parsed), of_class),
-        entry_count=len(parsed.entries),
-        content_hash=content_hash(message.message_type, parsed),
-        file_hash=file_hash,
-        imported_by=importer.id,
-        imported_at=settler.clock.now(),
-    )
+    file: StatementFile,
+    *,
+    on_progress: Callable[[int], None] | None = None,
+) -> None:
+    """Import what one transaction should not hold, in a transaction for each part, so that others get their turn.
 
-
-def _balance_minor(balance: ParsedBalance | None, of_class: TokenClass) -> int | None:
-    if balance is None:
-        return None
-    return to_class_minor(balance.signed_minor, balance.currency, of_class.scale, f"Bal {balance.type_code}")
-
-
-def _known(connection: Connection, new: Statement, just_added: set[str]) -> Statement | None:
-    """Return what was imported under the bank's identification if it is the same statement, or refuse another one.
-
-    The same file is the same statement even if an earlier release read it otherwise; within one file only the content
-    can tell two statements of one name apart.
+    The rest, and the mark that the statements are whole, are left for `import_statement`. A file of one part is left
+    to it altogether. `on_progress` is told how many entries of the file are in. Raises what `import_statement` does,
+    before the first part is committed.
     """
-    known = store.read_by_bank_id(
-        connection, new.issuer_id, new.bank_account, new.message_type, new.bank_statement_id
-    )
-    if known is None or known.content_hash == new.content_hash:
-        return known
-    if known.file_hash == new.file_hash and known.id not in just_added:
-        return known
-    raise StatementConflictError(statement_id=known.id)
+    if not importer.sees_whole_issuer:
+        raise StatementImportNotAllowedError
+    if file.entry_count <= PART_SIZE_MAX:
+        return
+    taken = database.run(lambda connection: take_up(connection, settler, importer, file))
+    entry_count = 0
+    for group in _groups(_unfinished(taken)):
+        length = sum(len(one.parsed.entries) for one in group)
+        stored_count = 0
+        while stored_count < length:
+            stored_count, left_out = database.run(partial(_import_part, settler, importer, group))
+            file.left_out.update(left_out)
+            if on_progress is not None:
+                on_progress(entry_count + stored_count)
+        entry_count += length
 
 
-def _draft(
-    connection: Connection, new: Statement, parsed: ParsedStatement, of_class: TokenClass
-) -> StatementDraft:
-    rows = [entry_row(entry, new.id, of_class.scale) for entry in parsed.entries]
-    findings = [*parsed.findings, *_continuity(connection, new, parsed, of_class)]
-    # Written at once, so that a second statement of the same name in this very message meets it.
-    if not store.add(connection, new):
-        raise InvariantError("a statement appeared behind the lock of its token class")
-    return StatementDraft(new, of_class, parsed, rows, findings)
+def _groups(unfinished: Sequence[TakenUp]) -> Iterator[list[TakenUp]]:
+    """Put short statements together as long as their entries are one part; a longer one stands alone."""
+    group: list[TakenUp] = []
+    length = 0
+    for one in unfinished:
+        if group and length + len(one.parsed.entries) > PART_SIZE_MAX:
+            yield group
+            group, length = [], 0
+        group.append(one)
+        length += len(one.parsed.entries)
+    if group:
+        yield group
 
 
-def _continuity(
-    connection: Connection, new: Statement, parsed: ParsedStatement, of_class: TokenClass
-) -> list[Finding]:
-    """Return the breaks between this statement and those right before and behind it in time."""
-    if parsed.page is not None and parsed.page.number > 1:
+def _import_part(
+    settler: Settler, importer: Principal, group: Sequence[TakenUp], connection: Connection
+) -> tuple[int, Counter[tuple[str, str]]]:
+    """Import the next part of one long statement, or of several short ones; return how many entries are in then."""
+    lock_control_accounts(connection, importer.issuer_id, [one.of_class for one in group])
+    drafts = _next_drafts(connection, group, PART_SIZE_MAX)
+    left_out = _import_entries(connection, settler, importer, drafts)
+    last = {draft.statement.id: draft.entries[-1].sequence for draft in drafts}
+    return sum(last.get(one.statement.id, len(one.parsed.entries)) for one in group), left_out
+
+
+def _unfinished(taken: Sequence[TakenUp]) -> list[TakenUp]:
+    """Return the statements that are not whole yet, each once however often the file has it."""
+    return list({one.statement.id: one for one in taken if one.statement.completed_at is None}.values())
+
+
+def _next_drafts(
+    connection: Connection, taken: Sequence[TakenUp], size_max: int | None
+) -> list[StatementDraft]:
+    """Return the entries behind those that are in, `size_max` of each statement at most.
+
+    Has to run behind the locks of the classes' control accounts, else two could take the same.
+    """
+    if not taken:
         return []
-    scale = currency_scale(parsed.currency)
-    before = store.read_neighbour(connection, new, later=False)
-    previous = None
-    if before is not None:
-        closing_minor = rescale(before.closing_minor or 0, of_class.scale, scale)
-        assert closing_minor is not None  # It came from this scale.
-        previous = PreviousStatement(
-            statement_id=before.bank_statement_id,
-            electronic_sequence_number=before.sequence_number,
-            currency=before.currency,
-            closing_minor=closing_minor,
-            closing_date=before.closed_on,
-        )
-    findings = list(check_continuity(previous, parsed))
-    behind = store.read_neighbour(connection, new, later=True)
-    if behind is None:
-        return findings
-    findings.append(
-        _finding(
-            "sequence_not_ascending", "statement", "A later statement of the account was imported before."
-        )
+    stored = store.read_entry_counts(
+        connection, taken[0].statement.issuer_id, [one.statement.id for one in taken]
     )
-    if None not in (new.closing_minor, behind.opening_minor) and new.closing_minor != behind.opening_minor:
-        findings.append(
-            _finding(
-                "opening_differs_from_previous_closing",
-                "statement",
-                f"The statement closes at {_words(new.closing_minor, of_class)}, but the one behind it, imported "
-                f"before, opens at {_words(behind.opening_minor, of_class)}.",
-            )
-        )
-    return findings
+    drafts = []
+    for one in taken:
+        first = stored.get(one.statement.id, 0)
+        entries = one.parsed.entries[first : None if size_max is None else first + size_max]
+        if entries:
+            drafts.append(draft_of(one.statement, one.of_class, entries, waits=one.waits))
+    return drafts
 
 
-def _words(minor: int | None, of_class: TokenClass) -> str:
-    return f"{of_class.currency} {format_amount(minor or 0, of_class.scale)}"
+def _import_entries(
+    connection: Connection, settler: Settler, importer: Principal, drafts: Sequence[StatementDraft]
+) -> Counter[tuple[str, str]]:
+    """Confirm what the entries show and write them; return the findings that were left out, by statement and code."""
+    issuer_id = importer.issuer_id
+    find_accounts(connection, drafts)
+    link_notified(connection, issuer_id, drafts)
+    link_confirmed_by_hand(connection, issuer_id, drafts)
+    settle_credits(connection, settler, importer, drafts)
+    left_out: Counter[tuple[str, str]] = Counter()
+    for draft in drafts:
+        of = draft.statement
+        store.insert_entries(connection, issuer_id, draft.rows.values())
+        if draft.findings:
+            kept = Counter(store.read_finding_counts(connection, issuer_id, of.id))
+            for code, count in add_findings(connection, of, draft.findings, kept).items():
+                left_out[of.id, code] += count
+    record_notified(connection, issuer_id, drafts)
+    return left_out
 
 
-def _findings_of_message(message: ParsedMessage) -> tuple[Finding, ...]:
-    """Return the findings about the message itself, which stand before those of its statements."""
-    return message.findings[: len(message.findings) - sum(len(one.findings) for one in message.statements)]
-
-
-def _finding_rows(draft: StatementDraft) -> list[StatementFinding]:
-    """Number the findings; of one code only the first few are kept, and how many more there were."""
-    kept: list[Finding] = []
-    counts: Counter[str] = Counter()
-    for finding in draft.findings:
-        counts[finding.code] += 1
-        if counts[finding.code] <= _FINDINGS_PER_CODE_MAX:
-            kept.append(finding)
-    kept += [
-        _finding(
-            "findings_suppressed",
-            "statement",
-            f"{count - _FINDINGS_PER_CODE_MAX} more findings of code {code} are not listed.",
-        )
-        for code, count in sorted(counts.items())
-        if count > _FINDINGS_PER_CODE_MAX
+def _note_left_out(connection: Connection, of: Statement, left_out: Counter[tuple[str, str]]) -> None:
+    """Tell how many findings are not listed, as far as they were counted in this process."""
+    found = [
+        finding("findings_suppressed", "statement", f"{count} more findings of code {code} are not listed.")
+        for (statement_id, code), count in sorted(left_out.items())
+        if statement_id == of.id
     ]
-    return [
-        StatementFinding(draft.statement.id, number, one.code, one.severity, one.where, one.message)
-        for number, one in enumerate(kept, 1)
-    ]
+    if found:
+        kept = Counter(store.read_finding_counts(connection, of.issuer_id, of.id))
+        add_findings(connection, of, found, kept)
 
 
-def _finding(code: str, where: str, message: str) -> Finding:
-    return Finding(code, FINDING_SEVERITIES[code], where, message)
+def _import_of(
+    file: StatementFile, taken: Sequence[TakenUp], completed: dict[str, Statement]
+) -> StatementImport:
+    told: set[str] = set()
+    imported = []
+    for one in taken:
+        statement = completed.get(one.statement.id, one.statement)
+        # The second of two alike in one file was there before it.
+        imported.append(ImportedStatement(statement, one.statement.id in completed.keys() - told))
+        told.add(one.statement.id)
+    return StatementImport(file.message.message_type, file.message.message_id, tuple(imported))

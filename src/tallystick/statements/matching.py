@@ -27,12 +27,16 @@ class MatchedBy(StrEnum):
     """What a credit was recognised by.
 
     `confirmed_by_hand`: by one of the others, and by the deposit that two people had confirmed for it before.
+    `notified`: by the bank's references, or by one of the others, and by the deposit that an earlier report or
+    notification had become. `told_before`: by the bank's references, in a report or notification that repeats one.
     """
 
     REFERENCE = "reference"
     IBAN = "iban"
     ACCOUNT_NUMBER = "account_number"
     CONFIRMED_BY_HAND = "confirmed_by_hand"
+    NOTIFIED = "notified"
+    TOLD_BEFORE = "told_before"
 
 
 class Match(NamedTuple):

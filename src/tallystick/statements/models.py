@@ -1,4 +1,7 @@
-"""Tables of what the bank said: statements as they came, their entries, and what was found odd in them."""
+"""Tables of what the bank said: statements as they came, their entries, what was found odd in them, and figures.
+
+Nothing here is ever changed. That a statement is whole is a row of its own, written last.
+"""
 
 from sqlalchemy import (
     Boolean,
@@ -7,6 +10,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Table,
+    Text,
     UniqueConstraint,
     text,
 )
@@ -77,6 +81,30 @@ statement_entry = Table(
         unique=True,
         postgresql_where=text("matched_by = 'confirmed_by_hand'"),
     ),
+    # A deposit that a notification confirmed stands for one credit of a statement.
+    Index(
+        "ix_statement_entry_notified",
+        "issuer_id",
+        "deposit_id",
+        unique=True,
+        postgresql_where=text("matched_by = 'notified'"),
+    ),
+    # What is longer is no reference, and would not fit into an index.
+    Index(
+        "ix_statement_entry_bank_reference",
+        "issuer_id",
+        "bank_reference",
+        postgresql_where=text("length(bank_reference) <= 140"),
+    ),
+)
+
+statement_completion = Table(
+    "statement_completion",
+    metadata,
+    id_column("issuer_id", primary_key=True),
+    id_column("statement_id", primary_key=True),
+    moment_column("completed_at"),
+    ForeignKeyConstraint(["issuer_id", "statement_id"], ["statement.issuer_id", "statement.id"]),
 )
 
 statement_finding = Table(
@@ -90,4 +118,53 @@ statement_finding = Table(
     text_column("location"),
     text_column("message"),
     ForeignKeyConstraint(["issuer_id", "statement_id"], ["statement.issuer_id", "statement.id"]),
+)
+
+notified_deposit = Table(
+    "notified_deposit",
+    metadata,
+    id_column("issuer_id", primary_key=True),
+    id_column("deposit_id", primary_key=True),
+    id_column("token_class_id"),
+    id_column("account_id"),
+    integer_column("amount_minor"),
+    date_column("booked_on"),
+    text_column("uetr", nullable=True),
+    ForeignKeyConstraint(["issuer_id", "token_class_id"], ["token_class.issuer_id", "token_class.id"]),
+    Index(
+        "ix_notified_deposit_clue", "issuer_id", "token_class_id", "account_id", "amount_minor", "booked_on"
+    ),
+)
+
+notified_reference = Table(
+    "notified_reference",
+    metadata,
+    id_column("issuer_id", primary_key=True),
+    id_column("token_class_id", primary_key=True),
+    Column("reference", Text, primary_key=True),
+    id_column("deposit_id", primary_key=True),
+    ForeignKeyConstraint(
+        ["issuer_id", "deposit_id"], ["notified_deposit.issuer_id", "notified_deposit.deposit_id"]
+    ),
+)
+
+deposit_balance = Table(
+    "deposit_balance",
+    metadata,
+    id_column("issuer_id", primary_key=True),
+    id_column("id", primary_key=True),
+    id_column("token_class_id"),
+    id_column("account_id", nullable=True),
+    text_column("kind"),
+    integer_column("amount_minor"),
+    moment_column("as_of"),
+    text_column("source"),
+    text_column("source_reference"),
+    id_column("recorded_by"),
+    moment_column("recorded_at"),
+    ForeignKeyConstraint(["issuer_id", "token_class_id"], ["token_class.issuer_id", "token_class.id"]),
+    CheckConstraint("kind IN ('balance', 'hold')", name="kind"),
+    CheckConstraint("kind = 'balance' OR amount_minor >= 0", name="amount"),
+    UniqueConstraint("issuer_id", "source", "source_reference"),
+    Index(None, "issuer_id", "token_class_id", "as_of", "id"),
 )

@@ -4,7 +4,7 @@ Amounts are minor units of their own currency (ISO 4217) and never negative: `cr
 the account owner. A reversal (`reversal=True`) is already signed: a reversed credit arrives as a debit.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -199,7 +199,8 @@ class ParsedEntry:
 class ParsedStatement:
     """One statement, report or notification of one account. `findings` are those about it and its entries.
 
-    `account_iban` or `account_other_id` is set, never both. Moments keep the offset that the bank wrote; one
+    `account_iban` or `account_other_id` is set, never both. `entries` are unpacked anew on each walk if there are many:
+    walk seldom. Moments keep the offset that the bank wrote; one
     without an offset is taken as UTC.
     """
 
@@ -217,7 +218,7 @@ class ParsedStatement:
     servicer_bic: str | None
     page: PageInformation | None
     balances: tuple[ParsedBalance, ...]
-    entries: tuple[ParsedEntry, ...]
+    entries: Sequence[ParsedEntry]
     additional_information: str | None
     findings: tuple[Finding, ...]
 
@@ -240,7 +241,7 @@ class ParsedStatement:
 
 @dataclass(frozen=True, slots=True)
 class ParsedMessage:
-    """A whole file. `message_type` is camt.052, camt.053 or camt.054; `version` its two digits.
+    """A whole file: camt.052, camt.053 or camt.054 of a `version` of two digits, MT940, MT942 or CSV (`message_type`).
 
     `findings` has those about the message and then those of every statement.
     """

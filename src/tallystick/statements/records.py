@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from tallystick.core.errors import NotFoundError
 
 __all__ = [
+    "INTRADAY_TYPES",
+    "DepositBalance",
     "ImportedStatement",
     "Statement",
     "StatementEntry",
@@ -15,6 +17,10 @@ __all__ = [
     "StatementNotFoundError",
     "statement_entry_id",
 ]
+
+
+#: Messages that tell of a day before it is over: nothing of them proves a balance, and the statement repeats them.
+INTRADAY_TYPES: Final = frozenset({"camt.052", "camt.054", "MT942"})
 
 
 class StatementNotFoundError(NotFoundError):
@@ -31,6 +37,7 @@ class Statement:
     `opening_minor` and `closing_minor` are the booked balances, negative when overdrawn. A page that is not the last
     has no closing balance here, so that no part is ever taken for the whole; None also stands where the bank names
     none. `closed_on` is the closing balance's day, or else the nearest day that the statement tells of its end.
+    `completed_at` is None while not all of its entries are in: its import was cut short, or is under way.
     """
 
     issuer_id: str
@@ -51,15 +58,21 @@ class Statement:
     file_hash: bytes
     imported_by: str
     imported_at: datetime
+    completed_at: datetime | None = None
+
+    @property
+    def intraday(self) -> bool:
+        """Whether this is a report or a notification, which an end-of-day statement will repeat."""
+        return self.message_type in INTRADAY_TYPES
 
 
 class StatementEntry(NamedTuple):
     """One entry of a statement, numbered from 1 in the order of the file.
 
-    `deposit_id` names the deposit that a booked credit became, or that people had confirmed for it before.
-    `matched_by` is `reference`, `iban` or `account_number` if the import confirmed it to an account,
-    `confirmed_by_hand` if people had, and None if it waited for assignment. A reversal is already signed: a reversed
-    credit is a debit.
+    `deposit_id` names the deposit that a booked credit became, or that was confirmed for it before. `matched_by` is
+    `reference`, `iban` or `account_number` if the import confirmed it to an account; `confirmed_by_hand` if people had
+    and `notified` if a report or notification had; `told_before` in one of those that repeats another; and None if it
+    waited for assignment. A reversal is already signed: a reversed credit is a debit.
     """
 
     statement_id: str
@@ -102,8 +115,33 @@ class StatementFinding(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class DepositBalance:
+    """A figure that a core bank pushed: of an account's deposit account, or of the class's backing account.
+
+    `kind` is `balance` (negative when overdrawn) or `hold`.
+    """
+
+    issuer_id: str
+    id: str
+    token_class_id: str
+    account_id: str | None
+    kind: str
+    amount_minor: int
+    as_of: datetime
+    source: str
+    source_reference: str
+    recorded_by: str
+    recorded_at: datetime
+
+    @property
+    def facts(self) -> tuple[str, str | None, str, int, datetime]:
+        """What is told: two figures of these facts are one."""
+        return self.token_class_id, self.account_id, self.kind, self.amount_minor, self.as_of
+
+
+@dataclass(frozen=True, slots=True)
 class ImportedStatement:
-    """A statement of an imported message. `imported` is False if it was there before and nothing was done."""
+    """A statement of an imported message. `imported` is False if all of it was there before and nothing was done."""
 
     statement: Statement
     imported: bool

@@ -5,14 +5,15 @@ a bank's statement that does not add up is imported, and people are told.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import chain
-from typing import Final
+from typing import Final, NamedTuple
 
 from tallystick.statements.findings import FindingCollector
 from tallystick.statements.parsed import ParsedBalance, ParsedEntry, ParsedEntryDetail, ParsedStatement
+from tallystick.statements.records import INTRADAY_TYPES
 from tallystick.statements.values import in_words
 
 __all__ = [
@@ -25,6 +26,27 @@ __all__ = [
 ]
 
 _ONE_DAY: Final = timedelta(days=1)
+
+
+class _Line(NamedTuple):
+    """What the checks need of an entry: walking over 200,000 entries once is enough."""
+
+    sequence: int
+    entry_reference: str | None
+    account_servicer_reference: str | None
+    amount_minor: int
+    currency: str
+    credit: bool
+    status: str
+    booking_date: date | None
+
+    @property
+    def booked(self) -> bool:
+        return self.status == "BOOK"
+
+    @property
+    def signed_minor(self) -> int:
+        return self.amount_minor if self.credit else -self.amount_minor
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +90,11 @@ def closing_balance(statement: ParsedStatement) -> ParsedBalance | None:
 
 def booked_sum_minor(statement: ParsedStatement) -> int:
     """Return the signed sum of the booked entries in the account's currency, in minor units."""
-    return sum(
-        entry.signed_minor
-        for entry in statement.entries
-        if entry.booked and entry.currency == statement.currency
-    )
+    return _booked_sum_minor(statement.entries, statement.currency)
+
+
+def _booked_sum_minor(entries: Iterable[ParsedEntry | _Line], currency: str) -> int:
+    return sum(entry.signed_minor for entry in entries if entry.booked and entry.currency == currency)
 
 
 def check_statement(
@@ -83,16 +105,31 @@ def check_statement(
     where: str,
 ) -> None:
     """Record everything in which the statement contradicts itself."""
-    _check_currencies(statement, findings, where)
+    lines = [
+        _Line(
+            entry.sequence,
+            entry.entry_reference,
+            entry.account_servicer_reference,
+            entry.amount_minor,
+            entry.currency,
+            entry.credit,
+            entry.status,
+            entry.booking_date,
+        )
+        for entry in statement.entries
+    ]
+    _check_currencies(statement, lines, findings, where)
     if message_type != "camt.054":
-        _check_balances(message_type, statement, findings, where)
-    _check_not_booked(statement, findings, where)
-    _check_references(statement, findings, where)
-    _check_dates(statement, findings, where)
-    _check_totals(statement, totals, findings, where)
+        _check_balances(message_type, statement, lines, findings, where)
+    _check_not_booked(lines, findings, where)
+    _check_references(lines, findings, where)
+    _check_dates(statement, lines, findings, where)
+    _check_totals(statement, lines, totals, findings, where)
 
 
-def _check_currencies(statement: ParsedStatement, findings: FindingCollector, where: str) -> None:
+def _check_currencies(
+    statement: ParsedStatement, lines: Sequence[_Line], findings: FindingCollector, where: str
+) -> None:
     for position, balance in enumerate(statement.balances, 1):
         if balance.currency != statement.currency:
             findings.add(
@@ -100,7 +137,7 @@ def _check_currencies(statement: ParsedStatement, findings: FindingCollector, wh
                 f"{where}/Bal[{position}]",
                 f"The balance is in {balance.currency}, the account in {statement.currency}.",
             )
-    for entry in statement.entries:
+    for entry in lines:
         if entry.currency != statement.currency:
             findings.add(
                 "entry_currency_mismatch",
@@ -110,7 +147,11 @@ def _check_currencies(statement: ParsedStatement, findings: FindingCollector, wh
 
 
 def _check_balances(
-    message_type: str, statement: ParsedStatement, findings: FindingCollector, where: str
+    message_type: str,
+    statement: ParsedStatement,
+    lines: Sequence[_Line],
+    findings: FindingCollector,
+    where: str,
 ) -> None:
     for type_code in ("OPBD", "PRCD", "CLBD"):
         count = len(statement.balances_of((type_code,)))
@@ -119,14 +160,14 @@ def _check_balances(
     opening, closing = opening_balance(statement), closing_balance(statement)
     if opening is None or closing is None:
         # A report need not have balances at all.
-        if message_type == "camt.053":
+        if message_type not in INTRADAY_TYPES:
             _note_missing(statement, opening, closing, findings, where)
         return
-    total = booked_sum_minor(statement)
+    total = _booked_sum_minor(lines, statement.currency)
     reached = opening.signed_minor + total
     if reached != closing.signed_minor:
         currency = statement.currency
-        foreign = sum(1 for entry in statement.entries if entry.booked and entry.currency != currency)
+        foreign = sum(1 for entry in lines if entry.booked and entry.currency != currency)
         findings.add(
             _mismatch_code(message_type, statement, opening, closing),
             where,
@@ -159,7 +200,7 @@ def _mismatch_code(
     message_type: str, statement: ParsedStatement, opening: ParsedBalance, closing: ParsedBalance
 ) -> str:
     """Return how much a sum that misses its balance proves."""
-    if message_type != "camt.053":
+    if message_type in INTRADAY_TYPES:
         # A report may list only what is new since the one before: its sums then need not reach its balance.
         return "report_balance_mismatch"
     page = statement.page
@@ -171,8 +212,8 @@ def _mismatch_code(
     return "balance_mismatch"
 
 
-def _check_not_booked(statement: ParsedStatement, findings: FindingCollector, where: str) -> None:
-    statuses = Counter(entry.status for entry in statement.entries if not entry.booked)
+def _check_not_booked(lines: Sequence[_Line], findings: FindingCollector, where: str) -> None:
+    statuses = Counter(entry.status for entry in lines if not entry.booked)
     if statuses:
         known = sum(count for status, count in statuses.items() if status in {"PDNG", "INFO", "FUTR"})
         findings.add(
@@ -183,11 +224,11 @@ def _check_not_booked(statement: ParsedStatement, findings: FindingCollector, wh
         )
 
 
-def _check_references(statement: ParsedStatement, findings: FindingCollector, where: str) -> None:
+def _check_references(lines: Sequence[_Line], findings: FindingCollector, where: str) -> None:
     """Two entries with one reference are two bookings or one told twice: only people can say."""
-    references = Counter(entry.entry_reference for entry in statement.entries if entry.entry_reference)
-    bookings = Counter(_booking(entry) for entry in statement.entries if entry.account_servicer_reference)
-    for entry in statement.entries:
+    references = Counter(entry.entry_reference for entry in lines if entry.entry_reference)
+    bookings = Counter(_booking(entry) for entry in lines if entry.account_servicer_reference)
+    for entry in lines:
         place = f"{where}/Ntry[{entry.sequence}]"
         if entry.entry_reference and references[entry.entry_reference] > 1:
             findings.add(
@@ -201,11 +242,13 @@ def _check_references(statement: ParsedStatement, findings: FindingCollector, wh
             )
 
 
-def _booking(entry: ParsedEntry) -> tuple[str | None, int]:
+def _booking(entry: _Line) -> tuple[str | None, int]:
     return entry.account_servicer_reference, entry.signed_minor
 
 
-def _check_dates(statement: ParsedStatement, findings: FindingCollector, where: str) -> None:
+def _check_dates(
+    statement: ParsedStatement, lines: Sequence[_Line], findings: FindingCollector, where: str
+) -> None:
     starts, ends = statement.period_from_at, statement.period_to_at
     if starts is not None and ends is not None and starts > ends:
         findings.add("dates_inconsistent", where, "The period ends before it starts.")
@@ -216,7 +259,7 @@ def _check_dates(statement: ParsedStatement, findings: FindingCollector, where: 
     first = None if starts is None else starts.date()
     # Written within hours of the day's end in any zone, so one day of grace.
     last = _latest_day(statement)
-    for entry in statement.entries:
+    for entry in lines:
         if entry.booking_date is None or not entry.booked:
             continue
         if (first and entry.booking_date < first) or (last and entry.booking_date > last):
@@ -234,13 +277,17 @@ def _latest_day(statement: ParsedStatement) -> date | None:
 
 
 def _check_totals(
-    statement: ParsedStatement, totals: StatedTotals, findings: FindingCollector, where: str
+    statement: ParsedStatement,
+    lines: Sequence[_Line],
+    totals: StatedTotals,
+    findings: FindingCollector,
+    where: str,
 ) -> None:
     """Compare with the totals that the bank states. They may count booked entries alone, or all; and all pages."""
     if statement.page is not None and not statement.page.only:
         return
-    booked = [entry for entry in statement.entries if entry.booked]
-    for name, stated, counted in _pairs(totals, statement.entries, booked, statement.currency):
+    booked = [entry for entry in lines if entry.booked]
+    for name, stated, counted in _pairs(totals, lines, booked, statement.currency):
         if stated is not None and stated not in counted:
             findings.add(
                 "summary_mismatch",
@@ -250,7 +297,7 @@ def _check_totals(
 
 
 def _pairs(
-    totals: StatedTotals, entries: Iterable[ParsedEntry], booked: Iterable[ParsedEntry], currency: str
+    totals: StatedTotals, entries: Iterable[_Line], booked: Iterable[_Line], currency: str
 ) -> Iterable[tuple[str, int | None, tuple[int, int]]]:
     """Yield for each stated total its value and what all entries and the booked ones come to."""
     every, counted = _facts(entries, currency), _facts(booked, currency)
@@ -266,7 +313,7 @@ def _pairs(
         yield name, value, (every[position], counted[position])
 
 
-def _facts(entries: Iterable[ParsedEntry], currency: str) -> tuple[int, int, int, int, int, int]:
+def _facts(entries: Iterable[_Line], currency: str) -> tuple[int, int, int, int, int, int]:
     """Return count, absolute net sum, and count and sum of credits and of debits."""
     same_currency = [entry for entry in entries if entry.currency == currency]
     credit_amounts = [entry.amount_minor for entry in same_currency if entry.credit]

@@ -1,31 +1,67 @@
-"""All SQL of imported statements. Statements, entries and findings are only ever added."""
+"""All SQL of imported statements and pushed figures. Rows are only ever added."""
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
 from tallystick.core.copy_text import NULL, copy_rows, escape
-from tallystick.statements.records import Statement, StatementEntry, StatementFinding
+from tallystick.statements.records import (
+    INTRADAY_TYPES,
+    DepositBalance,
+    Statement,
+    StatementEntry,
+    StatementFinding,
+)
 
-_COLUMNS: Final = ", ".join(Statement.__slots__)
+_BALANCE_COLUMNS: Final = ", ".join(DepositBalance.__slots__)
+_INSERTED: Final = tuple(name for name in Statement.__slots__ if name != "completed_at")
+_SELECT: Final = f"""
+SELECT {", ".join(f"s.{name}" for name in _INSERTED)}, c.completed_at
+FROM statement s LEFT JOIN statement_completion c ON c.issuer_id = s.issuer_id AND c.statement_id = s.id
+"""
 _ENTRY_COLUMNS: Final = ", ".join(StatementEntry._fields)
 _ROWS_AT_ONCE: Final = 5_000
 _FINDING_COLUMNS: Final = ", ".join(StatementFinding._fields)
+#: End-of-day statements: what proves a balance.
+_OF_DAYS: Final = f"s.message_type <> ALL ('{{{','.join(sorted(INTRADAY_TYPES))}}}')"
+#: Beyond this it is no reference; the index leaves it out.
+_REFERENCE_LENGTH_MAX: Final = 140
 #: The order of an account's statements in time; the id stands for the order of import.
-_ORDER: Final = "(coalesce(closed_on, '-infinity'), coalesce(sequence_number, 0), id)"
+_ORDER: Final = "(coalesce(s.closed_on, '-infinity'), coalesce(s.sequence_number, 0), s.id)"
+
+
+class NotifiedDeposit(NamedTuple):
+    """A deposit that a report or notification confirmed; `booked_on` is the day that the bank booked it."""
+
+    deposit_id: str
+    token_class_id: str
+    account_id: str
+    amount_minor: int
+    booked_on: date
+    uetr: str | None
 
 
 def add(connection: Connection, new: Statement) -> bool:
     """Insert and return True, or return False when the bank's id of it is taken."""
     added = connection.exec_driver_sql(
-        f"""INSERT INTO statement ({_COLUMNS}) VALUES ({", ".join(["%s"] * len(Statement.__slots__))})
+        f"""INSERT INTO statement ({", ".join(_INSERTED)}) VALUES ({", ".join(["%s"] * len(_INSERTED))})
             ON CONFLICT (issuer_id, bank_account, message_type, bank_statement_id) DO NOTHING""",
-        tuple(getattr(new, name) for name in Statement.__slots__),
+        tuple(getattr(new, name) for name in _INSERTED),
     )
     return added.rowcount == 1
+
+
+def add_completions(
+    connection: Connection, issuer_id: str, statement_ids: Sequence[str], completed_at: datetime
+) -> None:
+    connection.exec_driver_sql(
+        """INSERT INTO statement_completion (issuer_id, statement_id, completed_at)
+           SELECT %s, n.statement_id, %s FROM unnest(%s::text[]) AS n(statement_id)""",
+        (issuer_id, completed_at, list(statement_ids)),
+    )
 
 
 def insert_entries(connection: Connection, issuer_id: str, rows: Iterable[StatementEntry]) -> None:
@@ -48,7 +84,7 @@ def insert_findings(connection: Connection, issuer_id: str, rows: Iterable[State
 def read_statement(connection: Connection, issuer_id: str, statement_id: str) -> Statement | None:
     return _one(
         connection,
-        f"SELECT {_COLUMNS} FROM statement WHERE issuer_id = %s AND id = %s",
+        f"{_SELECT} WHERE s.issuer_id = %s AND s.id = %s",
         issuer_id,
         statement_id,
     )
@@ -59,8 +95,8 @@ def read_by_bank_id(
 ) -> Statement | None:
     return _one(
         connection,
-        f"""SELECT {_COLUMNS} FROM statement
-            WHERE issuer_id = %s AND bank_account = %s AND message_type = %s AND bank_statement_id = %s""",
+        f"""{_SELECT}
+            WHERE s.issuer_id = %s AND s.bank_account = %s AND s.message_type = %s AND s.bank_statement_id = %s""",
         issuer_id,
         bank_account,
         message_type,
@@ -73,9 +109,9 @@ def read_statements(
 ) -> list[Statement]:
     return _all(
         connection,
-        f"""SELECT {_COLUMNS} FROM statement
-            WHERE issuer_id = %s AND id > %s AND (%s::text IS NULL OR token_class_id = %s)
-            ORDER BY id LIMIT %s""",
+        f"""{_SELECT}
+            WHERE s.issuer_id = %s AND s.id > %s AND (%s::text IS NULL OR s.token_class_id = %s)
+            ORDER BY s.id LIMIT %s""",
         issuer_id,
         after,
         token_class_id,
@@ -89,8 +125,9 @@ def read_in_order(
 ) -> list[Statement]:
     return _all(
         connection,
-        f"""SELECT {_COLUMNS} FROM statement
-            WHERE issuer_id = %s AND token_class_id = %s AND (%s::timestamptz IS NULL OR imported_at <= %s)
+        f"""{_SELECT}
+            WHERE s.issuer_id = %s AND s.token_class_id = %s AND {_OF_DAYS} AND c.completed_at IS NOT NULL
+              AND (%s::timestamptz IS NULL OR c.completed_at <= %s)
             ORDER BY {_ORDER}""",
         issuer_id,
         token_class_id,
@@ -104,9 +141,9 @@ def read_latest_closed(
 ) -> Statement | None:
     return _one(
         connection,
-        f"""SELECT {_COLUMNS} FROM statement
-            WHERE issuer_id = %s AND token_class_id = %s AND closing_minor IS NOT NULL
-              AND (%s::timestamptz IS NULL OR imported_at <= %s)
+        f"""{_SELECT}
+            WHERE s.issuer_id = %s AND s.token_class_id = %s AND {_OF_DAYS} AND s.closing_minor IS NOT NULL
+              AND c.completed_at IS NOT NULL AND (%s::timestamptz IS NULL OR c.completed_at <= %s)
             ORDER BY {_ORDER} DESC LIMIT 1""",
         issuer_id,
         token_class_id,
@@ -116,13 +153,16 @@ def read_latest_closed(
 
 
 def read_neighbour(connection: Connection, new: Statement, *, later: bool) -> Statement | None:
-    """Return the statement of the same account with a closing balance right before `new`, or right behind it."""
+    """Return the statement of the same account with a closing balance right before `new`, or right behind it.
+
+    It counts from when it was begun, for its balances are known from then on.
+    """
     comparison, direction = (">", "ASC") if later else ("<", "DESC")
     return _one(
         connection,
-        f"""SELECT {_COLUMNS} FROM statement
-            WHERE issuer_id = %s AND token_class_id = %s AND bank_account = %s AND closing_minor IS NOT NULL
-              AND {_ORDER} {comparison} (coalesce(%s::date, '-infinity'), %s, %s)
+        f"""{_SELECT}
+            WHERE s.issuer_id = %s AND s.token_class_id = %s AND s.bank_account = %s AND {_OF_DAYS}
+              AND s.closing_minor IS NOT NULL AND {_ORDER} {comparison} (coalesce(%s::date, '-infinity'), %s, %s)
             ORDER BY {_ORDER} {direction} LIMIT 1""",
         new.issuer_id,
         new.token_class_id,
@@ -131,6 +171,47 @@ def read_neighbour(connection: Connection, new: Statement, *, later: bool) -> St
         new.sequence_number or 0,
         new.id,
     )
+
+
+def read_previous_report(connection: Connection, new: Statement) -> Statement | None:
+    """Return the report or notification of the same kind and account that was imported last before `new`."""
+    return _one(
+        connection,
+        f"""{_SELECT}
+            WHERE s.issuer_id = %s AND s.token_class_id = %s AND s.bank_account = %s AND s.message_type = %s
+              AND s.id < %s
+            ORDER BY s.id DESC LIMIT 1""",
+        new.issuer_id,
+        new.token_class_id,
+        new.bank_account,
+        new.message_type,
+        new.id,
+    )
+
+
+def read_last_day(connection: Connection, issuer_id: str, token_class_id: str, before_id: str) -> date | None:
+    """Return the last day that the class's statements tell of, of those that were begun before `before_id`."""
+    found: date | None = connection.exec_driver_sql(
+        f"""SELECT s.closed_on FROM statement s
+            WHERE s.issuer_id = %s AND s.token_class_id = %s AND s.closed_on IS NOT NULL AND s.id < %s AND {_OF_DAYS}
+            ORDER BY s.closed_on DESC, s.id DESC LIMIT 1""",
+        (issuer_id, token_class_id, before_id),
+    ).scalar()
+    return found
+
+
+def read_entry_counts(connection: Connection, issuer_id: str, statement_ids: Sequence[str]) -> dict[str, int]:
+    """Return how many entries of each statement are in; they are written in their order, without gaps."""
+    rows = connection.exec_driver_sql(
+        """SELECT w.statement_id, last.entry_number
+           FROM unnest(%s::text[]) AS w(statement_id)
+           CROSS JOIN LATERAL (
+               SELECT entry_number FROM statement_entry e
+               WHERE e.issuer_id = %s AND e.statement_id = w.statement_id ORDER BY entry_number DESC LIMIT 1
+           ) last""",
+        (list(statement_ids), issuer_id),
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 def read_entries(
@@ -146,23 +227,37 @@ def read_entries(
 
 def read_entries_at(
     connection: Connection, issuer_id: str, places: Sequence[tuple[str, int]]
-) -> list[StatementEntry]:
+) -> list[tuple[StatementEntry, bool]]:
+    """Return the entries at these places, and of each whether a report or notification tells it."""
     rows = connection.exec_driver_sql(
-        f"""SELECT {", ".join(f"e.{name}" for name in StatementEntry._fields)}
+        f"""SELECT NOT ({_OF_DAYS}), {", ".join(f"e.{name}" for name in StatementEntry._fields)}
             FROM unnest(%s::text[], %s::bigint[]) AS w(statement_id, entry_number)
             JOIN statement_entry e ON e.issuer_id = %s AND e.statement_id = w.statement_id
-                                  AND e.entry_number = w.entry_number""",
+                                  AND e.entry_number = w.entry_number
+            JOIN statement s ON s.issuer_id = e.issuer_id AND s.id = e.statement_id""",
         ([place[0] for place in places], [place[1] for place in places], issuer_id),
     )
-    return [StatementEntry._make(row) for row in rows]
+    return [(StatementEntry._make(row[1:]), row[0]) for row in rows]
 
 
 def read_confirmed_by_hand(
     connection: Connection, issuer_id: str, deposit_ids: Sequence[str]
 ) -> list[StatementEntry]:
+    return _linked(connection, issuer_id, deposit_ids, "confirmed_by_hand")
+
+
+def read_notified(connection: Connection, issuer_id: str, deposit_ids: Sequence[str]) -> list[StatementEntry]:
+    """Return the statements' entries that are linked to these deposits of reports and notifications."""
+    return _linked(connection, issuer_id, deposit_ids, "notified")
+
+
+def _linked(
+    connection: Connection, issuer_id: str, deposit_ids: Sequence[str], matched_by: str
+) -> list[StatementEntry]:
+    # Written out, so that any plan can use the index of these few.
     rows = connection.exec_driver_sql(
         f"""SELECT {_ENTRY_COLUMNS} FROM statement_entry
-            WHERE issuer_id = %s AND deposit_id = ANY(%s) AND matched_by = 'confirmed_by_hand'""",
+            WHERE issuer_id = %s AND deposit_id = ANY(%s) AND matched_by = '{matched_by}'""",
         (issuer_id, list(deposit_ids)),
     )
     return [StatementEntry._make(row) for row in rows]
@@ -174,17 +269,114 @@ def read_booked_since(
     token_class_id: str,
     closed_since: date,
     bank_references: Sequence[str],
+    statement_id: str,
 ) -> set[tuple[str, int, date | None]]:
-    """Return reference, amount and booking date of the credits with one of these references since a day."""
+    """Return reference, amount and booking date of the credits with one of these references since a day.
+
+    Of end-of-day statements, and of the statement itself in any case.
+    """
     rows = connection.exec_driver_sql(
-        """SELECT e.bank_reference, e.amount_minor, e.booking_date
-           FROM statement s
-           JOIN statement_entry e ON e.issuer_id = s.issuer_id AND e.statement_id = s.id
-           WHERE s.issuer_id = %s AND s.token_class_id = %s AND s.closed_on >= %s
-             AND e.booked AND e.credit AND e.bank_reference = ANY(%s)""",
-        (issuer_id, token_class_id, closed_since, list(bank_references)),
+        # One look into the index for each reference: a join might as well walk through every entry of a statement.
+        f"""SELECT e.bank_reference, e.amount_minor, e.booking_date
+            FROM unnest(%s::text[]) AS w(bank_reference)
+            CROSS JOIN LATERAL (
+                SELECT bank_reference, amount_minor, booking_date, statement_id FROM statement_entry
+                WHERE issuer_id = %s AND bank_reference = w.bank_reference AND length(bank_reference) <= 140
+                  AND booked AND credit
+                OFFSET 0
+            ) e
+            JOIN statement s ON s.issuer_id = %s AND s.id = e.statement_id
+            WHERE s.token_class_id = %s AND {_OF_DAYS} AND (s.closed_on >= %s OR s.id = %s)""",
+        (
+            [one for one in bank_references if len(one) <= _REFERENCE_LENGTH_MAX],
+            issuer_id,
+            issuer_id,
+            token_class_id,
+            closed_since,
+            statement_id,
+        ),
     )
     return {(row[0], row[1], row[2]) for row in rows}
+
+
+def add_notified(
+    connection: Connection,
+    issuer_id: str,
+    deposits: Sequence[NotifiedDeposit],
+    references: Iterable[tuple[str, str, str]],
+) -> None:
+    """Write deposits that a notification confirmed, and (class, reference, deposit) by which they are known."""
+    copy_rows(
+        connection,
+        f"notified_deposit (issuer_id, {', '.join(NotifiedDeposit._fields)})",
+        [
+            f"{issuer_id}\t{deposit_id}\t{class_id}\t{account_id}\t{amount_minor}\t{booked_on}\t{escape(uetr)}"
+            for deposit_id, class_id, account_id, amount_minor, booked_on, uetr in deposits
+        ],
+    )
+    copy_rows(
+        connection,
+        "notified_reference (issuer_id, token_class_id, reference, deposit_id)",
+        [
+            f"{issuer_id}\t{class_id}\t{escape(reference)}\t{deposit_id}"
+            for class_id, reference, deposit_id in references
+        ],
+    )
+
+
+def read_notified_by_reference(
+    connection: Connection, issuer_id: str, token_class_id: str, references: Sequence[str]
+) -> list[tuple[str, NotifiedDeposit]]:
+    """Return, with the reference that they share, the notified deposits of a class with one of these references."""
+    rows = connection.exec_driver_sql(
+        f"""SELECT r.reference, {", ".join(f"d.{name}" for name in NotifiedDeposit._fields)}
+            FROM notified_reference r
+            JOIN notified_deposit d ON d.issuer_id = r.issuer_id AND d.deposit_id = r.deposit_id
+            WHERE r.issuer_id = %s AND r.token_class_id = %s AND r.reference = ANY(%s)
+            ORDER BY d.booked_on, d.deposit_id""",
+        (issuer_id, token_class_id, list(references)),
+    )
+    return [(row[0], NotifiedDeposit._make(row[1:])) for row in rows]
+
+
+def read_notified_by_account(
+    connection: Connection,
+    issuer_id: str,
+    token_class_id: str,
+    clues: Sequence[tuple[str, int]],
+    since: date,
+    until: date,
+) -> list[NotifiedDeposit]:
+    """Return the notified deposits of a class with one of these accounts and amounts, oldest first.
+
+    Only those booked from `since` to `until`, both included.
+    """
+    rows = connection.exec_driver_sql(
+        f"""SELECT {", ".join(f"d.{name}" for name in NotifiedDeposit._fields)}
+            FROM unnest(%s::text[], %s::bigint[]) AS w(account_id, amount_minor)
+            JOIN notified_deposit d ON d.issuer_id = %s AND d.token_class_id = %s
+                                   AND d.account_id = w.account_id AND d.amount_minor = w.amount_minor
+                                   AND d.booked_on BETWEEN %s AND %s
+            ORDER BY d.booked_on, d.deposit_id""",
+        (
+            [clue[0] for clue in clues],
+            [clue[1] for clue in clues],
+            issuer_id,
+            token_class_id,
+            since,
+            until,
+        ),
+    )
+    return [NotifiedDeposit._make(row) for row in rows]
+
+
+def read_finding_counts(connection: Connection, issuer_id: str, statement_id: str) -> dict[str, int]:
+    """Return how many findings of each code are kept of a statement; they are numbered without gaps."""
+    rows = connection.exec_driver_sql(
+        "SELECT code, count(*) FROM statement_finding WHERE issuer_id = %s AND statement_id = %s GROUP BY code",
+        (issuer_id, statement_id),
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 def read_findings(
@@ -197,6 +389,69 @@ def read_findings(
         (issuer_id, statement_id, after, limit),
     )
     return [StatementFinding._make(row) for row in rows]
+
+
+def add_deposit_balance(connection: Connection, new: DepositBalance) -> bool:
+    """Insert and return True, or return False when the source has told a figure under this reference."""
+    added = connection.exec_driver_sql(
+        f"""INSERT INTO deposit_balance ({_BALANCE_COLUMNS})
+            VALUES ({", ".join(["%s"] * len(DepositBalance.__slots__))})
+            ON CONFLICT (issuer_id, source, source_reference) DO NOTHING""",
+        tuple(getattr(new, name) for name in DepositBalance.__slots__),
+    )
+    return added.rowcount == 1
+
+
+def read_deposit_balance_of_source(
+    connection: Connection, issuer_id: str, source: str, source_reference: str
+) -> DepositBalance:
+    row = connection.exec_driver_sql(
+        f"""SELECT {_BALANCE_COLUMNS} FROM deposit_balance
+            WHERE issuer_id = %s AND source = %s AND source_reference = %s""",
+        (issuer_id, source, source_reference),
+    ).one()
+    return DepositBalance(*row)
+
+
+def read_deposit_balance(
+    connection: Connection, issuer_id: str, deposit_balance_id: str
+) -> DepositBalance | None:
+    row = connection.exec_driver_sql(
+        f"SELECT {_BALANCE_COLUMNS} FROM deposit_balance WHERE issuer_id = %s AND id = %s",
+        (issuer_id, deposit_balance_id),
+    ).one_or_none()
+    return None if row is None else DepositBalance(*row)
+
+
+def read_deposit_balances(
+    connection: Connection,
+    issuer_id: str,
+    token_class_id: str | None,
+    account_id: str | None,
+    after: str,
+    limit: int,
+) -> list[DepositBalance]:
+    rows = connection.exec_driver_sql(
+        f"""SELECT {_BALANCE_COLUMNS} FROM deposit_balance
+            WHERE issuer_id = %s AND id > %s AND (%s::text IS NULL OR token_class_id = %s)
+              AND (%s::text IS NULL OR account_id = %s)
+            ORDER BY id LIMIT %s""",
+        (issuer_id, after, token_class_id, token_class_id, account_id, account_id, limit),
+    )
+    return [DepositBalance(*row) for row in rows]
+
+
+def read_latest_deposit_balance(
+    connection: Connection, issuer_id: str, token_class_id: str, kind: str, until: datetime
+) -> DepositBalance | None:
+    """Return the last figure of the class's backing account that tells of a moment up to `until`."""
+    row = connection.exec_driver_sql(
+        f"""SELECT {_BALANCE_COLUMNS} FROM deposit_balance
+            WHERE issuer_id = %s AND token_class_id = %s AND account_id IS NULL AND kind = %s AND as_of <= %s
+            ORDER BY as_of DESC, id DESC LIMIT 1""",
+        (issuer_id, token_class_id, kind, until),
+    ).one_or_none()
+    return None if row is None else DepositBalance(*row)
 
 
 def _one(connection: Connection, query: str, *values: object) -> Statement | None:

@@ -5,8 +5,11 @@ document type is refused here, on the bytes, in the very encoding that the parse
 disagree about what the document says.
 """
 
+import io
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BufferedIOBase
 from typing import Final
 
 from tallystick.statements.refusals import (
@@ -56,22 +59,37 @@ _DECLARED_ENCODING: Final = re.compile(
 #: Comments and instructions before the root are a few lines; walking over fifty megabytes of them takes seconds.
 _PROLOG_SIZE_MAX_BYTES: Final = 65_536
 _BLANKS: Final = re.compile(rb"[ \t\r\n]*")
+#: As much of a file is looked at before it is parsed: the longest prolog, and whatever stands before it.
+_HEAD_SIZE_BYTES: Final = 2 * _PROLOG_SIZE_MAX_BYTES
+_CHUNK_SIZE_BYTES: Final = 65_536
 
 
 @dataclass(frozen=True, slots=True)
 class GuardedXml:
     """A document without a document type: its bytes from `start`, and the encoding that the parser must use.
 
-    `declaration_differs` says that the declaration names another encoding than the one found.
+    Of a file, `data` is the head, and `file` holds all of it. `declaration_differs` says that the declaration names
+    another encoding than the one found.
     """
 
     data: bytes
     start: int
     encoding: str
     declaration_differs: bool
+    file: BufferedIOBase | None = None
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the document from its start, piece by piece; may be called again."""
+        if self.file is None:
+            for position in range(self.start, len(self.data), _CHUNK_SIZE_BYTES):
+                yield self.data[position : position + _CHUNK_SIZE_BYTES]
+            return
+        self.file.seek(self.start)
+        while chunk := self.file.read(_CHUNK_SIZE_BYTES):
+            yield chunk
 
 
-def guard_xml(data: bytes, *, size_max_bytes: int) -> GuardedXml:
+def guard_xml(source: bytes | BufferedIOBase, *, size_max_bytes: int) -> GuardedXml:
     """Return the document ready for a parser that is given `encoding`.
 
     UTF-16 is converted to UTF-8, so that everything behind this function handles bytes that extend ASCII.
@@ -79,34 +97,43 @@ def guard_xml(data: bytes, *, size_max_bytes: int) -> GuardedXml:
     Raises StatementTooLargeError, StatementEncodingUnsupportedError, StatementDoctypeForbiddenError, and
     StatementNotXmlError when there is nothing, or something else, where the root element should start.
     """
-    if len(data) > size_max_bytes:
+    file = None if isinstance(source, bytes) else source
+    size_bytes = len(source) if isinstance(source, bytes) else source.seek(0, io.SEEK_END)
+    if size_bytes > size_max_bytes:
         raise StatementTooLargeError(
-            f"The limit is {size_max_bytes} bytes.", size_bytes=len(data), size_max_bytes=size_max_bytes
+            f"The limit is {size_max_bytes} bytes.", size_bytes=size_bytes, size_max_bytes=size_max_bytes
         )
+    data = source if isinstance(source, bytes) else _head(source, _HEAD_SIZE_BYTES)
     found, start = _detect(data)
     if found is not None and found != "utf-8":
-        data, start = _as_utf8(data, start, found), 0
+        whole = data if file is None else _head(file, size_bytes)
+        data, start, file = _as_utf8(whole, start, found), 0, None
     # A line end before the declaration is against the letter of XML, frequent, and harmless.
     start = _end_of_blanks(data, start)
     _refuse_doctype(data, start)
     declared = _declared(data, start)
     if found is None:
-        return _as_declared(data, start, declared)
+        return _as_declared(data, start, declared, file)
     if found.startswith("utf-32"):
         raise StatementEncodingUnsupportedError("UTF-32 is not read; send UTF-8.")
     accepted = _WIDE_DECLARATIONS if found.startswith("utf-16") else _NARROW_DECLARATIONS
-    return GuardedXml(data, start, "utf-8", declared is not None and declared not in accepted)
+    return GuardedXml(data, start, "utf-8", declared is not None and declared not in accepted, file)
 
 
-def _as_declared(data: bytes, start: int, declared: str | None) -> GuardedXml:
+def _head(file: BufferedIOBase, size_bytes: int) -> bytes:
+    file.seek(0)
+    return file.read(size_bytes)
+
+
+def _as_declared(data: bytes, start: int, declared: str | None, file: BufferedIOBase | None) -> GuardedXml:
     """Return a document whose first bytes prove no encoding, in the one that it declares."""
     if declared in _WIDE_DECLARATIONS:
         # Written by programs that declare the encoding of their strings in memory and then save UTF-8.
-        return GuardedXml(data, start, "utf-8", declaration_differs=True)
+        return GuardedXml(data, start, "utf-8", declaration_differs=True, file=file)
     encoding = "utf-8" if declared is None else _ENCODINGS.get(declared)
     if encoding is None:
         raise StatementEncodingUnsupportedError("The declared encoding is not read; send UTF-8.")
-    return GuardedXml(data, start, encoding, declaration_differs=False)
+    return GuardedXml(data, start, encoding, declaration_differs=False, file=file)
 
 
 def _detect(data: bytes) -> tuple[str | None, int]:

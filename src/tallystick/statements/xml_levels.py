@@ -21,7 +21,6 @@ __all__ = ["Children", "ClosedElement", "Node", "read_root_tag", "stream_levels"
 
 _Event = Literal["start", "end"]
 
-_CHUNK_SIZE_BYTES: Final = 65_536
 #: The parser's tree costs up to about forty times the bytes of hostile markup, so only this much may pass
 #: without an element of the chain that lets the tree go. An honest header or transaction is a few kilobytes.
 _UNRELEASED_SIZE_MAX_BYTES: Final = 1_048_576
@@ -216,11 +215,10 @@ class _EventSource:
         self._unreleased_size_bytes = 0
 
     def __iter__(self) -> Iterator[tuple[str, etree._Element]]:
-        data = self._document.data
-        for position in range(self._document.start, len(data), _CHUNK_SIZE_BYTES):
-            self._unreleased_size_bytes += _CHUNK_SIZE_BYTES
+        for chunk in self._document.chunks():
+            self._unreleased_size_bytes += len(chunk)
             try:
-                self._parser.feed(data[position : position + _CHUNK_SIZE_BYTES])
+                self._parser.feed(chunk)
             except etree.LxmlError as error:
                 raise _not_well_formed(error) from None
             for event, element in self._parser.read_events():

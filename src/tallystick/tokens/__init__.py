@@ -1,6 +1,6 @@
 """THE write path. No token is made, moved or taken back anywhere else."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 
 from sqlalchemy import Connection
@@ -80,6 +80,7 @@ __all__ = [
     "request_hash",
     "resource",
     "settle",
+    "settled_keys",
     "simulate",
 ]
 
@@ -143,6 +144,17 @@ def deposits_confirmed_by_hand(
     account (1100) none can be added: each posts there.
     """
     return store.read_confirmed_by_hand(connection, issuer_id, account_ids, since, until)
+
+
+def settled_keys(connection: Connection, issuer_id: str, last_index: int) -> Iterator[tuple[bytes, int]]:
+    """Yield the digest of every idempotency key that settled something, sorted, with the index of its event.
+
+    Up to `last_index`, in constant memory. What was answered never changes, so equal arguments yield the same for ever.
+    """
+    after = b""
+    while page := store.read_settled_keys(connection, issuer_id, after, last_index, limit=1_000):
+        yield from page
+        after = page[-1][0]
 
 
 def _concerns(connection: Connection, viewer: Principal, found: Instruction) -> bool:

@@ -218,6 +218,22 @@ def read_answers(
     )
 
 
+def read_settled_keys(
+    connection: Connection, issuer_id: str, after: bytes, last_index: int, limit: int
+) -> list[tuple[bytes, int]]:
+    rows = connection.exec_driver_sql(
+        """(SELECT key_digest, event_index FROM answer
+            WHERE issuer_id = %s AND key_digest > %s AND event_index <= %s ORDER BY key_digest LIMIT %s)
+           UNION ALL
+           (SELECT key_digest, event_index FROM instruction
+            WHERE issuer_id = %s AND key_digest > %s AND event_index <= %s AND first_answer IS NULL
+            ORDER BY key_digest LIMIT %s)
+           ORDER BY key_digest LIMIT %s""",
+        (*(issuer_id, after, last_index, limit) * 2, limit),
+    )
+    return [(bytes(row[0]), row[1]) for row in rows]
+
+
 def read_transfers_by_key(
     pipeline: Pipeline, issuer_id: str, key_digests: Sequence[bytes]
 ) -> Asked[dict[bytes, Answer]]:

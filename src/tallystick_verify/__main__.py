@@ -1,0 +1,5 @@
+"""`python -m tallystick_verify`."""
+
+from tallystick_verify.cli import main
+
+main()

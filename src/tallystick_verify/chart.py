@@ -1,0 +1,124 @@
+"""The chart of accounts and the journal of every event type, as `docs/accounting.md` of the service tells them.
+
+Written down a second time on purpose: the verifier holds the log against the published rules, not against the code
+that is to be checked.
+"""
+
+from typing import Final, NamedTuple
+
+__all__ = [
+    "CHANGES",
+    "CHART",
+    "CLAIM_CODES",
+    "CONTROL_CODE",
+    "DEBIT_NORMAL_CODES",
+    "DEPOSITS_CODE",
+    "EVENT_KINDS",
+    "FLOORED_CODES",
+    "HELD_CODE",
+    "HOLDER_CODES",
+    "EventKind",
+]
+
+#: code: name, and whether debits raise it
+CHART: Final[dict[str, tuple[str, bool]]] = {
+    "1010": ("Central-bank reserves", True),
+    "1020": ("Nostro", True),
+    "1100": ("Deposits held at the core bank (control)", True),
+    "1210": ("Due from banks", True),
+    "1390": ("Recoverable from holders", True),
+    "1510": ("FX position", True),
+    "1511": ("FX counter-value", False),
+    "2010": ("Customer deposits available to tokenise", False),
+    "2110": ("Tokens available", False),
+    "2120": ("Tokens held or in escrow", False),
+    "2125": ("Tokens pledged", False),
+    "2130": ("Tokens restricted", False),
+    "2140": ("Tokens dormant", False),
+    "2210": ("Due to banks", False),
+    "2310": ("Payments in transit", False),
+    "2410": ("Accrued interest payable", False),
+    "2420": ("Withholding tax", False),
+    "4010": ("Fees", False),
+    "4020": ("FX result", False),
+    "5010": ("Interest expense", True),
+    "5020": ("Operational loss", True),
+}
+DEBIT_NORMAL_CODES: Final = frozenset(code for code, (_, debit_normal) in CHART.items() if debit_normal)
+#: kept per holder's account, and never below zero
+HOLDER_CODES: Final = ("2010", "2110", "2120", "2125", "2130", "2140")
+FLOORED_CODES: Final = frozenset(HOLDER_CODES)
+CLAIM_CODES: Final = HOLDER_CODES[1:]
+CONTROL_CODE: Final = "1100"
+DEPOSITS_CODE: Final = "2010"
+HELD_CODE: Final = "2120"
+
+
+class EventKind(NamedTuple):
+    """What an event of a type must look like.
+
+    `debit` and `credit` are a code and whose account it is (None: posts nothing). `related` is `always`, `never` or
+    `sometimes`. `approved` too: what the bank's rules refer to people is approved `sometimes`; a deposit is `by_hand`:
+    always if it names no statement's entry.
+    """
+
+    operation: str
+    prefix: str
+    debit: tuple[str, str] | None
+    credit: tuple[str, str] | None
+    payer: bool
+    payee: bool
+    related: str
+    approved: str
+
+
+EVENT_KINDS: Final[dict[str, EventKind]] = {
+    "deposit.confirmed": EventKind(
+        "deposit", "deposit", ("1100", "class"), ("2010", "payee"), False, True, "sometimes", "by_hand"
+    ),
+    "deposit.released": EventKind(
+        "deposit_release", "release", ("2010", "payer"), ("1100", "class"), True, False, "never", "sometimes"
+    ),
+    "token.minted": EventKind(
+        "mint", "mint", ("2010", "payee"), ("2110", "payee"), False, True, "never", "always"
+    ),
+    "token.transferred": EventKind(
+        "transfer", "transfer", ("2110", "payer"), ("2110", "payee"), True, True, "never", "sometimes"
+    ),
+    "token.redeemed": EventKind(
+        "redemption", "redemption", ("2110", "payer"), ("2010", "payer"), True, False, "never", "sometimes"
+    ),
+    "hold.placed": EventKind(
+        "hold", "hold", ("2110", "payer"), ("2120", "payer"), True, True, "never", "sometimes"
+    ),
+    "hold.executed": EventKind(
+        "hold_execution", "execution", ("2120", "payer"), ("2110", "payee"), True, True, "always", "never"
+    ),
+    "hold.voided": EventKind(
+        "hold_void", "void", ("2120", "payer"), ("2110", "payer"), True, False, "always", "never"
+    ),
+    "transfer.reversed": EventKind(
+        "reversal", "reversal", ("2110", "payer"), ("2110", "payee"), True, True, "always", "always"
+    ),
+    "account.frozen": EventKind("account_freeze", "freeze", None, None, True, False, "never", "never"),
+    "account.unfrozen": EventKind("account_unfreeze", "unfreeze", None, None, True, False, "never", "always"),
+    "account.closed": EventKind("account_closure", "closure", None, None, True, False, "never", "never"),
+}
+
+#: Changes of how the bank is run, which post nothing: the operation of each, and whether people must have approved it.
+#: What makes the bank stricter takes effect at once.
+CHANGES: Final[dict[str, tuple[str, str]]] = {
+    "api_key.registered": ("api_key_registration", "always"),
+    "api_key.rotated": ("api_key_rotation", "always"),
+    "breaker.reset": ("breaker_reset", "always"),
+    "breaker.tripped": ("breaker_trip", "never"),
+    "client.registered": ("client_registration", "always"),
+    "holder.suspended": ("holder_suspension", "never"),
+    "policy.activated": ("policy_activation", "always"),
+    "policy.retired": ("policy_retirement", "always"),
+    "principal.reactivated": ("principal_reactivation", "always"),
+    "principal.terms_changed": ("principal_terms", "always"),
+    "screening.cleared": ("screening_clearance", "always"),
+    "screening.confirmed": ("screening_confirmation", "always"),
+    "token_class.mode_changed": ("token_class_mode", "sometimes"),
+}

@@ -1,0 +1,160 @@
+"""Signed facts that move no money: votes and their ends, changes of how the bank is run, and events about signing keys.
+
+Each has the members of its type, and no others; whatever isn't known here is refused.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Final
+
+from tallystick_verify.chart import CHANGES
+from tallystick_verify.failures import ExitCode, Failure
+
+__all__ = [
+    "FACT_TYPES",
+    "SUFFIX",
+    "TEXTS",
+    "Fact",
+    "check_hashes",
+    "check_texts",
+    "odd",
+    "read_fact",
+]
+
+SUFFIX: Final = r"[0-7][0-9a-hjkmnp-tv-z]{25}"
+#: The form of the members that any event may have.
+TEXTS: Final = {
+    name: re.compile(pattern, re.ASCII)
+    for name, pattern in {
+        "approval_id": rf"approval_{SUFFIX}",
+        "booked_at": r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z",
+        "decision": r"approve|reject",
+        "id": rf"event_{SUFFIX}",
+        "instruction_id": rf"[a-z_]{{2,24}}_{SUFFIX}",
+        "issuer_id": rf"issuer_{SUFFIX}",
+        "operation": r"[a-z_]{1,64}",
+        "payload_hash": r"[0-9a-f]{64}",
+        "principal_id": rf"principal_{SUFFIX}|system",
+        "request_hash": r"[0-9a-f]{64}",
+        "subject_id": r"[!-~]{1,200}",
+        "token_class_id": rf"class_{SUFFIX}",
+        "type": r"[a-z_.]{1,64}",
+        "vote_hash": r"[0-9a-f]{64}",
+    }.items()
+}
+_HASH: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
+
+_COMMON: Final = frozenset({"booked_at", "id", "index", "issuer_id", "type", "version"})
+_VOTE: Final = frozenset(
+    {"approval_id", "decision", "instruction_id", "operation", "principal_id", "request_hash", "vote_hash"}
+)
+_EXPIRY: Final = frozenset({"approval_id", "instruction_id", "operation", "principal_id"})
+_CHANGE: Final = frozenset(
+    {"approvals", "instruction_id", "operation", "payload_hash", "principal_id", "request_hash", "subject_id"}
+)
+_KEY: Final = frozenset({"approvals", "instruction_id", "key", "principal_id", "request_hash"})
+#: A breaker that trips by itself: nobody asked for it.
+_TRIP: Final = frozenset({"reason", "token_class_id"})
+
+_MEMBERS: Final[dict[str, tuple[frozenset[str], ...]]] = {
+    "approval.approved": (_VOTE,),
+    "approval.expired": (_EXPIRY,),
+    "approval.rejected": (_VOTE,),
+    "key.activated": (_KEY,),
+    "key.retired": (_KEY,),
+    "key.revoked": (_KEY,),
+    **dict.fromkeys(CHANGES, (_CHANGE,)),
+    "breaker.tripped": (_CHANGE, _TRIP),
+}
+FACT_TYPES: Final = frozenset(_MEMBERS)
+_KEY_OPERATIONS: Final = {
+    "key.activated": "key_activation",
+    "key.retired": "key_retirement",
+    "key.revoked": "key_revocation",
+}
+_DECISIONS: Final = {"approval.approved": "approve", "approval.rejected": "reject"}
+
+
+@dataclass(slots=True)
+class Fact:
+    """A signed fact that moves no money, its form checked. `members` are all that it says."""
+
+    index: int
+    id: str
+    type: str
+    issuer_id: str
+    booked_at: str
+    members: dict[str, Any]
+
+    @property
+    def is_vote(self) -> bool:
+        """Tell whether a person decided here."""
+        return self.type in _DECISIONS
+
+    @property
+    def is_change(self) -> bool:
+        """Tell whether somebody asked for this, as they ask for an instruction."""
+        return "payload_hash" in self.members
+
+    @property
+    def operation(self) -> str:
+        """The operation that a policy's quorum is for."""
+        return _KEY_OPERATIONS.get(self.type) or str(self.members.get("operation", ""))
+
+    @property
+    def approvals(self) -> tuple[str, ...]:
+        """The hashes of the votes that let it through."""
+        return tuple(self.members.get("approvals", ()))
+
+
+def read_fact(found: dict[str, Any]) -> Fact:
+    """Return a fact of a known type. Raises Failure (unsupported) for another form than that type's."""
+    own = found.keys() - _COMMON
+    if not found.keys() >= _COMMON or own not in _MEMBERS[found["type"]]:
+        raise Failure(ExitCode.UNSUPPORTED, f"A {found['type']} event has other members than expected.")
+    check_texts(found, TEXTS)
+    check_hashes(found.get("approvals", []))
+    fact = Fact(found["index"], found["id"], found["type"], found["issuer_id"], found["booked_at"], found)
+    if fact.is_vote and found["decision"] != _DECISIONS[fact.type]:
+        raise odd("decision")
+    if "approval_id" in own and found["approval_id"][-26:] != found["instruction_id"][-26:]:
+        raise odd("approval_id")
+    if fact.is_change and (
+        found["operation"] != CHANGES[fact.type][0] or found["id"][-26:] != _suffix(found)
+    ):
+        raise odd("operation or id")
+    if "reason" in own and not isinstance(found["reason"], str):
+        raise odd("reason")
+    if "key" in own and (not isinstance(found["key"], dict) or found["id"][-26:] != _suffix(found)):
+        raise odd("key or id")
+    return fact
+
+
+def check_texts(found: dict[str, Any], patterns: dict[str, re.Pattern[str]]) -> None:
+    """Check every text of an event, its index and its dates. Raises Failure (unsupported)."""
+    for name, pattern in patterns.items():
+        if name in found and (not isinstance(found[name], str) or pattern.fullmatch(found[name]) is None):
+            raise odd(name)
+    if type(found["index"]) is not int or found["index"] < 0:
+        raise odd("index")
+    try:
+        datetime.fromisoformat(found["booked_at"])
+        date.fromisoformat(found.get("value_date", "2000-01-01"))
+    except ValueError:
+        raise odd("booked_at or value_date") from None
+
+
+def check_hashes(found: Any) -> None:
+    """Check the hashes of votes that an event names. Raises Failure (unsupported)."""
+    if not isinstance(found, list) or not all(isinstance(one, str) and _HASH.fullmatch(one) for one in found):
+        raise odd("approvals")
+
+
+def odd(name: str) -> Failure:
+    """Return the failure of a member that is not as it is known here."""
+    return Failure(ExitCode.UNSUPPORTED, f"The event's {name} is not of the form that is known here.")
+
+
+def _suffix(found: dict[str, Any]) -> str:
+    return str(found["instruction_id"])[-26:]

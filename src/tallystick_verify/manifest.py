@@ -1,0 +1,154 @@
+"""The manifest: what the pack says it holds, and its signature."""
+
+import re
+from typing import Any, Final, NamedTuple
+
+from tallystick_verify.canonical import JsonRefusedError, parse_canonical
+from tallystick_verify.failures import ExitCode, Failure, PackFailure
+from tallystick_verify.jws import MANIFEST_TYPE, Token, read_token
+
+__all__ = [
+    "HOLDER_FILES",
+    "ISSUER_FILES",
+    "MANIFEST_NAME",
+    "SIGNATURE_NAME",
+    "FileFacts",
+    "Manifest",
+    "read_manifest",
+    "read_signature",
+]
+
+MANIFEST_NAME: Final = "manifest.json"
+SIGNATURE_NAME: Final = "manifest.jws"
+ISSUER_FILES: Final = frozenset(
+    {
+        "accounts.jsonl",
+        "approvals.jsonl",
+        "balances.jsonl",
+        "events.jsonl",
+        "idempotency.jsonl",
+        "journal.jsonl",
+        "keys.jsonl",
+        "liabilities.jsonl",
+        "trial_balance.jsonl",
+    }
+)
+HOLDER_FILES: Final = frozenset({"checkpoint.txt", "events.jsonl", "keys.jsonl"})
+_OPTIONAL_FILES: Final = frozenset({"checkpoint.txt", "consistency.txt"})
+_EARLIER: Final = re.compile(r"checkpoints/[1-9][0-9]{0,15}\.txt", re.ASCII)
+_VERSIONS: Final = (1, 1)
+_MEMBERS: Final = frozenset(
+    {
+        "arguments",
+        "control_totals",
+        "export_key_id",
+        "files",
+        "first_event_index",
+        "format_version",
+        "issuer",
+        "last_event_index",
+        "pack_kind",
+        "pack_version",
+    }
+)
+_FILE_MEMBERS: Final = frozenset({"bytes", "media_type", "name", "rows", "sha256"})
+
+
+class FileFacts(NamedTuple):
+    """What the manifest says of a file."""
+
+    rows: int
+    size_bytes: int
+    sha256: str
+
+
+class Manifest(NamedTuple):
+    """What the pack says it holds. The log is told from index 0 to `last_index`, whatever period was asked for."""
+
+    octets: bytes
+    kind: str
+    issuer_id: str
+    issuer: dict[str, Any]
+    export_key_id: str
+    first_index: int
+    last_index: int
+    control_totals: Any
+    files: dict[str, FileFacts]
+
+    @property
+    def tree_size(self) -> int:
+        """How many events the log has at the end of the period."""
+        return self.last_index + 1
+
+    @property
+    def earlier_checkpoints(self) -> list[str]:
+        """The names of the older checkpoints that the bank put in."""
+        return sorted(name for name in self.files if _EARLIER.fullmatch(name))
+
+
+def read_manifest(octets: bytes) -> Manifest:
+    """Read `manifest.json`. Raises PackFailure, and Failure (unsupported) for another version or unknown files."""
+    try:
+        found = parse_canonical(octets)
+    except JsonRefusedError as error:
+        raise PackFailure(f"The manifest is malformed: {error}.", place=MANIFEST_NAME) from None
+    if not isinstance(found, dict):
+        raise PackFailure("The manifest is no JSON object.", place=MANIFEST_NAME)
+    if (found.get("format_version"), found.get("pack_version")) != _VERSIONS:
+        raise Failure(
+            ExitCode.UNSUPPORTED, "The pack is of a version that is not known here.", place=MANIFEST_NAME
+        )
+    if found.keys() != _MEMBERS or found["pack_kind"] not in ("issuer", "holder"):
+        raise Failure(
+            ExitCode.UNSUPPORTED, "The manifest has other members than expected.", place=MANIFEST_NAME
+        )
+    issuer, first_index, last_index = found["issuer"], found["first_event_index"], found["last_event_index"]
+    if not isinstance(issuer, dict) or not isinstance(issuer.get("issuer_id"), str):
+        raise PackFailure("The manifest names no issuer.", place=MANIFEST_NAME)
+    if type(first_index) is not int or type(last_index) is not int or not 0 <= first_index <= last_index + 1:
+        raise PackFailure("The manifest's range of the log is none.", place=MANIFEST_NAME)
+    files = _files(found["files"])
+    _check_names(set(files), found["pack_kind"])
+    return Manifest(
+        octets,
+        found["pack_kind"],
+        issuer["issuer_id"],
+        issuer,
+        str(found["export_key_id"]),
+        first_index,
+        last_index,
+        found["control_totals"],
+        files,
+    )
+
+
+def read_signature(octets: bytes, manifest: Manifest) -> Token:
+    """Take `manifest.jws` apart: it must be over the very bytes of `manifest.json`. Raises Failure (signature)."""
+    token = read_token(octets, MANIFEST_TYPE)
+    if token.payload != manifest.octets or token.kid != manifest.export_key_id:
+        raise Failure(ExitCode.SIGNATURE, "What was signed is another manifest.", place=SIGNATURE_NAME)
+    return token
+
+
+def _files(found: Any) -> dict[str, FileFacts]:
+    if not isinstance(found, list):
+        raise PackFailure("The manifest lists no files.", place=MANIFEST_NAME)
+    files: dict[str, FileFacts] = {}
+    for one in found:
+        if not isinstance(one, dict) or one.keys() != _FILE_MEMBERS or one["name"] in files:
+            raise PackFailure("The manifest's list of files is malformed.", place=MANIFEST_NAME)
+        files[str(one["name"])] = FileFacts(one["rows"], one["bytes"], one["sha256"])
+    return files
+
+
+def _check_names(names: set[str], kind: str) -> None:
+    required = ISSUER_FILES if kind == "issuer" else HOLDER_FILES
+    if missing := sorted(required - names):
+        raise PackFailure(f"The manifest does not list {', '.join(missing)}.", place=MANIFEST_NAME)
+    extra = {name for name in names - required - _OPTIONAL_FILES if not _EARLIER.fullmatch(name)}
+    if extra:
+        raise Failure(
+            ExitCode.UNSUPPORTED,
+            f"The manifest lists files that are not known here: {', '.join(sorted(extra))}.",
+            place=MANIFEST_NAME,
+        )

@@ -1,0 +1,80 @@
+"""Packs that the service makes are verified, whatever it signs; and they say what they leave unproven."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from tallystick.core.ids import with_prefix
+from tallystick.participants import Principal
+from tallystick.tokens import Kind
+from tallystick_verify import ExitCode
+from tests.bank import APPROVAL_LIFETIME, Bank
+from tests.verify.packs import Evidence, export_evidence, verified
+
+
+def test_a_pack_is_verified(evidence: Evidence, tmp_path: Path) -> None:
+    report = verified(evidence.files, tmp_path / "pack", evidence.policy)
+
+    assert report.findings == []
+    assert report.exit_code == 0
+    assert {one.state for name, one in report.checks.items() if name != "checkpoint"} == {"passed"}
+    assert [one["supply"] for one in report.figures] == ["250.50", "995.00"]
+
+
+def _mint_asked(bank: Bank) -> str:
+    return bank.ask(
+        Kind.MINT,
+        bank.maker,
+        amount="1.00",
+        currency="USD",
+        payee_account_id=bank.account_id("HARBOUR-USD"),
+    ).resource_id
+
+
+def _change(bank: Bank, principal: Principal, operation: str, subject_id: str, **payload: Any) -> str:
+    return bank.ask(
+        Kind.CHANGE, principal, operation=operation, related_id=subject_id, payload=payload
+    ).resource_id
+
+
+def test_what_moves_no_money_is_known_too(bank: Bank, tmp_path: Path) -> None:
+    bank.deposit("HARBOUR-USD", "10.00")
+    bank.reject(_mint_asked(bank))
+    class_id = bank.classes["EUR"].id
+    _change(bank, bank.maker, "token_class_mode", class_id, mode="paused")
+    bank.approve(_change(bank, bank.maker, "token_class_mode", class_id, mode="normal"))
+    _change(bank, bank.maker, "breaker_trip", class_id, reason="A drill.")
+    bank.approve(_change(bank, bank.maker, "breaker_reset", class_id, reason="The drill is over."))
+    waiting = _mint_asked(bank)
+    bank.clock.at += APPROVAL_LIFETIME + timedelta(hours=1)
+    bank.ask(Kind.APPROVAL_EXPIRY, bank.operator, related_id=with_prefix("approval", waiting))
+    evidence = Evidence.of(bank, export_evidence(bank, tmp_path / "packs"))
+
+    report = verified(evidence.files, tmp_path / "pack", evidence.policy)
+
+    assert report.exit_code == ExitCode.OK, report.text()
+    insider = evidence.insider()
+    types = [payload["type"] for payload in insider.payloads()]
+    assert types == [
+        "deposit.confirmed",
+        "approval.rejected",
+        "token_class.mode_changed",
+        "approval.approved",
+        "token_class.mode_changed",
+        "breaker.tripped",
+        "approval.approved",
+        "breaker.reset",
+        "approval.expired",
+    ]
+    # What makes the bank laxer needs people; who leaves them out is seen.
+    insider.resign(7, lambda payload: payload.update(approvals=[]))
+    assert verified(insider.files, tmp_path / "alone", evidence.policy).exit_code == ExitCode.APPROVAL
+
+
+def test_what_is_not_proven_is_told(evidence: Evidence, tmp_path: Path) -> None:
+    report = verified(evidence.files, tmp_path / "pack", evidence.policy)
+
+    document = json.loads(json.dumps(report.document()))
+    assert len(document["unproven"]) == 5
+    assert all(one in report.text() for one in document["unproven"])

@@ -19,11 +19,13 @@ from tallystick.core.pipeline import Asked, Pipeline, pipelined
 from tallystick.participants import Principal
 from tallystick.policy import store
 from tallystick.policy.compiled import CompiledPolicy
+from tallystick.policy.differences import Difference, differences
 from tallystick.policy.documents import PolicyDocument, read_document, written_out
 from tallystick.policy.facts import ALLOW, DENY, REFER, ClassFacts, Decision, Facts, Party, Reason
 from tallystick.policy.in_force import PoliciesInForce, compiled_before, compiled_now, shipped_policy
 from tallystick.policy.limits import Issued, Limit, LimitState, states_of
 from tallystick.policy.refusals import REFUSALS
+from tallystick.policy.shipped import SHIPPED_DOCUMENT, SHIPPED_VERSION
 from tallystick.policy.terms import BreakerTerms, make_terms
 from tallystick.policy.usage import UsageBook, hour_of
 from tallystick.policy.versions import (
@@ -43,6 +45,7 @@ __all__ = [
     "ClassFacts",
     "CompiledPolicy",
     "Decision",
+    "Difference",
     "Facts",
     "Issued",
     "Limit",
@@ -59,6 +62,7 @@ __all__ = [
     "check_activation",
     "check_retirement",
     "compile_document",
+    "difference",
     "draft",
     "explain",
     "limits",
@@ -132,6 +136,23 @@ def policies(
 ) -> list[Policy]:
     """Return a page of versions in the order they were drafted."""
     return store.read_policies(connection, issuer_id, token_class_id, after, limit)
+
+
+def difference(
+    connection: Connection, issuer_id: str, policy_id: str, at: datetime
+) -> tuple[str, list[Difference]]:
+    """Return what a version changes of the rules in force in its class at a moment, and which version those are.
+
+    Both documents are written out, so that a default counts as what it means. Raises PolicyNotFoundError.
+    """
+    found = policy(connection, issuer_id, policy_id)
+    with pipelined(connection) as pipeline:
+        asked = store.read_in_force(pipeline, issuer_id, (), at, list)
+    for row in asked.result():
+        if row.token_class_id == found.token_class_id:
+            return f"{row.id}/{row.version}", differences(row.document, found.document)
+    shipped, _ = written_out(read_document(SHIPPED_DOCUMENT))
+    return SHIPPED_VERSION, differences(shipped, found.document)
 
 
 def check_activation(connection: Connection, clock: Clock, issuer_id: str, policy_id: str) -> Policy:

@@ -191,7 +191,9 @@ def get_approval(caller: StaffCaller, approval_id: PathId) -> Any:
         [shown["instruction"]] = shown_instructions(connection, issuer_id, [subject])
         if found.state == "pending":
             if found.scale is not None:
-                shown["effect"] = effect_of(connection, issuer_id, tokens.postings_of(subject), found.scale)
+                shown["effect"] = effect_of(
+                    connection, issuer_id, tokens.postings_of(subject, found), found.scale
+                )
             if subject.kind == Kind.MINT:
                 shown["headroom"] = headroom_of(connection, subject, at, issuer_id)
             shown["request"] = request_of(connection, found, subject, at)
@@ -234,7 +236,7 @@ def _show(found: Approval, votes: list[Vote], checkers: list[str], at: datetime)
         "expires_at": format_time(found.expires_at),
         "expires_in_seconds": _seconds_left(found, at),
         "waits_for": waits_for if found.state == "pending" else [],
-        "details": found.details,
+        "details": _details(found),
         "votes": [
             {
                 "person": vote.person,
@@ -254,3 +256,10 @@ def _seconds_left(found: Approval, at: datetime) -> int | None:
     if found.state != "pending":
         return None
     return max(int((found.expires_at - at).total_seconds()), 0)
+
+
+def _details(found: Approval) -> dict[str, Any] | None:
+    """Return what is kept of the request beside its hash; a batch's items as they were sent, without its own keys."""
+    if found.details is None:
+        return None
+    return {name: value for name, value in found.details.items() if name != "key_digests"}

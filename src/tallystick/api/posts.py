@@ -30,11 +30,13 @@ def post_route(
     takes_key: bool = True,
     operation: str | None = None,
     scope: Scope | None = None,
+    waiting_view: type[BaseModel] | None = None,
 ) -> None:
     """Add a POST route that reads the raw request itself; declare who may call it and document what it reads.
 
     Whatever writes takes a key; `takes_key` False is for what only asks. `operation` is what the audit trail calls it;
-    its path unless given. The endpoint authenticates with the same roles and scope.
+    its path unless given. The endpoint authenticates with the same roles and scope. `waiting_view` is what it answers
+    with 202 instead, where people have to look at it first.
     """
     endpoint.allowed_roles = roles  # type: ignore[attr-defined]
     endpoint.required_scope = scope  # type: ignore[attr-defined]
@@ -56,6 +58,9 @@ def post_route(
         for part in path.split("/")
         if part.startswith("{")
     ]
+    responses: dict[int | str, dict[str, Any]] = {status: {"model": view}}
+    if waiting_view is not None:
+        responses[202] = {"model": waiting_view, "description": "It waits for other people."}
     reference = {"$ref": f"#/components/schemas/{schema.__name__}"}
     router.add_api_route(
         path,
@@ -66,7 +71,7 @@ def post_route(
         tags=[tag],
         status_code=status,
         response_model=None,
-        responses={status: {"model": view}},
+        responses=responses,
         operation_id=_operation_id(path),
         openapi_extra={
             "parameters": parameters,

@@ -9,8 +9,8 @@ from tallystick.core.ids import with_prefix
 from tallystick.participants import Role
 from tallystick.tokens import Kind
 from tests.api.edge import Edge
-from tests.api.test_limits import let_into_force
 from tests.bank import APPROVAL_LIFETIME
+from tests.policies import let_into_force
 
 pytestmark = pytest.mark.anyio
 
@@ -46,8 +46,8 @@ async def test_a_mint_is_shown_with_all_that_it_would_leave(shared_edge: Edge) -
         "minter_allowance_after": None,
         "policy_version": "shipped/1",
     }
-    await let_into_force(
-        edge,
+    let_into_force(
+        bank,
         "EUR",
         issuance={"day": "200.00", "supply": "90.00", "minter_allowances": {bank.maker.id: "95.00"}},
     )
@@ -98,7 +98,7 @@ async def test_a_reversal_shows_who_pays_and_who_is_paid(shared_edge: Edge) -> N
 
 
 async def test_a_policy_is_shown_with_what_it_changes(shared_edge: Edge) -> None:
-    in_force = await let_into_force(shared_edge, limits={"transaction": "10.00", "payer_day": "50.00"})
+    in_force = let_into_force(shared_edge.bank, limits={"transaction": "10.00", "payer_day": "50.00"})
     asked = {
         "token_class_id": shared_edge.bank.classes["USD"].id,
         "document": {
@@ -120,7 +120,7 @@ async def test_a_policy_is_shown_with_what_it_changes(shared_edge: Edge) -> None
         {},
         "Harbour grows.",
     )
-    assert request["compared_with"] == f"{in_force['id']}/{in_force['version']}"
+    assert request["compared_with"] == in_force.label
     assert request["differences_omitted_count"] == 0
     assert {one["pointer"]: (one["change"], one["old"], one["new"]) for one in request["differences"]} == {
         "/limits/transaction": ("changed", "10.00", "1000.00"),

@@ -4,32 +4,13 @@ from typing import Any, Final
 
 import pytest
 
-from tallystick import policy
-from tallystick.core.clock import SystemClock
 from tallystick.participants import Role
 from tests.api.edge import Edge, assert_problem
+from tests.policies import let_into_force
 
 pytestmark = pytest.mark.anyio
 
 STAFF: Final = (Role.TREASURY_MAKER, Role.TREASURY_CHECKER, Role.OPERATOR, Role.AUDITOR)
-
-
-async def let_into_force(edge: Edge, currency: str = "USD", **members: Any) -> dict[str, Any]:
-    """Draft a policy and let it into force as the write path would; return it."""
-    asked = {
-        "token_class_id": edge.bank.classes[currency].id,
-        "document": {"format": "tallystick-policy/1", **members},
-    }
-    made = await edge.post("/v1/policies", asked, Role.OPERATOR)
-    assert made.status_code == 201, made.text
-    drafted: dict[str, Any] = made.json()
-    with edge.bank.database.engine.begin() as connection:
-        policy.activate(
-            connection, edge.application.state.service.clock, edge.bank.issuer_id, drafted["id"], [b"v" * 32]
-        )
-        # The bank's own clock stands still: what it does from here on is decided by the new rules.
-    edge.bank.clock.at = SystemClock().now()
-    return drafted
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +18,8 @@ async def limited(shared_edge: Edge) -> Edge:
     """A bank in which 50.00 were minted and 12.00 paid by Harbour to Lantern, under every limit there is."""
     bank = shared_edge.bank
     bank.deposit("HARBOUR-USD", "200.00")
-    await let_into_force(
-        shared_edge,
+    let_into_force(
+        bank,
         limits={"transaction": "40.00", "payer_day": "100.00", "pair_day": "90.00", "holder_day": "80.00"},
         issuance={
             "mint": "60.00",

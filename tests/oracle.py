@@ -122,9 +122,14 @@ def _check_approvals(
         for digest in payload["approvals"]:
             assert digest in votes, f"{payload['id']} was approved by a vote that nobody cast"
             subject_id, request_hash, maker, checker, decision = votes[digest]
-            assert (subject_id, decision) == (payload["instruction_id"], "approve")
-            assert bytes(request_hash).hex() == payload["request_hash"]
+            assert decision == "approve"
             assert maker != checker
+            if payload["type"] == "token.transferred" and "related_id" in payload:
+                # An item of a batch that people let through as a whole: the batch's own event has its hash.
+                assert subject_id == payload["related_id"]
+                continue
+            assert subject_id == payload["instruction_id"]
+            assert bytes(request_hash).hex() == payload["request_hash"]
 
 
 def _replayed(payloads: list[dict[str, Any]]) -> _Replay:

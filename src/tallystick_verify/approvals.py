@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from tallystick_verify.canonical import JsonRefusedError, canonical, parse
 from tallystick_verify.chart import CHANGES
-from tallystick_verify.events import Event
-from tallystick_verify.facts import Fact
+from tallystick_verify.events import Event, minor_units
+from tallystick_verify.facts import BATCH_TYPE, Fact
 from tallystick_verify.failures import ExitCode, Failure
 from tallystick_verify.instructions import Instructions
 from tallystick_verify.policy_file import Policy
@@ -42,11 +42,22 @@ _TEXTS: Final = _MEMBERS - {"amount", "currency", "quorum", "votes"}
 
 @dataclass(slots=True)
 class _Open:
-    """What has been voted for so far, in order: each vote's hash and who cast it."""
+    """What has been voted for so far, in order: each vote's hash and who cast it.
+
+    Of a batch also what was booked of it: how much, and in whose name and which class.
+    """
 
     operation: str
     request_hash: str
     votes: list[tuple[str, str]] = field(default_factory=list)
+    booked_count: int = 0
+    booked_minor: int = 0
+    booked_for: set[tuple[str, str, str, int]] = field(default_factory=set)
+
+    @property
+    def hashes(self) -> tuple[str, ...]:
+        """The hashes of the votes, as events name them."""
+        return tuple(digest for digest, _ in self.votes)
 
 
 class Approvals:
@@ -66,6 +77,9 @@ class Approvals:
         if isinstance(event, Fact) and "approval_id" in event.members:
             self._take_up(event)
             return
+        if isinstance(event, Event) and event.kind.operation == "transfer" and event.related is not None:
+            self._take_item(event, event.related)
+            return
         if not event.approvals:
             if self._needed(event):
                 raise _refused("The event needs another person's approval and names none.")
@@ -73,6 +87,8 @@ class Approvals:
         if not _possible(event):
             raise _refused("The event names approvals that its type does not have.")
         approved = self._settled(event)
+        if isinstance(event, Fact) and event.type == BATCH_TYPE:
+            _check_items(event, approved)
         if self._lost:
             return
         row = self._next()
@@ -102,6 +118,17 @@ class Approvals:
             raise _refused("A vote is for another request than the one before it.")
         found.votes.append((fact.members["vote_hash"], fact.members["principal_id"]))
 
+    def _take_item(self, event: Event, batch_id: str) -> None:
+        """Take up a transfer of a batch that people approved as a whole, between the last vote and the batch's end."""
+        batch = self._open.get(batch_id[-26:])
+        if batch is None or batch.operation != "transfer_batch" or not batch_id.startswith("batch_"):
+            raise _refused("The event belongs to a batch that nobody voted for, or that had ended.")
+        if batch.hashes != event.approvals:
+            raise _refused("The event does not name the votes for its batch.")
+        batch.booked_count += 1
+        batch.booked_minor += event.amount_minor
+        batch.booked_for.add((event.principal_id, event.token_class_id, event.currency, event.scale))
+
     def _settled(self, event: Event | Fact) -> _Open:
         """Return what was voted for an event; the approval is closed by that."""
         suffix = _instruction_id(event)[-26:]
@@ -109,7 +136,7 @@ class Approvals:
         if approved is None:
             raise _refused("The event names approvals that nobody voted for in this log.")
         self._instructions.end_waiting(suffix)
-        if tuple(digest for digest, _ in approved.votes) != event.approvals:
+        if approved.hashes != event.approvals:
             raise _refused("The votes in the log are not those that the event names.")
         return approved
 
@@ -117,6 +144,8 @@ class Approvals:
         if isinstance(event, Event):
             by_hand = event.kind.approved == "by_hand" and event.related is None
             return event.kind.approved == "always" or by_hand
+        if event.type == BATCH_TYPE:
+            return True
         if event.is_change:
             return CHANGES[event.type][1] == "always"
         # The first key has nobody to approve it; the auditor's policy may ask for people behind all others.
@@ -151,6 +180,7 @@ class Approvals:
         else:
             operation = "change" if event.is_change else event.operation
             request_hash, principal_id = event.members["request_hash"], event.members["principal_id"]
+            amount = event.members.get("amount"), event.members.get("currency")
         told = (
             row["subject_id"],
             row["id"],
@@ -207,6 +237,20 @@ class Approvals:
         # Moments have one form of fixed length, so they sort as texts.
         if vote["decided_at"] > event.booked_at or vote["decided_at"] >= row["expires_at"]:
             raise _refused("A vote was cast after the event was booked, or after it expired.")
+
+
+def _check_items(fact: Fact, approved: _Open) -> None:
+    """Hold what was booked of a batch against what people approved and what its end says."""
+    told = fact.members
+    scale = told["scale"]
+    maker = (told["principal_id"], told["token_class_id"], told["currency"], scale)
+    if approved.booked_for - {maker}:
+        raise _refused("What was booked of the batch is somebody else's, or of another token class.")
+    booked = (approved.booked_count, approved.booked_minor)
+    if booked != (told["booked_count"], minor_units(told["booked_amount"], scale)):
+        raise _refused("What was booked of the batch is not what its end says.")
+    if approved.booked_minor > minor_units(told["amount"], scale):
+        raise _refused("More was booked of the batch than people approved.")
 
 
 def _operation(event: Event | Fact) -> str:

@@ -58,8 +58,8 @@ class EventKind(NamedTuple):
     """What an event of a type must look like.
 
     `debit` and `credit` are a code and whose account it is (None: posts nothing). `related` is `always`, `never` or
-    `sometimes`. `approved` too: what the bank's rules refer to people is approved `sometimes`; a deposit is `by_hand`:
-    always if it names no statement's entry.
+    `sometimes`: a transfer is to the batch that people approved as a whole. `approved` too: what the bank's rules refer
+    to people is approved `sometimes`; a deposit is `by_hand`: always if it names no statement's entry.
     """
 
     operation: str
@@ -83,7 +83,7 @@ EVENT_KINDS: Final[dict[str, EventKind]] = {
         "mint", "mint", ("2010", "payee"), ("2110", "payee"), False, True, "never", "always"
     ),
     "token.transferred": EventKind(
-        "transfer", "transfer", ("2110", "payer"), ("2110", "payee"), True, True, "never", "sometimes"
+        "transfer", "transfer", ("2110", "payer"), ("2110", "payee"), True, True, "sometimes", "sometimes"
     ),
     "token.redeemed": EventKind(
         "redemption", "redemption", ("2110", "payer"), ("2010", "payer"), True, False, "never", "sometimes"

@@ -12,6 +12,7 @@ from tallystick_verify.chart import CHANGES
 from tallystick_verify.failures import ExitCode, Failure
 
 __all__ = [
+    "BATCH_TYPE",
     "FACT_TYPES",
     "SUFFIX",
     "TEXTS",
@@ -28,12 +29,16 @@ TEXTS: Final = {
     name: re.compile(pattern, re.ASCII)
     for name, pattern in {
         "approval_id": rf"approval_{SUFFIX}",
+        "amount": r"[0-9.]{1,40}",
+        "booked_amount": r"[0-9.]{1,40}",
         "booked_at": r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z",
+        "currency": r"[A-Z]{3}",
         "decision": r"approve|reject",
         "id": rf"event_{SUFFIX}",
         "instruction_id": rf"[a-z_]{{2,24}}_{SUFFIX}",
         "issuer_id": rf"issuer_{SUFFIX}",
         "operation": r"[a-z_]{1,64}",
+        "outcome_hash": r"[0-9a-f]{64}",
         "payload_hash": r"[0-9a-f]{64}",
         "principal_id": rf"principal_{SUFFIX}|system",
         "request_hash": r"[0-9a-f]{64}",
@@ -54,6 +59,24 @@ _CHANGE: Final = frozenset(
     {"approvals", "instruction_id", "operation", "payload_hash", "principal_id", "request_hash", "subject_id"}
 )
 _KEY: Final = frozenset({"approvals", "instruction_id", "key", "principal_id", "request_hash"})
+#: The end of a batch that people approved as a whole; what was booked of it stands in front of it.
+BATCH_TYPE: Final = "transfer_batch.settled"
+_BATCH: Final = frozenset(
+    {
+        "amount",
+        "approvals",
+        "booked_amount",
+        "booked_count",
+        "currency",
+        "instruction_id",
+        "operation",
+        "outcome_hash",
+        "principal_id",
+        "request_hash",
+        "scale",
+        "token_class_id",
+    }
+)
 #: A breaker that trips by itself: nobody asked for it.
 _TRIP: Final = frozenset({"reason", "token_class_id"})
 
@@ -66,6 +89,7 @@ _MEMBERS: Final[dict[str, tuple[frozenset[str], ...]]] = {
     "key.revoked": (_KEY,),
     **dict.fromkeys(CHANGES, (_CHANGE,)),
     "breaker.tripped": (_CHANGE, _TRIP),
+    BATCH_TYPE: (_BATCH,),
 }
 FACT_TYPES: Final = frozenset(_MEMBERS)
 _KEY_OPERATIONS: Final = {
@@ -124,11 +148,20 @@ def read_fact(found: dict[str, Any]) -> Fact:
         found["operation"] != CHANGES[fact.type][0] or found["id"][-26:] != _suffix(found)
     ):
         raise odd("operation or id")
+    if fact.type == BATCH_TYPE:
+        _check_batch(found)
     if "reason" in own and not isinstance(found["reason"], str):
         raise odd("reason")
     if "key" in own and (not isinstance(found["key"], dict) or found["id"][-26:] != _suffix(found)):
         raise odd("key or id")
     return fact
+
+
+def _check_batch(found: dict[str, Any]) -> None:
+    if type(found["booked_count"]) is not int or type(found["scale"]) is not int or found["booked_count"] < 0:
+        raise odd("booked_count or scale")
+    if found["operation"] != "transfer_batch" or found["id"][-26:] != _suffix(found):
+        raise odd("operation or id")
 
 
 def check_texts(found: dict[str, Any], patterns: dict[str, re.Pattern[str]]) -> None:

@@ -18,7 +18,7 @@ from tallystick import events, identity, liabilities, participants, policy, toke
 from tallystick.core.ids import new_suffix, with_prefix
 from tallystick.identity import ClientUse
 from tallystick.participants import HolderKind, KycStatus, Principal, Role
-from tallystick.tokens import Kind
+from tallystick.tokens import Kind, Submission
 from tests import camt_writer
 from tests.api.edge import api_key
 from tests.api.power_examples import POWER_EXAMPLES
@@ -490,6 +490,7 @@ def life_of(bank: Bank, holder_id: str, payer: str, payee: str) -> dict[str, str
     return {
         "account_id": bank.account_id(payee),
         "approval_id": with_prefix("approval", mint),
+        "batch_id": _batch_of(bank, payer, payee),
         "deposit_id": bank.deposit(payee, "31.13"),
         "event_id": with_prefix("event", transfer),
         "hold_id": bank.hold(payer, payee, "7.77"),
@@ -502,6 +503,21 @@ def life_of(bank: Bank, holder_id: str, payer: str, payee: str) -> dict[str, str
         "token_class_id": bank.classes["USD"].id,
         "transfer_id": transfer,
     }
+
+
+def _batch_of(bank: Bank, payer: str, payee: str) -> str:
+    """Let whoever acts for the payer's holder send a batch of one; return its id."""
+    with bank.database.read() as connection:
+        acting = next(
+            one
+            for one in participants.principals(connection, bank.issuer_id)
+            if one.holder_id == bank.accounts[payer].holder_id
+        )
+    sides = {"payer_account_id": bank.account_id(payer), "payee_account_id": bank.account_id(payee)}
+    one = bank.request(Kind.TRANSFER, acting, amount="1.11", currency="USD", **sides)
+    [settled] = bank.settle(Submission((one,), bank.request(Kind.TRANSFER_BATCH, acting)))
+    assert settled.batch is not None
+    return settled.batch.resource_id
 
 
 def integrate_all(bank: Bank) -> None:

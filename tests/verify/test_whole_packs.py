@@ -10,6 +10,8 @@ from tallystick.participants import Principal
 from tallystick.tokens import Kind
 from tallystick_verify import ExitCode
 from tests.bank import APPROVAL_LIFETIME, Bank
+from tests.policies import let_into_force
+from tests.tokens.waiting_batches import item, waits
 from tests.verify.packs import Evidence, export_evidence, verified
 
 
@@ -70,6 +72,47 @@ def test_what_moves_no_money_is_known_too(bank: Bank, tmp_path: Path) -> None:
     # What makes the bank laxer needs people; who leaves them out is seen.
     insider.resign(7, lambda payload: payload.update(approvals=[]))
     assert verified(insider.files, tmp_path / "alone", evidence.policy).exit_code == ExitCode.APPROVAL
+
+
+def _approved_batch(bank: Bank) -> None:
+    bank.mint("HARBOUR-USD", "100.00")
+    let_into_force(bank, approvals={"transfer_batch": [{"above": "10.00", "checkers": 1}]})
+    batch_id = waits(bank, item(bank, "LANTERN-USD", "30.00"), item(bank, "SILKROAD-USD", "20.00"))
+    bank.approve(batch_id, "50.00", "USD")
+
+
+def test_a_batch_that_people_let_through_is_bound_to_what_was_booked_of_it(
+    bank: Bank, tmp_path: Path
+) -> None:
+    _approved_batch(bank)
+    evidence = Evidence.of(bank, export_evidence(bank, tmp_path / "packs"))
+    report = verified(evidence.files, tmp_path / "pack", evidence.policy)
+    assert report.exit_code == ExitCode.OK, report.text()
+    types = [payload["type"] for payload in evidence.insider().payloads()]
+    assert types[-4:] == [
+        "approval.approved",
+        "token.transferred",
+        "token.transferred",
+        "transfer_batch.settled",
+    ]
+    first, last = len(types) - 3, len(types) - 1
+    other_batch = with_prefix("batch", evidence.insider().payloads()[0]["instruction_id"])
+    # Each by who has the bank's key and makes everything anew: what people approved can't be stretched.
+    faults: dict[str, tuple[int, dict[str, Any]]] = {
+        "no votes": (last, {"approvals": []}),
+        "an item without its votes": (first, {"approvals": []}),
+        "an item of another batch": (first, {"related_id": other_batch}),
+        "an item in another's name": (first, {"principal_id": bank.maker.id}),
+        "another count": (last, {"booked_count": 3}),
+        "another sum": (last, {"booked_amount": "49.00"}),
+        "less than was booked": (last, {"amount": "49.00"}),
+        "another request": (last, {"request_hash": "0" * 64}),
+    }
+    for name, (index, members) in faults.items():
+        insider = evidence.insider()
+        insider.resign(index, lambda payload, members=members: payload.update(members))  # type: ignore[misc]
+        found = verified(insider.files, tmp_path / name, evidence.policy)
+        assert found.exit_code == ExitCode.APPROVAL, (name, found.text())
 
 
 def test_what_is_not_proven_is_told(evidence: Evidence, tmp_path: Path) -> None:

@@ -1,21 +1,23 @@
 """`/v1/approvals`: what waits for another person, shown with its effect, and that person's decision."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from sqlalchemy import Connection
 
-from tallystick import approvals, ledger, participants, tokens
+from tallystick import approvals, participants, tokens
 from tallystick.api.access import StaffCaller
 from tallystick.api.bodies import Amount, Currency, Reason, Schema
+from tallystick.api.effects import effect_of, headroom_of, request_of
+from tallystick.api.instructions import shown_instructions
 from tallystick.api.money import money_route
 from tallystick.api.pages import Cursor, Limit, PathId, page
 from tallystick.api.views import ApprovalDecisionView, ListView, View
 from tallystick.approvals import Approval, Vote
 from tallystick.core.clock import format_time
-from tallystick.core.money import format_amount
 from tallystick.participants import Role
-from tallystick.tokens import Instruction, Kind
+from tallystick.tokens import Kind
 
 __all__ = ["router"]
 
@@ -49,8 +51,38 @@ class VoteView(View):
     hash: str
 
 
+class EffectView(View):
+    """What approving would do to one ledger account."""
+
+    ledger_account_id: str
+    before: str
+    after: str
+
+
+class HeadroomView(View):
+    """What a mint would leave: below zero it would be refused, null is no limit."""
+
+    deposits_available_after: str
+    supply_cap_after: str | None
+    issuance_day_after: str | None
+    minter_allowance_after: str | None
+    policy_version: str
+
+
+class ChangeRequestView(View):
+    """What a change asks for; a policy's activation with what it changes of the rules in force (RFC 6901 pointers)."""
+
+    operation: str
+    subject_id: str
+    reason: str | None
+    payload: dict[str, Any]
+    compared_with: str | None = None
+    differences: list[dict[str, Any]] | None = None
+    differences_omitted_count: int | None = None
+
+
 class ApprovalView(View):
-    """A request that waits, or waited, for other people."""
+    """A request that waits, or waited, for other people. Effect, headroom and request are told of one at a time."""
 
     id: str
     object: str
@@ -66,10 +98,14 @@ class ApprovalView(View):
     quorum: int
     state: str
     expires_at: str
+    expires_in_seconds: int | None
     votes: list[VoteView]
     waits_for: list[str]
+    instruction: dict[str, Any]
     details: dict[str, Any] | None
-    effect: list[dict[str, Any]] | None = None
+    effect: list[EffectView] | None = None
+    headroom: HeadroomView | None = None
+    request: ChangeRequestView | None = None
 
 
 money_route(
@@ -119,6 +155,7 @@ def get_approvals(
     limit: Limit = 100,
 ) -> Any:
     """Return requests in the order they were made; `state=pending` is what waits, and `waits_for` names for whom."""
+    at = caller.service.clock.now()
     with caller.read() as connection:
         found = approvals.approvals(
             connection,
@@ -130,49 +167,42 @@ def get_approvals(
             limit=limit + 1,
         )
         votes = approvals.votes(connection, caller.issuer_id, [one.id for one in found])
+        asked = _instructions(connection, caller.issuer_id, [one.subject_id for one in found])
         checkers = _checkers(connection, caller.issuer_id)
-    return page(found, limit, lambda one: _show(one, votes.get(one.id, []), checkers), lambda one: one.id)
+    return page(
+        found,
+        limit,
+        lambda one: _show(one, votes.get(one.id, []), checkers, at) | {"instruction": asked[one.subject_id]},
+        lambda one: one.id,
+    )
 
 
 @router.get(
     "/v1/approvals/{approval_id}", tags=["Approvals"], summary="Get an approval", response_model=ApprovalView
 )
 def get_approval(caller: StaffCaller, approval_id: PathId) -> Any:
-    """Return one request with its votes and the effect that approving it would have now."""
+    """Return one request with its votes, what it asks for, and the effect that approving it would have now."""
+    at, issuer_id = caller.service.clock.now(), caller.issuer_id
     with caller.read() as connection:
-        found = approvals.approval(connection, caller.issuer_id, approval_id)
-        votes = approvals.votes(connection, caller.issuer_id, [found.id]).get(found.id, [])
-        subject = tokens.instructions_by_id(connection, caller.issuer_id, [found.subject_id])[
-            found.subject_id
-        ]
-        shown = _show(found, votes, _checkers(connection, caller.issuer_id))
-        if found.scale is not None:
-            shown["effect"] = _effect(connection, caller.issuer_id, found, subject)
+        found = approvals.approval(connection, issuer_id, approval_id)
+        votes = approvals.votes(connection, issuer_id, [found.id]).get(found.id, [])
+        subject = tokens.instructions_by_id(connection, issuer_id, [found.subject_id])[found.subject_id]
+        shown = _show(found, votes, _checkers(connection, issuer_id), at)
+        [shown["instruction"]] = shown_instructions(connection, issuer_id, [subject])
+        if found.state == "pending":
+            if found.scale is not None:
+                shown["effect"] = effect_of(
+                    connection, issuer_id, tokens.postings_of(subject, found), found.scale
+                )
+            if subject.kind == Kind.MINT:
+                shown["headroom"] = headroom_of(connection, subject, at, issuer_id)
+            shown["request"] = request_of(connection, found, subject, at)
     return shown
 
 
-def _effect(
-    connection: Connection, issuer_id: str, found: Approval, subject: Instruction
-) -> list[dict[str, Any]]:
-    """Return what approving would do to each account that it posts to, as the books stand now."""
-    assert found.scale is not None
-    scale = found.scale
-    postings = tokens.postings_of(subject)
-    balances = ledger.balances(connection, issuer_id, [one.ledger_account_id for one in postings])
-    shown = []
-    for ledger_id, debit_minor, credit_minor in postings:
-        raised_minor = (
-            debit_minor - credit_minor if ledger.is_debit_normal(ledger_id) else credit_minor - debit_minor
-        )
-        before_minor = balances[ledger_id]
-        shown.append(
-            {
-                "ledger_account_id": ledger_id,
-                "before": format_amount(before_minor, scale),
-                "after": format_amount(before_minor + raised_minor, scale),
-            }
-        )
-    return shown
+def _instructions(connection: Connection, issuer_id: str, ids: list[str]) -> dict[str, dict[str, Any]]:
+    found = tokens.instructions_by_id(connection, issuer_id, ids)
+    return {one["id"]: one for one in shown_instructions(connection, issuer_id, list(found.values()))}
 
 
 def _checkers(connection: Connection, issuer_id: str) -> list[str]:
@@ -186,7 +216,7 @@ def _checkers(connection: Connection, issuer_id: str) -> list[str]:
     )
 
 
-def _show(found: Approval, votes: list[Vote], checkers: list[str]) -> dict[str, Any]:
+def _show(found: Approval, votes: list[Vote], checkers: list[str], at: datetime) -> dict[str, Any]:
     voted = {vote.person for vote in votes}
     waits_for = [one for one in checkers if one not in voted and one != found.maker_person]
     return {
@@ -204,8 +234,9 @@ def _show(found: Approval, votes: list[Vote], checkers: list[str]) -> dict[str, 
         "quorum": found.quorum,
         "state": found.state,
         "expires_at": format_time(found.expires_at),
+        "expires_in_seconds": _seconds_left(found, at),
         "waits_for": waits_for if found.state == "pending" else [],
-        "details": found.details,
+        "details": _details(found),
         "votes": [
             {
                 "person": vote.person,
@@ -218,3 +249,17 @@ def _show(found: Approval, votes: list[Vote], checkers: list[str]) -> dict[str, 
             for vote in votes
         ],
     }
+
+
+def _seconds_left(found: Approval, at: datetime) -> int | None:
+    """Return how long it can still be decided, in whole seconds; None where it is decided."""
+    if found.state != "pending":
+        return None
+    return max(int((found.expires_at - at).total_seconds()), 0)
+
+
+def _details(found: Approval) -> dict[str, Any] | None:
+    """Return what is kept of the request beside its hash; a batch's items as they were sent, without its own keys."""
+    if found.details is None:
+        return None
+    return {name: value for name, value in found.details.items() if name != "key_digests"}

@@ -12,14 +12,14 @@ from tallystick.api.pages import LIMIT_MAX, page
 from tallystick.ledger import CLAIM_CODES, ledger_account_id
 from tallystick.tokens import Instruction, Kind
 
-__all__ = ["show_instruction", "show_instructions", "show_transfers"]
+__all__ = ["show_instruction", "show_instructions", "show_transfers", "shown_instructions"]
 
 
 def show_instruction(caller: Caller, kind: str, instruction_id: str) -> Response:
     """Return one instruction of a kind as it stands now; raises InstructionNotFoundError."""
     with caller.read() as connection:
         row = tokens.instruction(connection, caller.principal, kind, instruction_id)
-        shown = _shown(connection, caller.issuer_id, [row])[0]
+        shown = shown_instructions(connection, caller.issuer_id, [row])[0]
         if row.event_index is not None:
             shown["signed_event"] = events.event_by_index(connection, caller.issuer_id, row.event_index).jws
     return Response(orjson.dumps(shown), media_type="application/json")
@@ -39,7 +39,7 @@ def show_instructions(
             after=cursor,
             limit=limit + 1,
         )
-        shown = {one["id"]: one for one in _shown(connection, caller.issuer_id, rows)}
+        shown = {one["id"]: one for one in shown_instructions(connection, caller.issuer_id, rows)}
     return page(rows, limit, lambda row: shown[row.id], lambda row: row.id)
 
 
@@ -50,7 +50,7 @@ def show_transfers(caller: Caller, *, account_id: str | None, after_index: int, 
         found = _transfer_events(connection, caller.issuer_id, account_ids, after_index, limit + 1)
         rows = tokens.instructions_by_id(connection, caller.issuer_id, [event.subject_id for event in found])
         in_order = [rows[event.subject_id] for event in found]
-        shown = {one["id"]: one for one in _shown(connection, caller.issuer_id, in_order)}
+        shown = {one["id"]: one for one in shown_instructions(connection, caller.issuer_id, in_order)}
     return page(in_order, limit, lambda row: shown[row.id], lambda row: str(row.event_index))
 
 
@@ -81,7 +81,10 @@ def _account_ids(connection: Connection, caller: Caller, account_id: str | None)
     return [account.id for account in participants.accounts(connection, caller.principal, limit=10_000)]
 
 
-def _shown(connection: Connection, issuer_id: str, rows: list[Instruction]) -> list[dict[str, Any]]:
+def shown_instructions(
+    connection: Connection, issuer_id: str, rows: list[Instruction]
+) -> list[dict[str, Any]]:
+    """Return instructions as JSON objects, in their order and without their signed events."""
     classes = {
         class_id: participants.token_class(connection, issuer_id, class_id)
         for class_id in {row.token_class_id for row in rows}

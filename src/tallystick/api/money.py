@@ -122,7 +122,7 @@ def money_route(
         tag=tag,
         status=status,
         # What the rules refer, or an amount asks people for, waits.
-        also=(HTTPStatus.ACCEPTED,) if status == HTTPStatus.CREATED else (),
+        waiting_view=view if status == HTTPStatus.CREATED else None,
         operation=kind,
         scope=scope,
     )

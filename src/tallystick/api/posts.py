@@ -27,16 +27,16 @@ def post_route(
     summary: str,
     tag: str,
     status: int,
-    also: tuple[int, ...] = (),
     takes_key: bool = True,
     operation: str | None = None,
     scope: Scope | None = None,
+    waiting_view: type[BaseModel] | None = None,
 ) -> None:
     """Add a POST route that reads the raw request itself; declare who may call it and document what it reads.
 
-    `also` are other statuses that it answers with the same object. Whatever writes takes a key; `takes_key` False is
-    for what only asks. `operation` is what the audit trail calls it; its path unless given. The endpoint authenticates
-    with the same roles and scope.
+    Whatever writes takes a key; `takes_key` False is for what only asks. `operation` is what the audit trail calls it;
+    its path unless given. The endpoint authenticates with the same roles and scope. `waiting_view` is what it answers
+    with 202 instead, where people have to look at it first.
     """
     endpoint.allowed_roles = roles  # type: ignore[attr-defined]
     endpoint.required_scope = scope  # type: ignore[attr-defined]
@@ -58,6 +58,9 @@ def post_route(
         for part in path.split("/")
         if part.startswith("{")
     ]
+    responses: dict[int | str, dict[str, Any]] = {status: {"model": view}}
+    if waiting_view is not None:
+        responses[202] = {"model": waiting_view, "description": "It waits for other people."}
     reference = {"$ref": f"#/components/schemas/{schema.__name__}"}
     router.add_api_route(
         path,
@@ -68,7 +71,7 @@ def post_route(
         tags=[tag],
         status_code=status,
         response_model=None,
-        responses={one: {"model": view} for one in (status, *also)},
+        responses=responses,
         operation_id=_operation_id(path),
         openapi_extra={
             "parameters": parameters,

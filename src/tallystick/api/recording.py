@@ -105,6 +105,8 @@ def note_batch(request: Request, settled: SubmissionOutcome) -> None:
     refusals = [one.refusal for one in settled.outcomes if one.refusal is not None]
     if settled.batch.replayed:
         attempt.decision = Decision.REPLAYED
+    elif settled.batch.status == HTTPStatus.ACCEPTED:
+        attempt.decision = Decision.PENDING
     elif refusals:
         attempt.decision = Decision.PARTIAL
         attempt.reasons = _counted([refusal.code for refusal in refusals])

@@ -2,9 +2,11 @@
 
 from typing import Annotated, Any
 
+import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import Field, StringConstraints
 
+from tallystick import events, tokens
 from tallystick.api.access import AnyCaller, authenticated
 from tallystick.api.attempts import attempt_of, source_of
 from tallystick.api.bodies import (
@@ -25,7 +27,7 @@ from tallystick.api.pages import IdQuery, IndexCursor, Limit, PathId
 from tallystick.api.posts import post_route
 from tallystick.api.recording import note_batch
 from tallystick.api.signed_requests import check_signature
-from tallystick.api.views import BatchView, ListView, TransferView
+from tallystick.api.views import BatchView, ListView, TransferBatchView, TransferView, WaitingBatchView
 from tallystick.core.strict_json import JsonValue
 from tallystick.participants import Principal, Role
 from tallystick.tokens import Kind, Submission
@@ -87,17 +89,21 @@ money_route(
 
 
 async def post_transfer_batch(request: Request) -> Response:
-    """Settle up to 1,000 transfers and return a result for each."""
+    """Settle up to 1,000 transfers and return a result for each.
+
+    A batch whose total the policy has people approve is answered with 202 and waits; read it under its id.
+    """
     caller = await authenticated(request, _ROLES)
     key = idempotency_key(request)
     content, asked = await read_content(request, caller.service.settings.body_size_max_bytes)
     body = understood(TransferBatchRequest, asked)
     await check_signature(caller, request, content, (item.amount for item in body.items))
     assert isinstance(asked, dict)
-    batch = new_request(caller.principal, Kind.TRANSFER_BATCH, key, asked, {})
+    source = source_of(request.scope)
+    # The body goes along as it was sent: if people have to look at it, it is kept until they have.
+    batch = new_request(caller.principal, Kind.TRANSFER_BATCH, key, asked, {"payload": asked}, source=source)
     items = asked["items"]
     assert isinstance(items, list)
-    source = source_of(request.scope)
     requests = tuple(
         _item_request(caller.principal, key, number, item, sent, source)
         for number, (item, sent) in enumerate(zip(body.items, items, strict=True))
@@ -130,7 +136,24 @@ post_route(
     tag="Transfers",
     status=200,
     operation=Kind.TRANSFER_BATCH,
+    waiting_view=WaitingBatchView,
 )
+
+
+@router.get(
+    "/v1/transfer-batches/{batch_id}",
+    tags=["Transfers"],
+    summary="Get a batch of transfers",
+    response_model=TransferBatchView,
+)
+def get_transfer_batch(caller: AnyCaller, batch_id: PathId) -> Response:
+    """Return a batch as it stands: whether it waits, and the outcome of each item once it is settled."""
+    with caller.read() as connection:
+        shown = tokens.read_batch(connection, caller.principal, batch_id)
+        if shown.get("event_index") is not None:
+            index = shown["event_index"]
+            shown["signed_event"] = events.event_by_index(connection, caller.issuer_id, index).jws
+    return Response(orjson.dumps(shown), media_type="application/json")
 
 
 @router.get(

@@ -17,8 +17,10 @@ __all__ = [
     "RedemptionView",
     "ReleaseView",
     "ReversalView",
+    "TransferBatchView",
     "TransferView",
     "View",
+    "WaitingBatchView",
 ]
 
 Item = TypeVar("Item")
@@ -161,8 +163,53 @@ class BatchView(View):
     object: str
     created_at: str
     issuer_id: str
+    state: str
+    principal_id: str
     atomic: bool
     settled_count: int
     pending_count: int
     refused_count: int
     items: list[dict[str, Any]]
+
+
+class WaitingBatchView(View):
+    """A batch whose total people have to approve: nothing of it is settled yet."""
+
+    id: str
+    object: str
+    created_at: str
+    issuer_id: str
+    state: str
+    principal_id: str
+    token_class_id: str
+    currency: str
+    amount: str
+    approval_id: str
+    settled_at: str | None
+    final_at: str | None
+    event_id: str | None
+    event_index: int | None
+
+
+class TransferBatchView(View):
+    """A batch as it stands. One that waited for people has an approval, and the event that closed it."""
+
+    id: str
+    object: str
+    created_at: str
+    issuer_id: str
+    state: str
+    principal_id: str
+    atomic: bool
+    token_class_id: str | None = None
+    currency: str | None = None
+    amount: str | None = None
+    approval_id: str | None = None
+    expires_at: str | None = None
+    items_count: int | None = None
+    settled_count: int | None = None
+    refused_count: int | None = None
+    pending_count: int | None = None
+    items: list[dict[str, Any]] | None = None
+    event_index: int | None = None
+    signed_event: str | None = None

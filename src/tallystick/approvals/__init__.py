@@ -134,7 +134,7 @@ def approvals(
     after: str = "",
     limit: int = 100,
 ) -> list[Approval]:
-    """Return a page of approvals in the order they were asked for.
+    """Return a page of approvals in the order they were asked for; batches without their items.
 
     `waits_for` names a person: only what they may still decide, since they neither asked for it nor have voted.
     """

@@ -2,11 +2,21 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, literal_column, select, update
+from sqlalchemy.dialects.postgresql import JSONB
 
 from tallystick.approvals.four_eyes import Approval, Vote
 from tallystick.approvals.models import approval, approval_vote
+
+# A batch keeps all of its items: lists tell of it without them, for a page of batches could be as large as a gigabyte.
+_LISTED: Final = tuple(
+    literal_column("approval.details - ARRAY['body', 'key_digests']", JSONB).label("details")
+    if column.name == "details"
+    else column
+    for column in approval.c
+)
 
 
 def insert_approval(connection: Connection, new: Approval) -> None:
@@ -72,7 +82,7 @@ def read_approvals(
     after: str,
     limit: int,
 ) -> list[Approval]:
-    query = select(approval).where(approval.c.issuer_id == issuer_id, approval.c.id > after)
+    query = select(*_LISTED).where(approval.c.issuer_id == issuer_id, approval.c.id > after)
     if state is not None:
         query = query.where(approval.c.state == state)
     if subject_id is not None:
@@ -97,7 +107,7 @@ def read_approvals_by_id(
     connection: Connection, issuer_id: str, approval_ids: Iterable[str]
 ) -> list[Approval]:
     rows = connection.execute(
-        select(approval)
+        select(*_LISTED)
         .where(approval.c.issuer_id == issuer_id, approval.c.id.in_(list(approval_ids)))
         .order_by(approval.c.id)
     )

@@ -5,7 +5,7 @@ inside the write path, and the event names the version that decided.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -19,10 +19,13 @@ from tallystick.core.pipeline import Asked, Pipeline, pipelined
 from tallystick.participants import Principal
 from tallystick.policy import store
 from tallystick.policy.compiled import CompiledPolicy
+from tallystick.policy.differences import Difference, differences
 from tallystick.policy.documents import PolicyDocument, read_document, written_out
 from tallystick.policy.facts import ALLOW, DENY, REFER, ClassFacts, Decision, Facts, Party, Reason
 from tallystick.policy.in_force import PoliciesInForce, compiled_before, compiled_now, shipped_policy
+from tallystick.policy.limits import Issued, Limit, LimitState, states_of
 from tallystick.policy.refusals import REFUSALS
+from tallystick.policy.shipped import SHIPPED_DOCUMENT, SHIPPED_VERSION
 from tallystick.policy.terms import BreakerTerms, make_terms
 from tallystick.policy.usage import UsageBook, hour_of
 from tallystick.policy.versions import (
@@ -42,7 +45,11 @@ __all__ = [
     "ClassFacts",
     "CompiledPolicy",
     "Decision",
+    "Difference",
     "Facts",
+    "Issued",
+    "Limit",
+    "LimitState",
     "Party",
     "PoliciesInForce",
     "Policy",
@@ -55,8 +62,10 @@ __all__ = [
     "check_activation",
     "check_retirement",
     "compile_document",
+    "difference",
     "draft",
     "explain",
+    "limits",
     "policies",
     "policies_in_force",
     "policy",
@@ -127,6 +136,23 @@ def policies(
 ) -> list[Policy]:
     """Return a page of versions in the order they were drafted."""
     return store.read_policies(connection, issuer_id, token_class_id, after, limit)
+
+
+def difference(
+    connection: Connection, issuer_id: str, policy_id: str, at: datetime
+) -> tuple[str, list[Difference]]:
+    """Return what a version changes of the rules in force in its class at a moment, and which version those are.
+
+    Both documents are written out, so that a default counts as what it means. Raises PolicyNotFoundError.
+    """
+    found = policy(connection, issuer_id, policy_id)
+    with pipelined(connection) as pipeline:
+        asked = store.read_in_force(pipeline, issuer_id, (), at, list)
+    for row in asked.result():
+        if row.token_class_id == found.token_class_id:
+            return f"{row.id}/{row.version}", differences(row.document, found.document)
+    shipped, _ = written_out(read_document(SHIPPED_DOCUMENT))
+    return SHIPPED_VERSION, differences(shipped, found.document)
 
 
 def check_activation(connection: Connection, clock: Clock, issuer_id: str, policy_id: str) -> Policy:
@@ -236,6 +262,32 @@ def simulate(
     if supply_minor is not None:
         usage.set_supply(facts.of_class.token_class_id, supply_minor)
     return explain(decides.decide(facts, usage))
+
+
+def limits(
+    connection: Connection,
+    issuer_id: str,
+    of_class: ClassFacts,
+    at: datetime,
+    *,
+    tell_issued: Callable[[int | None], Issued],
+    payer: tuple[str, str] | None = None,
+    minter_id: str | None = None,
+) -> tuple[str, list[LimitState]]:
+    """Return the version in force in a class, and every limit that it sets with what is used of it by `at`.
+
+    Nothing is locked: what is told may be out of date a moment later. `payer` is an account and its holder, for whom
+    what is counted by account and holder is told; `minter_id` keeps of the allowances that maker's alone. `tell_issued`
+    returns what was issued, in the breaker's window of so many seconds where there is one.
+    """
+    with pipelined(connection) as pipeline:
+        asked = policies_in_force(pipeline, issuer_id, at)
+    decides = asked.result().of(of_class)
+    found = decides.limits(of_class.token_class_id, payer, minter_id)
+    with pipelined(connection) as pipeline:
+        counted = read_usage(pipeline, issuer_id, [one.key for one in found if one.key is not None], at)
+    issued = tell_issued(None if decides.breaker is None else decides.breaker.window_seconds)
+    return decides.version, states_of(found, counted.result(), issued)
 
 
 def _lock(connection: Connection, issuer_id: str, policy_id: str) -> tuple[Policy, list[Policy]]:

@@ -10,9 +10,11 @@ from typing import Any, Final, NamedTuple
 
 from tallystick.core.errors import InvariantError
 from tallystick.core.money import AMOUNT_MINOR_MAX
+from tallystick.policy import subjects as subject
 from tallystick.policy.corridors import Corridor
 from tallystick.policy.facts import ALLOW, Decision, Facts, Party, Reason, decision_of
 from tallystick.policy.kinds import MINTS, SUPPLY_SIGN, is_counted_payment
+from tallystick.policy.limits import Limit, limits_of
 from tallystick.policy.standing import reason, standing_reasons
 from tallystick.policy.terms import CompiledRule, Terms
 from tallystick.policy.usage import UsageBook
@@ -141,6 +143,12 @@ class CompiledPolicy:
         rows = self._terms.checkers.get(kind, ())
         return max((checkers for above_minor, checkers in rows if amount_minor > above_minor), default=0)
 
+    def limits(
+        self, token_class_id: str, payer: tuple[str, str] | None = None, minter_id: str | None = None
+    ) -> list[Limit]:
+        """Return every limit that the policy sets, as `limits.limits_of` does."""
+        return limits_of(self._terms, token_class_id, payer, minter_id)
+
     def count(self, facts: Facts, usage: UsageBook | None) -> None:
         """Count an instruction that settles against every limit that it belongs to.
 
@@ -228,13 +236,12 @@ def _limits(terms: Terms, facts: Facts, corridor: Corridor | None) -> tuple[list
     """Return what limits the instruction, and the key of every subject that it can be counted for, by name."""
     class_id = facts.of_class.token_class_id
     payer, payee = facts.payer, facts.payee
-    subjects = {"issuance_day": f"issuance_day:{class_id}"}
+    subjects = {"issuance_day": subject.issuance_day(class_id)}
     if payer is not None:
-        subjects["payer_day"] = f"payer_day:{payer.account_id}"
-        subjects["holder_day"] = f"holder_day:{class_id}:{payer.holder_id}"
+        subjects["payer_day"] = subject.payer_day(payer.account_id)
+        subjects["holder_day"] = subject.holder_day(class_id, payer.holder_id)
     if payer is not None and payee is not None:
-        # By holders, not accounts: a second account makes no second pair.
-        subjects["pair_day"] = f"pair_day:{class_id}:{payer.holder_id}:{payee.holder_id}"
+        subjects["pair_day"] = subject.pair_day(class_id, payer.holder_id, payee.holder_id)
     limits: list[_Limit] = []
     if facts.kind in MINTS:
         _add(
@@ -247,7 +254,7 @@ def _limits(terms: Terms, facts: Facts, corridor: Corridor | None) -> tuple[list
         )
         if terms.allowances_minor is not None:
             allowance_minor = terms.allowances_minor.get(facts.principal_id, 0)
-            subjects["minter"] = f"minter:{class_id}:{facts.principal_id}"
+            subjects["minter"] = subject.minter(class_id, facts.principal_id)
             against = reason("minter_allowance_exceeded", "issuance/minter_allowances")
             limits.append(_Limit(subjects["minter"], allowance_minor, against, ever=True))
     if is_counted_payment(facts.kind):
@@ -269,7 +276,7 @@ def _limits(terms: Terms, facts: Facts, corridor: Corridor | None) -> tuple[list
             "limits/holder_day",
         )
         if corridor is not None and corridor.quota_minor is not None:
-            subjects["corridor_day"] = f"corridor_day:{class_id}:{corridor.rule_id.partition('/')[2]}"
+            subjects["corridor_day"] = subject.corridor_day(class_id, corridor.id)
             against = reason("corridor_quota_exceeded", corridor.rule_id)
             limits.append(_Limit(subjects["corridor_day"], corridor.quota_minor, against))
     return limits, subjects

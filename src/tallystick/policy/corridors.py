@@ -19,13 +19,19 @@ class Corridor(NamedTuple):
     action: str
     quota_minor: int | None
 
+    @property
+    def id(self) -> str:
+        """The row's own id, or its place where it has none."""
+        return self.rule_id.partition("/")[2]
+
 
 class Corridors:
     """The rows of one class's policy in their order, and what happens to a payment that fits none."""
 
     def __init__(self, rows: Sequence[Corridor], otherwise: str) -> None:
         self._rows = tuple(rows)
-        self.has_quota = any(row.quota_minor is not None for row in rows)
+        self.with_quota = tuple(row for row in rows if row.quota_minor is not None)
+        self.has_quota = bool(self.with_quota)
         self._otherwise = Corridor("corridors/otherwise", (ANY,) * 5, otherwise, None)
         self._found: dict[Ends, Corridor] = {}
 

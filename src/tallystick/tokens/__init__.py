@@ -6,6 +6,7 @@ from datetime import date
 from sqlalchemy import Connection
 
 from tallystick import participants
+from tallystick.approvals import Approval
 from tallystick.ledger import Posting
 from tallystick.participants import AccountNotFoundError, Principal
 from tallystick.tokens import store
@@ -29,6 +30,7 @@ from tallystick.tokens.instructions import (
 )
 from tallystick.tokens.issuance import BreakerTrippedError, IssuanceSuspendedError
 from tallystick.tokens.journals import journal
+from tallystick.tokens.limits import limits
 from tallystick.tokens.opening import open_account, open_issuer, open_token_class
 from tallystick.tokens.refusals import InstructionNotFoundError, InternalError
 from tallystick.tokens.render import EVENT_TYPES, resource
@@ -37,6 +39,7 @@ from tallystick.tokens.settle import SubmissionOutcome, settle
 from tallystick.tokens.settler import Settler
 from tallystick.tokens.simulating import SIMULATED, simulate
 from tallystick.tokens.store import BreakerRow
+from tallystick.tokens.transfer_batches import postings_of_batch, read_batch
 
 __all__ = [
     "CHANGES",
@@ -70,11 +73,13 @@ __all__ = [
     "instructions_about",
     "instructions_by_id",
     "key_digest",
+    "limits",
     "new_instruction_id",
     "open_account",
     "open_issuer",
     "open_token_class",
     "postings_of",
+    "read_batch",
     "request_hash",
     "resource",
     "settle",
@@ -119,8 +124,13 @@ def breakers(connection: Connection, issuer_id: str) -> dict[str, BreakerRow]:
     return store.read_breakers(connection, issuer_id)
 
 
-def postings_of(row: Instruction) -> tuple[Posting, ...]:
-    """Return what an instruction posts, or would post: nothing where it moves no money."""
+def postings_of(row: Instruction, approval: Approval | None = None) -> tuple[Posting, ...]:
+    """Return what an instruction posts, or would post: nothing where it moves no money.
+
+    What a batch that waits would post, its `approval` keeps; without that it is nothing.
+    """
+    if row.kind == Kind.TRANSFER_BATCH:
+        return () if approval is None else tuple(postings_of_batch(row, approval))
     if row.token_class_id is None or row.amount_minor == 0:
         return ()
     return journal(row.kind, row.amount_minor, row.token_class_id, row.payer_account_id, row.payee_account_id)

@@ -14,7 +14,6 @@ from sqlalchemy import Connection
 from tallystick import approvals, events, ledger, participants, policy
 from tallystick.approvals import Approval, Vote
 from tallystick.core.canonical_json import canonical_json
-from tallystick.core.clock import format_time
 from tallystick.core.errors import DomainError
 from tallystick.core.ids import new_id, with_prefix
 from tallystick.core.money import format_amount
@@ -23,16 +22,19 @@ from tallystick.events import EventDraft
 from tallystick.participants import AccountStatus
 from tallystick.signing import CompactSigning, Signer
 from tallystick.tokens import store
+from tallystick.tokens.asking_people import ask_for_approval, decided
 from tallystick.tokens.changing import Applied, CheckedChange
 from tallystick.tokens.decide import decide
-from tallystick.tokens.instructions import Instruction, Kind, Outcome, Request, State
+from tallystick.tokens.instructions import Instruction, Kind, Outcome, Request, State, Submission
 from tallystick.tokens.issuance import BreakerTrippedError, Trip
 from tallystick.tokens.locking import Locked
+from tallystick.tokens.outlines import settled_now
 from tallystick.tokens.plans import Plan
 from tallystick.tokens.refusals import ApprovalNeededError, IdempotencyKeyReusedError
 from tallystick.tokens.render import EVENT_TYPES, event_payload, fact_payload, resource, settled_transfer
 from tallystick.tokens.settler import Settler
 from tallystick.tokens.store import Added, Answer
+from tallystick.tokens.transfer_batches import atomic_refusal, batch_settled, outcome_key
 
 __all__ = ["Batch", "FactsOutdatedError"]
 
@@ -122,6 +124,10 @@ class Batch:
             self._write_part()
         return outcome
 
+    def let_wait(self, request: Request, plan: Plan) -> Outcome:
+        """Take up a batch that waits for people."""
+        return self._carry_out(request, plan)
+
     def replay(self, request: Request) -> Outcome | None:
         """Return the answer that the request's key got before, or None."""
         return self._answered_before(request) if request.key_digest in self.known else None
@@ -161,7 +167,8 @@ class Batch:
             self.facts.usage.undo_to(usage_kept)
         self.facts.book.undo_to(lines_kept)
         for draft in self._drafts[drafts_kept:]:
-            del self._added[draft.subject_id]
+            # The vote's event, if people let the group through, is of no new instruction.
+            self._added.pop(draft.subject_id, None)
         for key in self._keys[keys_kept:]:
             del self.known[key]
         self.answer_count -= len(self._keys) - keys_kept
@@ -192,7 +199,7 @@ class Batch:
     def write_people(self, connection: Connection) -> None:
         """Write what concerns people: approvals asked for, votes, changes, and the standing of accounts."""
         for request, plan in self._waiting:
-            _ask_for_approval(connection, self._settler, self.issuer_id, request, plan)
+            ask_for_approval(connection, self._settler, self.issuer_id, request, plan)
         for approval, vote, state in self._votes:
             approvals.record_vote(connection, approval, vote, state)
         for approval in self._expired:
@@ -269,6 +276,8 @@ class Batch:
 
     def _carry_out(self, request: Request, plan: Plan) -> Outcome:
         """Take up a plan in memory. From here it must succeed: what fails now is a fault of ours, not the caller's."""
+        if plan.batch is not None:
+            return self._carry_out_items(request, plan, plan.batch)
         shown = plan.answers_with
         event_index = None
         if plan.vote is not None:
@@ -293,10 +302,38 @@ class Batch:
             self.facts.set_status(account_id, status)
         if plan.vote is not None:
             approval, vote, state = plan.vote
-            body = orjson.dumps(_decided(self.issuer_id, approval, vote, state, plan))
+            body = orjson.dumps(decided(self.issuer_id, approval, vote, state, plan))
             return self.answer(request, 200, approval.id, body, event_index)
         body = orjson.dumps(resource(self.issuer_id, shown, plan.currency, plan.scale))
         return self.answer(request, _STATUS.get(shown.state, 201), shown.id, body, event_index)
+
+    def _carry_out_items(self, request: Request, plan: Plan, items: Submission) -> Outcome:
+        """Take up a batch that people let through: the vote, its items in order, and behind them the batch itself.
+
+        If it was asked for as all or none and an item is refused, nothing is done and the approval waits on.
+        """
+        assert plan.vote is not None
+        approval_id = plan.vote[0].id
+        before = self.facts.approvals[approval_id]
+        if items.atomic:
+            self.begin_atomic()
+        plan = self._take_vote(request, plan)
+        outcomes = [self.decide(one._replace(approval_hashes=plan.approval_hashes)) for one in items.requests]
+        refusal = atomic_refusal(outcomes) if items.atomic else None
+        if refusal is not None:
+            self.undo_atomic()
+            self._votes.pop()
+            self.facts.approvals[approval_id] = before
+            return Outcome(refusal=refusal)
+        self.end_atomic()
+        outcome, members = batch_settled(self.issuer_id, plan, items, outcomes)
+        settled = settled_now(self.facts, plan.answers_with)
+        index = self._draft("transfer_batch.settled", with_prefix("event", settled.id), settled.id, **members)
+        self._changed[settled.id] = self.facts.instructions[settled.id] = settled
+        self.answer(request._replace(key_digest=outcome_key(settled)), 200, settled.id, outcome, None)
+        assert plan.vote is not None
+        told = decided(self.issuer_id, *plan.vote, plan._replace(answers_with=settled))
+        return self.answer(request, 200, approval_id, orjson.dumps(told), index)
 
     def _take_vote(self, request: Request, plan: Plan) -> Plan:
         """Let a vote count and draft its event; return the plan with the vote as it is written."""
@@ -422,39 +459,3 @@ class Batch:
                 payload,
             )
         )
-
-
-def _decided(issuer_id: str, approval: Approval, vote: Vote, state: str, plan: Plan) -> dict[str, Any]:
-    return {
-        "id": approval.id,
-        "object": "approval",
-        "state": state,
-        "operation": approval.operation,
-        "decision": vote.decision,
-        "person": vote.person,
-        "decided_at": format_time(vote.decided_at),
-        "hash": vote.hash.hex(),
-        "instruction": resource(issuer_id, plan.answers_with, plan.currency, plan.scale),
-    }
-
-
-def _ask_for_approval(
-    connection: Connection, settler: Settler, issuer_id: str, request: Request, plan: Plan
-) -> None:
-    asked = plan.answers_with
-    approvals.request(
-        connection,
-        issuer_id=issuer_id,
-        operation=asked.kind,
-        subject_id=asked.id,
-        request_hash=asked.request_hash,
-        amount_minor=asked.amount_minor or None,
-        currency=plan.currency if asked.amount_minor else None,
-        scale=plan.scale if asked.amount_minor else None,
-        maker_principal_id=request.principal.id,
-        maker_person=request.principal.person or "",
-        created_at=asked.created_at,
-        lifetime=settler.approval_lifetime,
-        quorum=plan.quorum,
-        details=plan.details,
-    )

@@ -36,7 +36,7 @@ def approve(facts: Facts, request: Request) -> Plan:
     check_amount(approval, request.amount, request.currency)
     vote = _vote(facts, request, approval, person, "approve")
     of_account = _account_of(facts, subject)
-    currency, scale = _money_of(of_account)
+    currency, scale = _money_of(approval, of_account)
     hashes = tuple(one.hash for one in (*votes, vote))
     if len(hashes) < max(approval.quorum, _checkers_now(facts, subject, of_account)):
         return Plan(subject, currency, scale, vote=(approval, vote, "pending"))
@@ -54,7 +54,7 @@ def reject(facts: Facts, request: Request) -> Plan:
     person = check_vote(approval, votes, request.principal.person, facts.now)
     vote = _vote(facts, request, approval, person, "reject")
     rejected = _ended(subject, State.REJECTED)
-    currency, scale = _money_of(_account_of(facts, subject))
+    currency, scale = _money_of(approval, _account_of(facts, subject))
     return Plan(rejected, currency, scale, changed=(rejected,), vote=(approval, vote, "rejected"))
 
 
@@ -64,7 +64,7 @@ def approval_expiry(facts: Facts, request: Request) -> Plan:
     if approval.state != "pending" or approval.expires_at > facts.now:
         raise ApprovalNotExpiredError
     expired = _ended(subject, State.EXPIRED)
-    currency, scale = _money_of(_account_of(facts, subject))
+    currency, scale = _money_of(approval, _account_of(facts, subject))
     return Plan(expired, currency, scale, changed=(expired,), expired=approval)
 
 
@@ -144,6 +144,11 @@ def _settle_reversal(facts: Facts, subject: Instruction, of_account: AccountFact
     return Plan(settled, of_account.currency, of_account.scale, postings, settled=settled, changed=changed)
 
 
+def _settle_batch(facts: Facts, subject: Instruction, of_account: AccountFacts) -> Plan:
+    """Let a batch's items be decided, each by everything that holds now."""
+    return Plan(subject, of_account.currency, of_account.scale, batch=facts.batches[subject.id])
+
+
 def _settle_unfreeze(facts: Facts, subject: Instruction, of_account: AccountFacts) -> Plan:
     if of_account.status != AccountStatus.FROZEN:
         raise AccountStatusConflictError(f"The account is {of_account.status}.")
@@ -166,11 +171,16 @@ def _checkers_now(facts: Facts, subject: Instruction, of_account: AccountFacts |
 
 
 def _account_of(facts: Facts, subject: Instruction) -> AccountFacts | None:
+    if subject.id in facts.batches:
+        # All of its items are of one class.
+        return facts.accounts[facts.batches[subject.id].requests[0].payer_account_id or ""]
     return facts.accounts.get(subject.payer_account_id or subject.payee_account_id or "")
 
 
-def _money_of(of_account: AccountFacts | None) -> tuple[str | None, int]:
-    return (None, 0) if of_account is None else (of_account.currency, of_account.scale)
+def _money_of(approval: Approval, of_account: AccountFacts | None) -> tuple[str | None, int]:
+    if of_account is None:
+        return approval.currency, approval.scale or 0
+    return of_account.currency, of_account.scale
 
 
 def _approval(facts: Facts, request: Request) -> tuple[Approval, list[Vote], Instruction]:
@@ -196,6 +206,7 @@ _SETTLERS: Final[dict[str, Callable[[Facts, Instruction, AccountFacts], Plan]]] 
     Kind.MINT: _settle_mint,
     Kind.DEPOSIT: _settle_posting,
     Kind.TRANSFER: _settle_posting,
+    Kind.TRANSFER_BATCH: _settle_batch,
     Kind.HOLD: _settle_posting,
     Kind.REDEMPTION: _settle_posting,
     Kind.DEPOSIT_RELEASE: _settle_posting,

@@ -89,7 +89,8 @@ class Request(NamedTuple):
     `key_digest` finds the answer again for ever; `request_hash` is the SHA-256 of the canonical request; `amount` is
     still text, since only the token class tells its scale. `evidence` says that a bank statement shows the deposit;
     `source` where the request came from, as it is kept for the audit trail;
-    `purpose` is a payment's purpose code; `operation` and `payload` say what a change does to `related_id`.
+    `purpose` is a payment's purpose code; `operation` and `payload` say what a change does to `related_id`. A batch's
+    `payload` is its body as it was sent; `approval_hashes` are of the votes that let an item's whole batch through.
     """
 
     id: str
@@ -112,6 +113,7 @@ class Request(NamedTuple):
     purpose: str | None = None
     operation: str | None = None
     payload: Mapping[str, Any] | None = None
+    approval_hashes: tuple[bytes, ...] = ()
 
 
 class Submission(NamedTuple):

@@ -27,6 +27,7 @@ from tallystick.tokens.known_accounts import KnownAccount, read_accounts
 from tallystick.tokens.plans import Facts
 from tallystick.tokens.settler import Settler
 from tallystick.tokens.store import Answer
+from tallystick.tokens.transfer_batches import items_let_through
 
 __all__ = ["Locked", "lock_and_read"]
 
@@ -50,6 +51,8 @@ def lock_and_read(
     """Lock everything that the submissions touch and read what they are decided on."""
     requests = [request for submission in submissions for request in submission.requests]
     waiting, earlier = _lock_what_is_referred_to(connection, issuer_id, requests)
+    batches = _batches_let_through(connection, issuer_id, requests, waiting, earlier)
+    requests += [item for batch in batches.values() for item in batch.requests]
     account_ids = _account_ids(requests, earlier)
     class_of = _class_ids(connection, issuer_id, requests, account_ids, earlier)
     now = settler.clock.now()
@@ -59,7 +62,7 @@ def lock_and_read(
         head = events.lock_head(pipeline, issuer_id)
         version = participants.ask_facts_version(pipeline, issuer_id)
         rules = policy.policies_in_force(pipeline, issuer_id, now)
-        known = _ask_answers(pipeline, issuer_id, submissions)
+        known = _ask_answers(pipeline, issuer_id, [*submissions, *batches.values()])
     log_head = head.result()
     known_accounts = _known_accounts(connection, settler, issuer_id, version.result(), account_ids, now)
     facts = Facts(
@@ -74,6 +77,7 @@ def lock_and_read(
         classes=_read_classes(connection, issuer_id, {request.token_class_id for request in requests}),
         instructions=earlier,
         approvals=waiting,
+        batches=batches,
     )
     read_beyond_transfers(connection, settler, issuer_id, facts, requests)
     return Locked(facts, log_head, known(), signer)
@@ -105,6 +109,22 @@ def _lock_what_is_referred_to(
     } - deciding
     earlier_ids |= {approval.subject_id for approval, _ in waiting.values()}
     return waiting, _lock_earlier(connection, issuer_id, earlier_ids) if earlier_ids else {}
+
+
+def _batches_let_through(
+    connection: Connection,
+    issuer_id: str,
+    requests: Sequence[Request],
+    waiting: dict[str, tuple[Approval, list[Vote]]],
+    earlier: dict[str, Instruction],
+) -> dict[str, Submission]:
+    found = {}
+    for approval_id in {one.related_id or "" for one in requests if one.kind == Kind.APPROVE}:
+        approval, _ = waiting.get(approval_id, (None, ()))
+        if approval is not None and approval.operation == Kind.TRANSFER_BATCH and approval.state == "pending":
+            subject = earlier[approval.subject_id]
+            found[subject.id] = items_let_through(connection, issuer_id, approval, subject)
+    return found
 
 
 def _account_ids(requests: Sequence[Request], earlier: dict[str, Instruction]) -> set[str]:

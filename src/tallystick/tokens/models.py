@@ -123,5 +123,12 @@ answer = Table(
     text_column("body"),
     integer_column("event_index", nullable=True),
     moment_column("answered_at"),
+    # A batch that settles at once has no row of its own: what was answered is all there is of it.
+    Index(
+        "ix_answer_batch",
+        "issuer_id",
+        "resource_id",
+        postgresql_where=text(r"resource_id LIKE 'batch\_%'"),
+    ),
     CheckConstraint("octet_length(key_digest) = 32", name="key_digest"),
 )

@@ -100,6 +100,7 @@ def settles(
         settled=settled,
         added=settled,
         changed=changed,
+        approval_hashes=request.approval_hashes,
         ruling=ruling,
     )
 
@@ -119,7 +120,8 @@ def settles_or_waits(
     """Return the plan of a request that settles, unless the rules refer it or its amount is for people to approve."""
     decides = ruling.policy
     checkers = decides.checkers(request.kind, amount_minor) if decides.asks_people else 0
-    if checkers or ruling.decision.effect != ALLOW:
+    # Who approved a whole batch approved its items; what a rule refers they have not seen.
+    if checkers > len(request.approval_hashes) or ruling.decision.effect != ALLOW:
         return waits(facts, request, of_account, amount_minor, checkers=checkers, referred=ruling.referred)
     return settles(
         facts,
@@ -146,6 +148,9 @@ def waits(
     """Return the plan of a request that waits for other people; raises MakerNotAPersonError."""
     if request.principal.person is None and request.kind not in _MACHINES_MAY_ASK:
         raise MakerNotAPersonError
+    if request.approval_hashes:
+        # An item of a batch that people let through, and has to be looked at by itself: its own approval decides.
+        request = request._replace(related_id=None, approval_hashes=())
     waiting = new_instruction(facts, request, of_account.token_class_id, amount_minor, State.PENDING_APPROVAL)
     details: dict[str, Any] | None = None if referred is None else {"referred": referred}
     return Plan(

@@ -11,7 +11,7 @@ from tallystick.ledger import Book, Posting
 from tallystick.participants import AccountFacts, AccountStatus, TokenClass
 from tallystick.policy import ALLOW, ClassFacts, CompiledPolicy, Decision, Party, PoliciesInForce, UsageBook
 from tallystick.tokens.changing import CheckedChange
-from tallystick.tokens.instructions import Instruction
+from tallystick.tokens.instructions import Instruction, Submission
 from tallystick.tokens.issuance import Issuance, IssuanceSuspendedError, Trip
 
 __all__ = ["Facts", "Plan", "Ruling", "Trip"]
@@ -39,6 +39,8 @@ class Facts:
     approvals: dict[str, tuple[Approval, list[Vote]]] = field(default_factory=dict)
     changes: dict[str, CheckedChange | DomainError] = field(default_factory=dict)
     issuance: dict[str, Issuance] = field(default_factory=dict)
+    # By instruction: what batches ask for that people may let through now.
+    batches: dict[str, Submission] = field(default_factory=dict)
     _policies: dict[str, CompiledPolicy] = field(default_factory=dict)
     _class_facts: dict[str, ClassFacts] = field(default_factory=dict)
 
@@ -96,7 +98,7 @@ class Plan(NamedTuple):
     """What a request will do. `settled` is the instruction whose event is recorded (None: nothing is settled yet).
 
     `added` is new, `changed` were there before. `quorum` and `details` are of the approval that an added one waits
-    for.
+    for. `batch` is what people let through, to be decided item by item.
     """
 
     answers_with: Instruction
@@ -114,3 +116,4 @@ class Plan(NamedTuple):
     details: dict[str, Any] | None = None
     change: CheckedChange | None = None
     expired: Approval | None = None
+    batch: Submission | None = None

@@ -6,6 +6,8 @@ __all__ = [
     "AccountNotEmptyError",
     "ApprovalNeededError",
     "AtomicBatchRefusedError",
+    "BatchClassesMixedError",
+    "BatchItemsMalformedError",
     "CurrencyMismatchError",
     "DepositNotAssignableError",
     "HoldClosedError",
@@ -125,6 +127,20 @@ class AtomicBatchRefusedError(ConflictError):
 
     code = "atomic_batch_refused"
     title = "An item was refused, so none of the batch settled"
+
+
+class BatchClassesMixedError(MalformedError):
+    """A batch whose total people have to approve may be of one token class only: they type one sum."""
+
+    code = "batch_classes_mixed"
+    title = "A batch that waits for people must be of one token class"
+
+
+class BatchItemsMalformedError(MalformedError):
+    """Items of a batch that would wait for people could never settle; `items` names them."""
+
+    code = "batch_items_malformed"
+    title = "Items of a batch that waits for people are malformed"
 
 
 class InternalError(DomainError):

@@ -79,6 +79,10 @@ def resource(issuer_id: str, row: Instruction, currency: str | None, scale: int)
         shown["approval_id"] = with_prefix("approval", row.id)
         return shown | _settled_members(row)
     shown |= {"token_class_id": row.token_class_id, "currency": currency}
+    if kind == Kind.TRANSFER_BATCH:
+        shown |= {"principal_id": row.principal_id, "amount": format_amount(row.amount_minor, scale)}
+        shown["approval_id"] = with_prefix("approval", row.id)
+        return shown | _settled_members(row)
     if not kind.startswith("account_"):
         shown["amount"] = format_amount(row.amount_minor, scale)
     if kind in _ACCOUNT_ONLY:

@@ -6,8 +6,7 @@ is committed here.
 """
 
 from collections.abc import Iterable, Sequence
-from http import HTTPStatus
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import orjson
 from sqlalchemy import Connection
@@ -15,19 +14,17 @@ from sqlalchemy import Connection
 from tallystick import events
 from tallystick.core.clock import format_time
 from tallystick.core.database import confirm_durable
-from tallystick.core.ids import with_prefix
+from tallystick.core.errors import DomainError
 from tallystick.core.pipeline import pipelined
 from tallystick.tokens.batch import Batch, FactsOutdatedError
 from tallystick.tokens.instructions import Outcome, Submission
 from tallystick.tokens.locking import lock_and_read
-from tallystick.tokens.refusals import AtomicBatchRefusedError
 from tallystick.tokens.render import with_signed_event
 from tallystick.tokens.settler import Settler
 from tallystick.tokens.store import Answer
+from tallystick.tokens.transfer_batches import atomic_refusal, shown_batch, waiting_batch
 
 __all__ = ["FactsOutdatedError", "SubmissionOutcome", "settle"]
-
-_REFUSED_ITEMS_SHOWN_MAX: Final = 100
 
 
 class SubmissionOutcome(NamedTuple):
@@ -77,59 +74,27 @@ def _decide(batch: Batch, submission: Submission) -> SubmissionOutcome:
     replay = batch.replay(submission.batch)
     if replay is not None:
         return SubmissionOutcome([], replay)
+    try:
+        waiting = waiting_batch(batch.facts, submission, batch.known)
+    except DomainError as against_all:
+        return SubmissionOutcome([], Outcome(refusal=against_all))
+    if waiting is not None:
+        return SubmissionOutcome([], batch.let_wait(submission.batch, waiting))
     if submission.atomic:
         batch.begin_atomic()
     outcomes = [batch.decide(request) for request in submission.requests]
-    refused = [number for number, outcome in enumerate(outcomes) if outcome.refusal is not None]
-    pending_count = sum(_waits(outcome) for outcome in outcomes)
-    if submission.atomic and refused:
+    refusal = atomic_refusal(outcomes) if submission.atomic else None
+    if refusal is not None:
         batch.undo_atomic()
-        items = [_item(number, outcomes[number]) for number in refused[:_REFUSED_ITEMS_SHOWN_MAX]]
-        return SubmissionOutcome([], Outcome(refusal=AtomicBatchRefusedError(items=items)))
+        return SubmissionOutcome([], Outcome(refusal=refusal))
     batch.end_atomic()
-    shown = {
-        "id": submission.batch.id,
-        "object": "transfer_batch",
-        "created_at": format_time(batch.booked_at),
-        "issuer_id": batch.issuer_id,
-        "atomic": submission.atomic,
-        "settled_count": len(outcomes) - len(refused) - pending_count,
-        "pending_count": pending_count,
-        "refused_count": len(refused),
-        "items": [_item(number, outcome) for number, outcome in enumerate(outcomes)],
-    }
-    answered = batch.answer(submission.batch, 200, submission.batch.id, orjson.dumps(shown), None)
+    asked = submission.batch
+    created_at = format_time(batch.booked_at)
+    shown = shown_batch(
+        batch.issuer_id, asked.id, asked.principal.id, created_at, submission.atomic, outcomes
+    )
+    answered = batch.answer(asked, 200, asked.id, orjson.dumps(shown), None)
     return SubmissionOutcome(outcomes, answered)
-
-
-def _waits(outcome: Outcome) -> bool:
-    """Tell whether an item waits for people, or did when its key was first answered."""
-    return outcome.refusal is None and outcome.status == HTTPStatus.ACCEPTED
-
-
-def _item(number: int, outcome: Outcome) -> dict[str, object]:
-    if _waits(outcome):
-        return {
-            "item": number,
-            "status": "pending_approval",
-            "id": outcome.resource_id,
-            "approval_id": with_prefix("approval", outcome.resource_id),
-        }
-    if outcome.refusal is None:
-        return {
-            "item": number,
-            "status": "settled",
-            "id": outcome.resource_id,
-            "event_index": outcome.event_index,
-        }
-    refusal = outcome.refusal
-    return {
-        "item": number,
-        "status": "refused",
-        "code": refusal.code,
-        "detail": refusal.detail,
-        **refusal.members,
-    }
 
 
 def _finish(submitted: SubmissionOutcome, signed_events: dict[int, str]) -> SubmissionOutcome:

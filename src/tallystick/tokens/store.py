@@ -218,6 +218,17 @@ def read_answers(
     )
 
 
+def read_batch_answers(connection: Connection, issuer_id: str, batch_id: str) -> list[tuple[int, str]]:
+    """Return what was answered about a batch: at once, or first that it waits and later what became of it."""
+    # The index is of batches only, and is used where the query says so too.
+    rows = connection.exec_driver_sql(
+        """SELECT status, body FROM answer
+           WHERE issuer_id = %s AND resource_id = %s AND resource_id LIKE 'batch\\_%%'""",
+        (issuer_id, batch_id),
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
 def read_settled_keys(
     connection: Connection, issuer_id: str, after: bytes, last_index: int, limit: int
 ) -> list[tuple[bytes, int]]:

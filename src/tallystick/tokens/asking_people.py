@@ -1,0 +1,53 @@
+"""What waits for other people, as it is put before them, and what one of them is answered."""
+
+from typing import Any
+
+from sqlalchemy import Connection
+
+from tallystick import approvals
+from tallystick.approvals import Approval, Vote
+from tallystick.core.clock import format_time
+from tallystick.tokens.instructions import Request
+from tallystick.tokens.plans import Plan
+from tallystick.tokens.render import resource
+from tallystick.tokens.settler import Settler
+
+__all__ = ["ask_for_approval", "decided"]
+
+
+def decided(issuer_id: str, approval: Approval, vote: Vote, state: str, plan: Plan) -> dict[str, Any]:
+    """Return one person's decision, and the instruction as it brought it about, as JSON."""
+    return {
+        "id": approval.id,
+        "object": "approval",
+        "state": state,
+        "operation": approval.operation,
+        "decision": vote.decision,
+        "person": vote.person,
+        "decided_at": format_time(vote.decided_at),
+        "hash": vote.hash.hex(),
+        "instruction": resource(issuer_id, plan.answers_with, plan.currency, plan.scale),
+    }
+
+
+def ask_for_approval(
+    connection: Connection, settler: Settler, issuer_id: str, request: Request, plan: Plan
+) -> None:
+    """Write the approval that a new instruction waits for."""
+    asked = plan.answers_with
+    approvals.request(
+        connection,
+        issuer_id=issuer_id,
+        operation=asked.kind,
+        subject_id=asked.id,
+        request_hash=asked.request_hash,
+        amount_minor=asked.amount_minor or None,
+        currency=plan.currency if asked.amount_minor else None,
+        scale=plan.scale if asked.amount_minor else None,
+        maker_principal_id=request.principal.id,
+        maker_person=request.principal.person or "",
+        created_at=asked.created_at,
+        lifetime=settler.approval_lifetime,
+        quorum=plan.quorum,
+        details=plan.details,
+    )

@@ -22,6 +22,7 @@ from tallystick.policy.compiled import CompiledPolicy
 from tallystick.policy.documents import PolicyDocument, read_document, written_out
 from tallystick.policy.facts import ALLOW, DENY, REFER, ClassFacts, Decision, Facts, Party, Reason
 from tallystick.policy.in_force import PoliciesInForce, compiled_before, compiled_now, shipped_policy
+from tallystick.policy.kinds import SUPPLY_SIGN
 from tallystick.policy.refusals import REFUSALS
 from tallystick.policy.terms import BreakerTerms, make_terms
 from tallystick.policy.usage import UsageBook, hour_of
@@ -38,6 +39,7 @@ __all__ = [
     "DENY",
     "REFER",
     "REFUSALS",
+    "SUPPLY_SIGN",
     "BreakerTerms",
     "ClassFacts",
     "CompiledPolicy",

@@ -31,7 +31,7 @@ from tallystick.tokens.issuance import BreakerTrippedError, IssuanceSuspendedErr
 from tallystick.tokens.journals import journal
 from tallystick.tokens.opening import open_account, open_issuer, open_token_class
 from tallystick.tokens.refusals import InstructionNotFoundError, InternalError
-from tallystick.tokens.render import EVENT_TYPES, resource
+from tallystick.tokens.render import EVENT_TYPES, order_resource, resource
 from tallystick.tokens.requests import key_digest, new_instruction_id, request_hash
 from tallystick.tokens.settle import SubmissionOutcome, settle
 from tallystick.tokens.settler import Settler
@@ -74,6 +74,7 @@ __all__ = [
     "open_account",
     "open_issuer",
     "open_token_class",
+    "order_resource",
     "postings_of",
     "request_hash",
     "resource",

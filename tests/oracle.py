@@ -275,6 +275,8 @@ def _check_orders(
         issuer_id,
     )
     assert unequal == [], "an order is not what was done under it"
-    placed = {row[0] for row in _rows(connection, "SELECT id FROM restriction WHERE issuer_id = %s", issuer_id)}
+    placed = {
+        row[0] for row in _rows(connection, "SELECT id FROM restriction WHERE issuer_id = %s", issuer_id)
+    }
     logged = {payload["instruction_id"] for payload in payloads if payload["type"] == "order.placed"}
     assert placed == logged, "an order is in force that nobody signed for, or the other way round"

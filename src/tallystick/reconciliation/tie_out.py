@@ -1,7 +1,8 @@
 """The tie-out: five records of one thing, compared to the minor unit.
 
 Σ signed mints less redemptions and seizures = Σ holders' balances = 21xx in the trial balance = the liability register,
-and the control account (1100) = the bank's closing balance after timing. Pure: equal facts give equal figures and breaks.
+and the control account (1100) = the bank's closing balance after timing. Pure: equal facts give equal figures and
+breaks.
 
 A timing break explains its part of a difference and leaves the verdict alone. Every other break breaks it, however
 small, and whatever no break explains is a break of its own: nothing is ever rounded, netted or adjusted away.
@@ -147,7 +148,10 @@ def _supply_breaks(money: Money, books: BooksFacts, explained: list[BreakDraft])
                 ),
             )
     remainders = (
-        ("signed mints less redemptions and seizures", trial_minor - _supply(books) - supply_effect(explained)),
+        (
+            "signed mints less redemptions and seizures",
+            trial_minor - _supply(books) - supply_effect(explained),
+        ),
         ("the liability register", trial_minor - books.register_minor - unregistered_minor),
     )
     return unregistered.collected() + [

@@ -5,6 +5,7 @@ acknowledged is remembered, so that `oracle` can hold the log and the books agai
 """
 
 import itertools
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection
 
-from tallystick import ledger, participants, policy, signing, statements, tokens
+from tallystick import ledger, orders, participants, policy, signing, statements, tokens
 from tallystick.core.clock import FixedClock
 from tallystick.core.database import Database
 from tallystick.core.ids import with_prefix
@@ -235,6 +236,47 @@ class Bank:
         self.approve(asked.resource_id)
         return asked.resource_id
 
+    def place_order(self, account: str, amount: str | None = None, **changed: Any) -> str:
+        """Restrict an account for a court, by default as a whole and for debits; return the order's id."""
+        asked: dict[str, Any] = {
+            "payer_account_id": self.account_id(account),
+            "amount": amount,
+            "currency": None if amount is None else self._currency(account),
+            "reference": "7 M 11/26",
+            "reason": "Attachment.",
+            **{name: changed.pop(name) for name in ("reference", "reason", "expires_at") if name in changed},
+        }
+        payload = {"kind": "court_order", "scope": "debit", "authority": "Local court of Nowhere"}
+        return self.ask(Kind.ORDER, self.operator, **asked, payload=payload | changed).resource_id
+
+    def top_up_order(self, order_id: str) -> Outcome:
+        """Let the account's orders take what has come in."""
+        return self.ask(Kind.ORDER_TOP_UP, self.operator, related_id=order_id, reason="Credits came in.")
+
+    def lift_order(self, order_id: str) -> str:
+        """Lift an order with two people; return the lift's id."""
+        asked = self.ask(Kind.ORDER_LIFT, self.operator, related_id=order_id, reason="Set aside.")
+        self._approve_as_asked(asked)
+        return asked.resource_id
+
+    def seize(self, order_id: str, amount: str, currency: str = "USD") -> str:
+        """Execute a court order with two people; return the seizure's id."""
+        asked = self.ask(
+            Kind.ORDER_SEIZURE,
+            self.operator,
+            related_id=order_id,
+            amount=amount,
+            currency=currency,
+            reason="Transfer order.",
+        )
+        self.approve(asked.resource_id, amount, currency)
+        return asked.resource_id
+
+    def order(self, order_id: str) -> orders.Order:
+        """Return an order as it stands."""
+        with self.database.read() as connection:
+            return orders.order(connection, self.issuer_id, order_id)
+
     def close_account(self, account: str, reason: str = "Asked for by the holder.") -> str:
         """Close an empty account."""
         return self.ask(
@@ -295,6 +337,12 @@ class Bank:
         ledger_id = ledger_account_id(code, owner_id)
         with self.database.read() as connection:
             return ledger.balances(connection, self.issuer_id, [ledger_id])[ledger_id]
+
+    def _approve_as_asked(self, asked: Outcome) -> None:
+        """Let the checker type what the maker was answered: nothing where there is no amount."""
+        told = json.loads(asked.body)
+        moves = any(digit not in "0." for digit in told["amount"])
+        self.approve(asked.resource_id, *([told["amount"], told["currency"]] if moves else []))
 
     def _move(self, kind: Kind, amount: str, payer: str, payee: str | None = None, **asked: Any) -> str:
         principal = asked.pop("principal", self.maker)

@@ -101,7 +101,7 @@ def _account(bank: Bank, path: str) -> Example:
     return _example(Role.OPERATOR, path, body, deposit_account_number=f"{number}-2")
 
 
-def _account_action(bank: Bank, path: str) -> Example:
+def _open_account(bank: Bank) -> str:
     with bank.database.engine.begin() as connection:
         opened = tokens.open_account(
             connection,
@@ -112,15 +112,61 @@ def _account_action(bank: Bank, path: str) -> Example:
             deposit_account_number=new_suffix(),
         )
     bank.accounts[opened.id] = opened
+    return opened.id
+
+
+def _account_action(bank: Bank, path: str) -> Example:
+    account_id = _open_account(bank)
     if path.endswith("unfreeze"):
-        bank.freeze(opened.id)
+        bank.freeze(account_id)
     body = {"reason": "Asked for by the holder."}
-    return _example(Role.OPERATOR, _filled(path, opened.id), body, reason="Court order 2.")
+    return _example(Role.OPERATOR, _filled(path, account_id), body, reason="Court order 2.")
 
 
 def _unfreeze(bank: Bank, path: str) -> Example:
     example = _account_action(bank, path)
     return Example(Role.TREASURY_MAKER, example.path, example.body, example.other_body)
+
+
+def _order(bank: Bank, path: str) -> Example:
+    account_id = _restrictable(bank)
+    body = {
+        "account_id": account_id,
+        "kind": "court_order",
+        "scope": "debit",
+        "amount": "3.00",
+        "currency": "USD",
+        "authority": "Local court of Nowhere",
+        "authority_reference": "7 M 11/26",
+        "reason": "Attachment.",
+        "expires_at": "2031-01-01T00:00:00Z",
+    }
+    return _example(Role.OPERATOR, path, body, amount="2.00")
+
+
+def _order_top_up(bank: Bank, path: str) -> Example:
+    account_id = _restrictable(bank)
+    order_id = bank.place_order(account_id, "9.00")
+    bank.mint(account_id, "2.00")
+    return _example(Role.OPERATOR, _filled(path, order_id), {"reason": "Salary came in."}, reason="Interest.")
+
+
+def _order_lift(bank: Bank, path: str) -> Example:
+    order_id = bank.place_order(_restrictable(bank))
+    return _example(Role.TREASURY_MAKER, _filled(path, order_id), {"reason": "Set aside."}, reason="Paid.")
+
+
+def _order_seizure(bank: Bank, path: str) -> Example:
+    order_id = bank.place_order(_restrictable(bank))
+    body = {"amount": "2.00", "currency": "USD", "reason": "Transfer order."}
+    return _example(Role.TREASURY_MAKER, _filled(path, order_id), body, amount="1.00")
+
+
+def _restrictable(bank: Bank) -> str:
+    """Open an account with 5.00 on it that nobody else counts on."""
+    account_id = _open_account(bank)
+    bank.mint(account_id, "5.00")
+    return account_id
 
 
 def _deposit(bank: Bank, path: str) -> Example:
@@ -407,6 +453,10 @@ _EXAMPLES: Final[dict[str, Callable[[Bank, str], Example]]] = {
     "/v1/holds/{hold_id}/execute": _hold_execution,
     "/v1/holds/{hold_id}/void": _hold_void,
     "/v1/mints": _from_deposit,
+    "/v1/orders": _order,
+    "/v1/orders/{order_id}/lift": _order_lift,
+    "/v1/orders/{order_id}/seize": _order_seizure,
+    "/v1/orders/{order_id}/top-up": _order_top_up,
     "/v1/policies": _policy,
     "/v1/principals": _principal,
     "/v1/principals/{principal_id}/api-keys/{key_id}/revoke": _key_revocation,
@@ -570,6 +620,7 @@ async def staff_life_of(client: httpx.AsyncClient, bank: Bank) -> dict[str, str]
     )
     assert change.status_code == 202
     return {
+        "order_id": bank.place_order(_restrictable(bank), "2.00"),
         "principal_id": principal.id,
         "key_id": key.id,
         "client_id": new_client(bank, principal.id),

@@ -13,7 +13,7 @@ from tallystick.core.ids import with_prefix
 from tallystick.tokens import Kind, Request, Submission
 from tests.bank import Bank, oracle
 from tests.tokens.changing import code_of, log_of, rows
-from tests.tokens.test_concurrency import at_once
+from tests.tokens.together import at_once
 
 HARBOUR: Final = "HARBOUR-USD"
 LANTERN: Final = "LANTERN-USD"

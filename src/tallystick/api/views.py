@@ -13,7 +13,10 @@ __all__ = [
     "HoldView",
     "ListView",
     "MintView",
+    "OrderMoveView",
+    "OrderView",
     "ProblemView",
+    "RecordedOrderView",
     "RedemptionView",
     "ReleaseView",
     "ReversalView",
@@ -139,6 +142,63 @@ class AccountActionView(_InstructionView):
 
     account_id: str
     approval_id: str | None = None
+
+
+class OrderMoveView(_AmountView):
+    """A top-up, lift or seizure of an order, with what it moves."""
+
+    account_id: str
+    order_id: str
+    approval_id: str | None = None
+
+
+class OrderView(View):
+    """A freeze or court order, and what it has taken; `amount` is null for the whole account."""
+
+    id: str
+    object: str
+    created_at: str
+    issuer_id: str
+    state: str
+    token_class_id: str
+    currency: str
+    account_id: str
+    kind: str
+    scope: str
+    amount: str | None
+    restricted: str
+    seized: str
+    held: str
+    authority: str
+    authority_reference: str | None
+    reason: str
+    created_by: str
+    expires_at: str | None
+    ended_at: str | None
+    settled_at: str
+    final_at: str
+    value_date: str
+    event_id: str
+    event_index: int
+    signed_event: str | None = None
+
+
+class OrderActionView(View):
+    """One thing done under an order; `approvals` are the hashes of other people's votes."""
+
+    number: int
+    action: str
+    amount: str
+    reason: str
+    done_by: str
+    approvals: list[str]
+    done_at: str
+
+
+class RecordedOrderView(OrderView):
+    """An order with everything that was done under it."""
+
+    actions: list[OrderActionView]
 
 
 class ApprovalDecisionView(View):

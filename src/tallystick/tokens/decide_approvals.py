@@ -14,6 +14,7 @@ from tallystick.approvals import (
 )
 from tallystick.participants import AccountFacts, AccountStatus, AccountStatusConflictError
 from tallystick.tokens.decide_changes import settle_change
+from tallystick.tokens.decide_orders import settle_lift, settle_seizure
 from tallystick.tokens.instructions import Instruction, Kind, Request, State
 from tallystick.tokens.issuance import BreakerTrippedError, Trip, trips
 from tallystick.tokens.journals import journal
@@ -212,4 +213,6 @@ _SETTLERS: Final[dict[str, Callable[[Facts, Instruction, AccountFacts], Plan]]] 
     Kind.DEPOSIT_RELEASE: _settle_posting,
     Kind.REVERSAL: _settle_reversal,
     Kind.ACCOUNT_UNFREEZE: _settle_unfreeze,
+    Kind.ORDER_LIFT: settle_lift,
+    Kind.ORDER_SEIZURE: settle_seizure,
 }

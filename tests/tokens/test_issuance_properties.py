@@ -23,8 +23,7 @@ HARBOUR: Final = "HARBOUR-USD"
 ACCOUNTS: Final = ("HARBOUR-USD", "LANTERN-USD", "SILKROAD-USD", "NORTHWIND-USD")
 # What one person can try, each with an account or something that waits, and an amount in cents.
 STEPS: Final = (
-    "mint",
-    "approve",
+    *("mint", "approve") * 3,
     "reject",
     "deposit",
     "transfer",

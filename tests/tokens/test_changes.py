@@ -1,4 +1,4 @@
-"""Changes: what makes the bank stricter counts at once, what makes it laxer takes two people, and all of it is signed."""
+"""Changes: what makes the bank stricter counts at once, what makes it laxer takes two people; all of it is signed."""
 
 import hashlib
 import itertools

@@ -95,8 +95,8 @@ def test_an_approval_that_nobody_decided_ends_in_the_log(living: Bank) -> None:
     with living.database.read() as connection:
         assert approvals.approval(connection, living.issuer_id, approval_id).state == "expired"
     assert state_of(living, Kind.MINT, mint) == "expired"
-    typed = {"amount": "1.00", "currency": "USD"}
-    assert code_of(vote(living, mint, living.checker, **typed)) == "approval_closed"
+    late = vote(living, mint, living.checker, amount="1.00", currency="USD")
+    assert code_of(late) == "approval_closed"
     assert due(living) == []
     assert living.balance_minor("2010", HARBOUR) == 100
     oracle(living)

@@ -3,7 +3,7 @@
 import random
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import pytest
 from hypothesis import given, settings
@@ -23,8 +23,7 @@ HARBOUR: Final = "HARBOUR-USD"
 ACCOUNTS: Final = ("HARBOUR-USD", "LANTERN-USD", "SILKROAD-USD", "NORTHWIND-USD")
 # What one person can try, each with an account or something that waits, and an amount in cents.
 STEPS: Final = (
-    "mint",
-    "approve",
+    *("mint", "approve") * 3,
     "reject",
     "deposit",
     "transfer",
@@ -82,61 +81,85 @@ class Alone:
             elif request.kind == Kind.TRANSFER:
                 self.transfers.append(outcome.resource_id)
 
-    def _requests(self, name: str, principal: Principal, place: int, cents: int) -> Iterator[Request]:
-        bank = self.bank
-        account = bank.account_id(ACCOUNTS[place % 4])
-        other = bank.account_id(ACCOUNTS[(place + 1) % 4])
+    def _requests(self, name: str, principal: Principal, place: int, cents: int) -> list[Request]:
+        account, other = (self.bank.account_id(ACCOUNTS[number % 4]) for number in (place, place + 1))
         money = {"amount": format_amount(cents, 2), "currency": "USD"}
-        usd = bank.classes["USD"].id
+        moves: dict[str, tuple[Kind, dict[str, str]]] = {
+            "mint": (Kind.MINT, {"payee_account_id": account}),
+            "deposit": (Kind.DEPOSIT, {"payee_account_id": account}),
+            "transfer": (Kind.TRANSFER, {"payer_account_id": account, "payee_account_id": other}),
+            "hold": (Kind.HOLD, {"payer_account_id": account, "payee_account_id": other}),
+            "redeem": (Kind.REDEMPTION, {"payer_account_id": account}),
+            "release": (Kind.DEPOSIT_RELEASE, {"payer_account_id": account}),
+        }
+        if name in moves:
+            kind, asked = moves[name]
+            return [self.bank.request(kind, principal, **asked, **money)]
+        if name in {"approve", "reject", "assign"}:
+            return self._about_waiting(name, principal, place, account) if self.waiting else []
+        if name in {"execute", "void", "reverse"}:
+            return self._about_earlier(name, principal, place, money)
+        return self._changes(name, principal, place)
 
-        def ask(kind: Kind, **asked: Any) -> Request:
-            return bank.request(kind, principal, **asked)
+    def _about_waiting(self, name: str, principal: Principal, place: int, account: str) -> list[Request]:
+        waits = self.waiting[place % len(self.waiting)]
+        approval_id = with_prefix("approval", waits)
+        if name == "reject":
+            return [self.bank.request(Kind.REJECT, principal, related_id=approval_id, reason="Alone.")]
+        if name == "assign":
+            return [
+                self.bank.request(
+                    Kind.DEPOSIT_ASSIGNMENT,
+                    principal,
+                    related_id=waits,
+                    payee_account_id=account,
+                    reason="Mine.",
+                )
+            ]
+        [(amount_minor,)] = rows(self.bank, f"SELECT amount_minor FROM instruction WHERE id = '{waits}'")
+        typed = {"amount": format_amount(amount_minor, 2), "currency": "USD"} if amount_minor else {}
+        return [self.bank.request(Kind.APPROVE, principal, related_id=approval_id, **typed)]
 
-        def change(operation: str, subject_id: str, **payload: Any) -> Request:
-            return ask(
-                Kind.CHANGE, operation=operation, related_id=subject_id, reason="Alone.", payload=payload
+    def _about_earlier(
+        self, name: str, principal: Principal, place: int, money: dict[str, str]
+    ) -> list[Request]:
+        found = self.transfers if name == "reverse" else self.holds
+        if not found:
+            return []
+        earlier = found[place % len(found)]
+        if name == "void":
+            return [self.bank.request(Kind.HOLD_VOID, principal, related_id=earlier)]
+        kind = Kind.REVERSAL if name == "reverse" else Kind.HOLD_EXECUTION
+        return [self.bank.request(kind, principal, related_id=earlier, reason="Alone.", **money)]
+
+    def _changes(self, name: str, principal: Principal, place: int) -> list[Request]:
+        usd = self.bank.classes["USD"].id
+        asked: dict[str, list[tuple[str, str, dict[str, str]]]] = {
+            "mode": [("token_class_mode", usd, {"mode": ("normal", "redeem_only")[place % 2]})],
+            "reset": [(f"breaker_{one}", usd, {"reason": "Alone."}) for one in ("trip", "reset")],
+        }
+        if name == "rules":
+            asked["rules"] = [("policy_activation", self.bank.draft().id, {})]
+        return [
+            self.bank.request(
+                Kind.CHANGE,
+                principal,
+                operation=operation,
+                related_id=subject_id,
+                reason="Alone.",
+                payload=payload,
             )
+            for operation, subject_id, payload in asked[name]
+        ]
 
-        match name:
-            case "mint":
-                yield ask(Kind.MINT, payee_account_id=account, **money)
-            case "approve" if self.waiting:
-                waits = self.waiting[place % len(self.waiting)]
-                [(amount_minor,)] = rows(bank, f"SELECT amount_minor FROM instruction WHERE id = '{waits}'")
-                typed = {"amount": format_amount(amount_minor, 2), "currency": "USD"} if amount_minor else {}
-                yield ask(Kind.APPROVE, related_id=with_prefix("approval", waits), **typed)
-            case "reject" if self.waiting:
-                waits = self.waiting[place % len(self.waiting)]
-                yield ask(Kind.REJECT, related_id=with_prefix("approval", waits), reason="Alone.")
-            case "deposit":
-                yield ask(Kind.DEPOSIT, payee_account_id=account, **money)
-            case "transfer":
-                yield ask(Kind.TRANSFER, payer_account_id=account, payee_account_id=other, **money)
-            case "hold":
-                yield ask(Kind.HOLD, payer_account_id=account, payee_account_id=other, **money)
-            case "execute" if self.holds:
-                yield ask(Kind.HOLD_EXECUTION, related_id=self.holds[place % len(self.holds)], **money)
-            case "void" if self.holds:
-                yield ask(Kind.HOLD_VOID, related_id=self.holds[place % len(self.holds)])
-            case "redeem":
-                yield ask(Kind.REDEMPTION, payer_account_id=account, **money)
-            case "release":
-                yield ask(Kind.DEPOSIT_RELEASE, payer_account_id=account, **money)
-            case "reverse" if self.transfers:
-                transfer = self.transfers[place % len(self.transfers)]
-                yield ask(Kind.REVERSAL, related_id=transfer, reason="Alone.", **money)
-            case "rules":
-                yield change("policy_activation", bank.draft().id)
-            case "reset":
-                yield change("breaker_trip", usd, reason="Alone.")
-                yield change("breaker_reset", usd, reason="Alone.")
-            case "mode":
-                yield change("token_class_mode", usd, mode=("normal", "redeem_only")[place % 2])
-            case "assign" if self.waiting:
-                waits = self.waiting[place % len(self.waiting)]
-                yield ask(Kind.DEPOSIT_ASSIGNMENT, related_id=waits, payee_account_id=account, reason="Mine.")
-            case _:
-                return
+    def open_again(self) -> None:
+        """Let two people open what this one has closed, so that there is something to try."""
+        usd = self.bank.classes["USD"].id
+        [(mode,)] = rows(self.bank, f"SELECT mode FROM token_class WHERE id = '{usd}'")
+        if mode != "normal":
+            self.bank.approve(self.bank.change("token_class_mode", usd, {"mode": "normal"}).resource_id)
+        if rows(self.bank, "SELECT 1 FROM breaker WHERE state = 'tripped'"):
+            self.bank.approve(self.bank.change("breaker_reset", usd).resource_id)
 
     def supply_minor(self) -> int:
         [(found,)] = rows(
@@ -167,6 +190,7 @@ one_step = st.tuples(st.sampled_from(STEPS), st.integers(0, 3), st.integers(0, 1
 @settings(max_examples=40)
 @given(steps=st.lists(one_step, min_size=1, max_size=15))
 def test_one_person_alone_makes_no_token(alone: Alone, steps: list[tuple[str, int, int, int]]) -> None:
+    alone.open_again()
     for step in steps:
         before_minor = alone.supply_minor()
         alone.step(*step)
@@ -174,7 +198,8 @@ def test_one_person_alone_makes_no_token(alone: Alone, steps: list[tuple[str, in
 
 
 def test_that_person_had_something_to_approve(alone: Alone) -> None:
-    """Else the property above says nothing: a mint was asked for, and its own approval was refused."""
+    """Else the property above says nothing: it asked, and its own approval was refused."""
+    alone.open_again()
     for account in range(4):
         alone.step("deposit", 0, account, 100)
         alone.step("approve", 1, len(alone.waiting) - 1, 100)
@@ -194,7 +219,7 @@ def test_that_person_had_something_to_approve(alone: Alone) -> None:
 
 MINTS: Final = 10_000
 AT_ONCE: Final = 1_000
-CAPS_MINOR: Final = {"mint": 50_000, "supply": 90_000_000, "day": 110_000_000}
+CAPS_MINOR: Final = {"mint": 50_000, "supply": 50_000_000, "day": 85_000_000}
 DEPOSITED_MINOR: Final = dict(zip(ACCOUNTS, (40_000_000, 40_000_000, 30_000_000, 5_000_000), strict=True))
 
 

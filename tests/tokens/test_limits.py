@@ -89,7 +89,7 @@ def test_two_hundred_payments_at_once_stay_within_the_payer_s_day(
     with two_processes(bank, tmp_path, batch_size_max=batch_size_max) as queues:
         ends = Counter(sent(bank, queues, requests))
 
-    # 90 × 0.11 = 9.90, and one more would be 10.01.
+    # 90 of 0.11 are 9.90, and one more would be 10.01.
     assert ends == {"settled": 90, "payer_day_limit_exceeded": 110}
     assert bank.balance_minor("2110", HARBOUR) == 10_000 - 990
     assert used_minor(bank, "payer_day") == 990

@@ -1,4 +1,4 @@
-"""What the rules refer waits for people: it answers 202 for ever, settles by approval, and what is denied stays denied."""
+"""What the rules refer waits for people: 202 for ever, settled by approval, and what is denied stays denied."""
 
 from datetime import timedelta
 from typing import Any, Final
@@ -161,9 +161,12 @@ def test_what_is_denied_when_it_is_approved_stays_undone(referring: Bank, obstac
 
 def test_whoever_asked_does_not_approve(referring: Bank) -> None:
     asked_by_staff = referring.transfer(HARBOUR, LANTERN, "2.00")
-    typed = {"amount": "2.00", "currency": "USD"}
-    assert code_of(vote(referring, asked_by_staff, referring.maker, **typed)) == "checker_is_maker"
-    assert code_of(vote(referring, asked_by_staff, referring.platform, **typed)) == "checker_not_a_person"
+    for principal, code in (
+        (referring.maker, "checker_is_maker"),
+        (referring.platform, "checker_not_a_person"),
+    ):
+        outcome = vote(referring, asked_by_staff, principal, amount="2.00", currency="USD")
+        assert code_of(outcome) == code
     assert balances(referring) == (1000, 0)
 
 

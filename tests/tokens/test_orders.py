@@ -9,9 +9,11 @@ from typing import Any, Final, NamedTuple
 import pytest
 
 from tallystick import events, orders, tokens
+from tallystick.core.errors import InvariantError
 from tallystick.core.ids import with_prefix
 from tallystick.tokens import Kind, Request, Submission
 from tests.bank import Bank, oracle
+from tests.database import connect
 from tests.reconciliation.runs import reconcile
 from tests.tokens.ordering import (
     HARBOUR,
@@ -446,3 +448,23 @@ def test_what_is_no_order_is_not_found(shared_bank: Bank) -> None:
             assert code_of(bank.outcome(request_of(bank, kind, related_id=named))) == "order_not_found"
         seizure = request_of(bank, Kind.ORDER_SEIZURE, related_id=named, amount="1.00", currency="USD")
         assert code_of(bank.outcome(seizure)) == "order_not_found"
+
+
+@pytest.mark.parametrize(
+    "change", ["restricted_minor = 600, amount_minor = 600", "state = 'lifted', ended_at = now()"]
+)
+def test_beside_an_order_that_was_changed_by_hand_nothing_is_decided(bank: Bank, change: str) -> None:
+    bank.mint(LANTERN, "10.00")
+    order_id = bank.place_order(LANTERN, "5.00")
+    asked = [
+        order_request(bank, LANTERN),
+        request_of(bank, Kind.ORDER_TOP_UP, related_id=order_id),
+        request_of(bank, Kind.ORDER_LIFT, related_id=order_id),
+        request_of(bank, Kind.ORDER_SEIZURE, related_id=order_id, amount="1.00", currency="USD"),
+    ]
+    with connect(bank.urls.superuser_url) as connection:
+        connection.execute(f"UPDATE restriction SET {change} WHERE id = %s".encode(), [order_id])
+    for one in asked:
+        with pytest.raises(InvariantError):
+            bank.outcome(one)
+    assert figures(bank, LANTERN) == (500, 500)

@@ -9,7 +9,21 @@ from tests.bank import Bank, oracle
 
 
 def facts(account_id: str) -> AccountFacts:
-    return AccountFacts(account_id, "open", "holder", None, "verified", None, "class", "normal", "USD", 2)
+    return AccountFacts(
+        account_id=account_id,
+        status="open",
+        holder_id="holder",
+        holder_kind="merchant",
+        platform_id=None,
+        country="DE",
+        residency="DE",
+        kyc_status="verified",
+        kyc_expires_on=None,
+        token_class_id="class",
+        mode="normal",
+        currency="USD",
+        scale=2,
+    )
 
 
 def test_a_version_has_its_own_memory() -> None:

@@ -299,7 +299,7 @@ def test_whoever_settles_several_at_once_is_told_that_the_facts_are_old(bank: Ba
 
 
 def test_the_log_s_order_and_no_clock_says_which_rules_decide(bank: Bank) -> None:
-    """Another process's clock is behind, or was looked at before the lock was had: the new rules decide all the same."""
+    """Another process's clock is behind, or was looked at before the lock was had: the new rules decide."""
     bank.mint(HARBOUR, "5.00")
     behind = replace(bank.settler, clock=FixedClock(bank.clock.at - timedelta(seconds=1)))
     drafted = bank.enact(limits={"transaction": "1.00"})

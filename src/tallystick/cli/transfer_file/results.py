@@ -7,17 +7,40 @@ from typing import Any, Final, TextIO
 
 from tallystick.cli.transfer_file.rows import Row
 
-__all__ = ["NOT_SENT", "NOT_SETTLED", "REFUSED", "SETTLED", "UNKNOWN", "Results"]
+__all__ = [
+    "EXPIRED",
+    "NOT_SENT",
+    "NOT_SETTLED",
+    "REFUSED",
+    "REJECTED",
+    "SETTLED",
+    "UNKNOWN",
+    "WAITING",
+    "Results",
+]
 
 # How a row can end. `unknown`: no answer came; to send the file again tells. `not_settled`: its atomic batch was
-# refused for another row's sake. `not_sent`: the run ended before.
+# refused for another row's sake. `not_sent`: the run ended before. `waiting`: people of the bank look at it or its
+# batch; to send the file again tells what they decided: they may have `rejected` it, or let it become `expired`.
 SETTLED: Final = "settled"
 REFUSED: Final = "refused"
 UNKNOWN: Final = "unknown"
 NOT_SETTLED: Final = "not_settled"
 NOT_SENT: Final = "not_sent"
+WAITING: Final = "waiting"
+REJECTED: Final = "rejected"
+EXPIRED: Final = "expired"
 
-_COLUMNS: Final = ("row", "status", "transfer_id", "event_index", "code", "detail", "idempotency_key")
+_COLUMNS: Final = (
+    "row",
+    "status",
+    "transfer_id",
+    "event_index",
+    "code",
+    "detail",
+    "idempotency_key",
+    "approval_id",
+)
 
 
 class Results:
@@ -30,6 +53,8 @@ class Results:
         self._rows = rows
         self.counts: Counter[str] = Counter()
         self.codes: Counter[str] = Counter()
+        # What rows wait for, and how many do.
+        self.approvals: Counter[str] = Counter()
 
     def add(self, row: Row, status: str, found: Mapping[str, Any]) -> None:
         """Write one row's end; `found` is the service's result for it, or a refusal's code and detail."""
@@ -43,9 +68,12 @@ class Results:
                 code,
                 found.get("detail"),
                 row.key,
+                found.get("approval_id"),
             ]
         )
         self.counts[status] += 1
+        if status == WAITING:
+            self.approvals[found["approval_id"]] += 1
         if code is not None:
             self.codes[code] += 1
 
@@ -65,7 +93,11 @@ class Results:
             "settled": self.counts[SETTLED],
             "refused": self.counts[REFUSED],
             "not_settled": self.counts[NOT_SETTLED],
+            "waiting": self.counts[WAITING],
+            "rejected": self.counts[REJECTED],
+            "expired": self.counts[EXPIRED],
             "unknown": self.counts[UNKNOWN],
             "not_sent": self._rows - self.counts.total() + self.counts[NOT_SENT],
             "codes": dict(self.codes.most_common()),
+            "approvals": dict(self.approvals),
         }

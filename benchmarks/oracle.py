@@ -26,12 +26,15 @@ _RULES: Final = {
                + abs(count(*) - (SELECT next_index FROM log_head WHERE issuer_id = {issuer}))
         FROM event WHERE issuer_id = {issuer}""",
     "every settled instruction has one event, every event one settled instruction": """
-        SELECT count(*) FROM (
-            SELECT * FROM event WHERE issuer_id = {issuer} AND type NOT LIKE 'approval.%%'
-        ) e
+        SELECT count(*) FROM (SELECT * FROM event WHERE issuer_id = {issuer} AND type NOT LIKE 'approval.%') e
         FULL JOIN (SELECT * FROM instruction WHERE issuer_id = {issuer} AND event_index IS NOT NULL) i
           ON i.event_index = e.event_index AND i.id = e.subject_id
         WHERE e.id IS NULL OR i.id IS NULL""",
+    "every vote has one event": """
+        SELECT count(*) FROM (SELECT * FROM event WHERE issuer_id = {issuer} AND type LIKE 'approval.%') e
+        FULL JOIN (SELECT * FROM approval_vote WHERE issuer_id = {issuer}) v
+          ON v.event_index = e.event_index AND v.approval_id = e.subject_id
+        WHERE e.id IS NULL OR v.approval_id IS NULL""",
     "every event has one answer": """
         SELECT count(*) FROM event e WHERE issuer_id = {issuer} AND type = 'token.transferred'
           AND (SELECT count(*) FROM copied_answer a WHERE a.event_index = e.event_index
@@ -156,7 +159,8 @@ def _signature_faults(connection: psycopg.Connection[Any], issuer_id: str, sampl
                 faults.append(f"the signature of event {index} is not valid")
                 continue
             told = json.loads(_octets(signing_input.partition(".")[2]))
-            if (told["index"], told["id"], told["instruction_id"]) != (index, event_id, subject_id):
+            about = told["approval_id" if told["type"].startswith("approval.") else "instruction_id"]
+            if (told["index"], told["id"], about) != (index, event_id, subject_id):
                 faults.append(f"event {index} is not what its row says")
             if _told_lines(told) != lines.get(index, []):
                 faults.append(f"the lines of event {index} are not those of the journal")
@@ -180,7 +184,7 @@ def _told_lines(payload: dict[str, Any]) -> list[_Line]:
 
     return [
         _Line(line["account"], minor(line.get("debit", "0")), minor(line.get("credit", "0")))
-        for line in payload["lines"]
+        for line in payload.get("lines", ())
     ]
 
 

@@ -65,13 +65,14 @@ class Subject:
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
         """Let the services stand still: what is measured meanwhile has the machine for itself."""
-        for service in self._services.values():
-            os.kill(service.process_id, signal.SIGSTOP)
+        still = [one for service in self._services.values() for one in resources.family(service.process_id)]
+        for process_id in still:
+            os.kill(process_id, signal.SIGSTOP)
         try:
             yield
         finally:
-            for service in self._services.values():
-                os.kill(service.process_id, signal.SIGCONT)
+            for process_id in still:
+                os.kill(process_id, signal.SIGCONT)
 
     def engine(self, name: str, traffic: Traffic, seconds: float) -> Samples:
         """Measure the write path alone."""

@@ -5,6 +5,7 @@ acknowledged is remembered, so that `oracle` can hold the log and the books agai
 """
 
 import itertools
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection
 
-from tallystick import ledger, participants, signing, statements, tokens
+from tallystick import ledger, orders, participants, policy, signing, statements, tokens
 from tallystick.core.clock import FixedClock
 from tallystick.core.database import Database
 from tallystick.core.ids import with_prefix
@@ -29,6 +30,7 @@ from tallystick.participants import (
     Role,
     TokenClass,
 )
+from tallystick.policy import Policy
 from tallystick.statements import StatementImport
 from tallystick.tokens import Kind, Outcome, Request, Settler, Submission, SubmissionOutcome
 from tests.database import DatabaseUrls
@@ -234,11 +236,92 @@ class Bank:
         self.approve(asked.resource_id)
         return asked.resource_id
 
+    def place_order(self, account: str, amount: str | None = None, **changed: Any) -> str:
+        """Restrict an account for a court, by default as a whole and for debits; return the order's id."""
+        asked: dict[str, Any] = {
+            "payer_account_id": self.account_id(account),
+            "amount": amount,
+            "currency": None if amount is None else self._currency(account),
+            "reference": "7 M 11/26",
+            "reason": "Attachment.",
+            **{name: changed.pop(name) for name in ("reference", "reason", "expires_at") if name in changed},
+        }
+        payload = {"kind": "court_order", "scope": "debit", "authority": "Local court of Nowhere"}
+        return self.ask(Kind.ORDER, self.operator, **asked, payload=payload | changed).resource_id
+
+    def top_up_order(self, order_id: str) -> Outcome:
+        """Let the account's orders take what has come in."""
+        return self.ask(Kind.ORDER_TOP_UP, self.operator, related_id=order_id, reason="Credits came in.")
+
+    def lift_order(self, order_id: str) -> str:
+        """Lift an order with two people; return the lift's id."""
+        asked = self.ask(Kind.ORDER_LIFT, self.operator, related_id=order_id, reason="Set aside.")
+        self._approve_as_asked(asked)
+        return asked.resource_id
+
+    def seize(self, order_id: str, amount: str, currency: str = "USD") -> str:
+        """Execute a court order with two people; return the seizure's id."""
+        asked = self.ask(
+            Kind.ORDER_SEIZURE,
+            self.operator,
+            related_id=order_id,
+            amount=amount,
+            currency=currency,
+            reason="Transfer order.",
+        )
+        self.approve(asked.resource_id, amount, currency)
+        return asked.resource_id
+
+    def order(self, order_id: str) -> orders.Order:
+        """Return an order as it stands."""
+        with self.database.read() as connection:
+            return orders.order(connection, self.issuer_id, order_id)
+
     def close_account(self, account: str, reason: str = "Asked for by the holder.") -> str:
         """Close an empty account."""
         return self.ask(
             Kind.ACCOUNT_CLOSURE, self.maker, payer_account_id=self.account_id(account), reason=reason
         ).resource_id
+
+    def change(
+        self,
+        operation: str,
+        subject_id: str,
+        payload: dict[str, Any] | None = None,
+        *,
+        key: str | None = None,
+        principal: Principal | None = None,
+    ) -> Outcome:
+        """Ask for a change as the operator; 201 says that it took effect, 202 that it waits for another person."""
+        reason = "As decided."
+        return self.ask(
+            Kind.CHANGE,
+            principal or self.operator,
+            key=key,
+            operation=operation,
+            related_id=subject_id,
+            reason=reason,
+            payload={"reason": reason} if operation.startswith("breaker_") else payload or {},
+        )
+
+    def draft(self, currency: str = "USD", **members: Any) -> Policy:
+        """Draft a class's next rules: a document of these members."""
+        document = policy.read_document({"format": "tallystick-policy/1", **members})
+        return self.database.run(
+            lambda connection: policy.draft(
+                connection,
+                self.clock,
+                self.operator,
+                token_class_id=self.classes[currency].id,
+                document=document,
+            )
+        )
+
+    def enact(self, currency: str = "USD", **members: Any) -> Policy:
+        """Let new rules into force with two people, through the whole path; return what was drafted."""
+        drafted = self.draft(currency, **members)
+        self.approve(self.change("policy_activation", drafted.id).resource_id)
+        return drafted
 
     def import_statement(self, content: bytes, *, size_max_bytes: int = 50_000_000) -> StatementImport:
         """Import a bank's file as the maker, a long one in parts."""
@@ -254,6 +337,12 @@ class Bank:
         ledger_id = ledger_account_id(code, owner_id)
         with self.database.read() as connection:
             return ledger.balances(connection, self.issuer_id, [ledger_id])[ledger_id]
+
+    def _approve_as_asked(self, asked: Outcome) -> None:
+        """Let the checker type what the maker was answered: nothing where there is no amount."""
+        told = json.loads(asked.body)
+        moves = any(digit not in "0." for digit in told["amount"])
+        self.approve(asked.resource_id, *([told["amount"], told["currency"]] if moves else []))
 
     def _move(self, kind: Kind, amount: str, payer: str, payee: str | None = None, **asked: Any) -> str:
         principal = asked.pop("principal", self.maker)

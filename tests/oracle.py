@@ -2,7 +2,8 @@
 
 (1) everything acknowledged is in the log exactly once; (2) every logged event has a valid signature and its
 approvals; (3) debits equal credits per entry and currency; (4) no balance lies below its floor; (5) balances replayed
-from the signed events equal the books; (6) supply is mints less redemptions, and never more than confirmed deposits.
+from the signed events equal the books; (6) supply is mints less redemptions and seizures, and never more than confirmed
+deposits; (7) what is restricted on an account is what its orders hold, and what they ever took is in their actions.
 
 It reads the tables with plain SQL and verifies with PyJWT, so that it shares no code with what it checks.
 """
@@ -21,8 +22,10 @@ from tests.database import connect
 
 _DEBIT_NORMAL = frozenset({"1010", "1020", "1100", "1210", "1390", "1510", "5010", "5020"})
 # Changes that make the bank stricter, and so need nobody else.
-_IMMEDIATE = {"token_class.mode_changed", "breaker.tripped", "principal.suspended"}
-_NEEDS_APPROVAL = frozenset({"token.minted", "transfer.reversed", "account.unfrozen"})
+_IMMEDIATE = {"token_class.mode_changed", "breaker.tripped", "holder.suspended"}
+_NEEDS_APPROVAL = frozenset(
+    {"token.minted", "transfer.reversed", "account.unfrozen", "order.lifted", "order.seized"}
+)
 
 
 @dataclass(slots=True)
@@ -40,7 +43,7 @@ class _Replay:
 def check_books(
     superuser_url: str, issuer_id: str, acknowledged: Iterable[tuple[str, int | None]] = ()
 ) -> None:
-    """Assert points 1 to 6; `acknowledged` are ids and event indexes of what callers were told has settled."""
+    """Assert points 1 to 7; `acknowledged` are ids and event indexes of what callers were told has settled."""
     with connect(superuser_url) as connection:
         events = _rows(
             connection,
@@ -56,6 +59,7 @@ def check_books(
         _check_acknowledged(connection, issuer_id, replay, events, acknowledged)
         _check_ledger(connection, issuer_id, replay)
         _check_supply(connection, issuer_id, replay)
+        _check_orders(connection, issuer_id, payloads)
 
 
 def _rows(connection: psycopg.Connection[Any], query: str, *values: object) -> list[tuple[Any, ...]]:
@@ -143,7 +147,7 @@ def _replayed(payloads: list[dict[str, Any]]) -> _Replay:
         amount = _minor(payload["amount"], scale)
         if payload["type"] == "token.minted":
             replay.minted[currency] += amount
-        elif payload["type"] == "token.redeemed":
+        elif payload["type"] in {"token.redeemed", "order.seized"}:
             replay.minted[currency] -= amount
         elif payload["type"] == "deposit.confirmed":
             replay.deposited[currency] += amount
@@ -239,13 +243,45 @@ def _check_ledger(connection: psycopg.Connection[Any], issuer_id: str, replay: _
 
 
 def _check_supply(connection: psycopg.Connection[Any], issuer_id: str, replay: _Replay) -> None:
-    for currency, claims, deposits_available, at_core in _rows(
+    for currency, claims, deposits_available, at_core, in_transit in _rows(
         connection,
         """SELECT currency, sum(balance_minor) FILTER (WHERE code LIKE '21%%'),
-                  sum(balance_minor) FILTER (WHERE code = '2010'), sum(balance_minor) FILTER (WHERE code = '1100')
+                  sum(balance_minor) FILTER (WHERE code = '2010'), sum(balance_minor) FILTER (WHERE code = '1100'),
+                  sum(balance_minor) FILTER (WHERE code = '2310')
            FROM ledger_account WHERE issuer_id = %s GROUP BY currency""",
         issuer_id,
     ):
         assert (claims or 0) == replay.minted[currency], f"the supply of {currency} is not what was minted"
         assert replay.minted[currency] <= replay.deposited[currency], f"{currency} is not covered"
-        assert at_core == replay.deposited[currency] == (claims or 0) + (deposits_available or 0)
+        owed = (claims or 0) + (deposits_available or 0) + in_transit
+        assert at_core == replay.deposited[currency] == owed
+
+
+def _check_orders(
+    connection: psycopg.Connection[Any], issuer_id: str, payloads: list[dict[str, Any]]
+) -> None:
+    held = _rows(
+        connection,
+        """SELECT l.id, l.balance_minor, coalesce(sum(r.restricted_minor - r.seized_minor), 0)
+           FROM ledger_account l LEFT JOIN restriction r
+             ON r.issuer_id = l.issuer_id AND l.id = '2130.' || r.account_id AND r.state = 'active'
+           WHERE l.issuer_id = %s AND l.code = '2130' GROUP BY l.id, l.balance_minor""",
+        issuer_id,
+    )
+    assert [one for one in held if one[1] != one[2]] == [], "what is restricted is not what orders hold"
+    unequal = _rows(
+        connection,
+        """SELECT r.id, r.restricted_minor, r.seized_minor FROM restriction r LEFT JOIN restriction_action a
+             ON a.issuer_id = r.issuer_id AND a.restriction_id = r.id
+           WHERE r.issuer_id = %s GROUP BY r.id, r.restricted_minor, r.seized_minor
+           HAVING coalesce(sum(a.amount_minor) FILTER (WHERE a.action IN ('placed', 'topped_up', 'received')), 0)
+                    <> r.restricted_minor
+               OR coalesce(sum(a.amount_minor) FILTER (WHERE a.action = 'seized'), 0) <> r.seized_minor""",
+        issuer_id,
+    )
+    assert unequal == [], "an order is not what was done under it"
+    placed = {
+        row[0] for row in _rows(connection, "SELECT id FROM restriction WHERE issuer_id = %s", issuer_id)
+    }
+    logged = {payload["instruction_id"] for payload in payloads if payload["type"] == "order.placed"}
+    assert placed == logged, "an order is in force that nobody signed for, or the other way round"

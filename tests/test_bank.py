@@ -36,17 +36,17 @@ def test_a_whole_life_satisfies_the_oracle(bank: Bank) -> None:
     [
         ("ledger_account", "UPDATE ledger_account SET balance_minor = balance_minor + 1 WHERE code = '2110'"),
         ("ledger_account", "UPDATE ledger_account SET version = version + 1 WHERE code = '1100'"),
-        ("journal_line", "DELETE FROM journal_line WHERE event_index = 2"),
-        ("journal_line", "UPDATE journal_line SET ledger_account_id = '2110.x' WHERE event_index = 2"),
-        ("event", "DELETE FROM event WHERE event_index = 2"),
+        ("journal_line", "DELETE FROM journal_line WHERE event_index = 3"),
+        ("journal_line", "UPDATE journal_line SET ledger_account_id = '2110.x' WHERE event_index = 3"),
+        ("event", "DELETE FROM event WHERE event_index = 3"),
         (
             "event",
-            "UPDATE event SET jws = (SELECT jws FROM event WHERE event_index = 0) WHERE event_index = 2",
+            "UPDATE event SET jws = (SELECT jws FROM event WHERE event_index = 0) WHERE event_index = 3",
         ),
         ("event", "UPDATE event SET jws = overlay(jws placing 'AAAA' from length(jws) - 9 for 4)"),
         ("approval_vote", "UPDATE approval_vote SET hash = sha256(hash)"),
-        ("instruction", "UPDATE instruction SET key_digest = NULL WHERE event_index = 2"),
-        ("instruction", "UPDATE instruction SET event_index = NULL, settled_at = NULL WHERE event_index = 2"),
+        ("instruction", "UPDATE instruction SET key_digest = NULL WHERE event_index = 3"),
+        ("instruction", "UPDATE instruction SET event_index = NULL, settled_at = NULL WHERE event_index = 3"),
     ],
 )
 def test_the_oracle_notices(bank: Bank, table: str, change: str) -> None:

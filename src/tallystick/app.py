@@ -39,7 +39,6 @@ def create_with(settings: Settings, database_url: str) -> FastAPI:
             with service.database.read() as connection:
                 migrations.require_head(connection)
             tune_interpreter()
-            service.start()
             yield
         finally:
             service.close()

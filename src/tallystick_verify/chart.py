@@ -17,6 +17,7 @@ __all__ = [
     "FLOORED_CODES",
     "HELD_CODE",
     "HOLDER_CODES",
+    "IN_TRANSIT_CODE",
     "EventKind",
 ]
 
@@ -52,6 +53,7 @@ CLAIM_CODES: Final = HOLDER_CODES[1:]
 CONTROL_CODE: Final = "1100"
 DEPOSITS_CODE: Final = "2010"
 HELD_CODE: Final = "2120"
+IN_TRANSIT_CODE: Final = "2310"
 
 
 class EventKind(NamedTuple):
@@ -59,7 +61,8 @@ class EventKind(NamedTuple):
 
     `debit` and `credit` are a code and whose account it is (None: posts nothing). `related` is `always`, `never` or
     `sometimes`: a transfer is to the batch that people approved as a whole. `approved` too: what the bank's rules refer
-    to people is approved `sometimes`; a deposit is `by_hand`: always if it names no statement's entry.
+    to people is approved `sometimes`; a deposit is `by_hand`: always if it names no statement's entry. `may_be_zero`:
+    an authority's order may find nothing to take, and then posts nothing.
     """
 
     operation: str
@@ -70,6 +73,7 @@ class EventKind(NamedTuple):
     payee: bool
     related: str
     approved: str
+    may_be_zero: bool = False
 
 
 EVENT_KINDS: Final[dict[str, EventKind]] = {
@@ -99,6 +103,51 @@ EVENT_KINDS: Final[dict[str, EventKind]] = {
     ),
     "transfer.reversed": EventKind(
         "reversal", "reversal", ("2110", "payer"), ("2110", "payee"), True, True, "always", "always"
+    ),
+    "order.placed": EventKind(
+        "order", "order", ("2110", "payer"), ("2130", "payer"), True, False, "never", "never", True
+    ),
+    "order.topped_up": EventKind(
+        "order_top_up",
+        "top_up",
+        ("2110", "payer"),
+        ("2130", "payer"),
+        True,
+        False,
+        "always",
+        "never",
+    ),
+    "order.lifted": EventKind(
+        "order_lift",
+        "lift",
+        ("2130", "payer"),
+        ("2110", "payer"),
+        True,
+        False,
+        "always",
+        "always",
+        True,
+    ),
+    "order.expired": EventKind(
+        "order_expiry",
+        "order_expiry",
+        ("2130", "payer"),
+        ("2110", "payer"),
+        True,
+        False,
+        "always",
+        "never",
+        True,
+    ),
+    "order.seized": EventKind(
+        "order_seizure",
+        "seizure",
+        ("2130", "payer"),
+        ("2310", "class"),
+        True,
+        False,
+        "always",
+        "always",
     ),
     "account.frozen": EventKind("account_freeze", "freeze", None, None, True, False, "never", "never"),
     "account.unfrozen": EventKind("account_unfreeze", "unfreeze", None, None, True, False, "never", "always"),

@@ -26,7 +26,7 @@ CREATE TABLE closed (suffix TEXT PRIMARY KEY) WITHOUT ROWID;
 
 
 class Open(NamedTuple):
-    """A hold or a transfer that something can still be taken from."""
+    """A hold or a transfer that something can still be taken from, or an order that is in force."""
 
     operation: str
     remaining_minor: int
@@ -100,14 +100,7 @@ class Instructions:
 
         Raises Failure (books) if there is none, or less is left of it than the event takes.
         """
-        suffix = (event.related or "")[-26:]
-        row = self._database.execute(
-            "SELECT operation, remaining_minor, payer, payee, token_class_id FROM instruction WHERE suffix = ?",
-            (suffix,),
-        ).fetchone()
-        if row is None or row[0] != operation or event.related != f"{operation}_{suffix}":
-            raise Failure(ExitCode.BOOKS, f"The event relates to no {operation} that was settled before it.")
-        found = Open(row[0], int(row[1]), *row[2:])
+        suffix, found = self._related(event, operation)
         left_minor = found.remaining_minor - event.amount_minor
         if left_minor < 0:
             raise Failure(ExitCode.BOOKS, f"The event takes more than is left of the {operation}.")
@@ -115,3 +108,25 @@ class Instructions:
             "UPDATE instruction SET remaining_minor = ? WHERE suffix = ?", (str(left_minor), suffix)
         )
         return found
+
+    def order(self, event: Event, *, ends: bool) -> Open:
+        """Return the order that the event was done under; if it `ends` with that, nothing comes behind.
+
+        Raises Failure (books) if none was placed before, or it had ended.
+        """
+        suffix, found = self._related(event, "order")
+        if ends:
+            self._database.execute(
+                "UPDATE instruction SET operation = 'ended order' WHERE suffix = ?", (suffix,)
+            )
+        return found
+
+    def _related(self, event: Event, operation: str) -> tuple[str, Open]:
+        suffix = (event.related or "")[-26:]
+        row = self._database.execute(
+            "SELECT operation, remaining_minor, payer, payee, token_class_id FROM instruction WHERE suffix = ?",
+            (suffix,),
+        ).fetchone()
+        if row is None or row[0] != operation or event.related != f"{operation}_{suffix}":
+            raise Failure(ExitCode.BOOKS, f"The event relates to no {operation} that was settled before it.")
+        return suffix, Open(row[0], int(row[1]), *row[2:])

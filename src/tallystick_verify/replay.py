@@ -14,6 +14,7 @@ from tallystick_verify.chart import (
     DEBIT_NORMAL_CODES,
     DEPOSITS_CODE,
     FLOORED_CODES,
+    IN_TRANSIT_CODE,
 )
 from tallystick_verify.events import Event, Line, format_amount
 from tallystick_verify.failures import ExitCode, Failure
@@ -49,11 +50,12 @@ class TokenClass:
     released_minor: int = 0
     minted_minor: int = 0
     redeemed_minor: int = 0
+    seized_minor: int = 0
 
     @property
     def supply_minor(self) -> int:
-        """All tokens of the class."""
-        return self.minted_minor - self.redeemed_minor
+        """All tokens of the class. What was seized is a holder's claim no more: the bank owes it to an authority."""
+        return self.minted_minor - self.redeemed_minor - self.seized_minor
 
 
 class Posted(NamedTuple):
@@ -99,15 +101,18 @@ class Replay:
     def check_sums(self) -> str:
         """Return what was checked; raises Failure (books) unless supply and deposits are what the accounts come to."""
         for of_class in self.classes.values():
-            sums = dict.fromkeys(("claims", "deposits", "control"), 0)
+            sums = dict.fromkeys(("claims", "deposits", "control", "in_transit"), 0)
             for account in self.accounts.values():
                 if account.token_class_id == of_class.id:
                     sums["claims"] += account.balance_minor if account.code in CLAIM_CODES else 0
                     sums["deposits"] += account.balance_minor if account.code == DEPOSITS_CODE else 0
                     sums["control"] += account.balance_minor if account.code == CONTROL_CODE else 0
+                    sums["in_transit"] += account.balance_minor if account.code == IN_TRANSIT_CODE else 0
             if sums["claims"] != of_class.supply_minor:
-                raise _refused(f"Supply in {of_class.currency} is not mints less redemptions.")
-            if sums["control"] != sums["deposits"] + sums["claims"]:
+                raise _refused(f"Supply in {of_class.currency} is not mints less redemptions and seizures.")
+            if sums["in_transit"] != of_class.seized_minor:
+                raise _refused(f"What is in transit in {of_class.currency} is not what was seized.")
+            if sums["control"] != sums["deposits"] + sums["claims"] + sums["in_transit"]:
                 raise _refused(f"Deposits at the core and claims in {of_class.currency} differ.")
         return (
             f"{sum(self.counts.values()):,} instructions, {len(self.accounts):,} ledger accounts, floors held"
@@ -134,11 +139,17 @@ class Replay:
                 raise _refused("An account takes part in two token classes.")
 
     def _check_standing(self, event: Event) -> None:
-        """Frozen accounts neither pay nor are paid, save for what gives a payer's own tokens back."""
+        """Frozen accounts neither pay nor are paid, save for what gives a payer's own tokens back.
+
+        What is done under an authority's order is no payment, and a frozen account is as much in its reach as any.
+        """
         if event.type == "transfer.reversed":
             if self.statuses.get(event.payee or "") == "closed":
                 raise _refused("Tokens are given back to a closed account.")
-        elif event.type != "hold.voided" and not event.type.startswith("account."):
+        elif event.type == "order.placed":
+            if self.statuses.get(event.payer or "") == "closed":
+                raise _refused("An order is placed on a closed account.")
+        elif event.type != "hold.voided" and not event.type.startswith(("account.", "order.")):
             for account_id in (event.payer, event.payee):
                 status = self.statuses.get(account_id or "")
                 if status is not None:
@@ -154,6 +165,8 @@ class Replay:
                 raise _refused("An event that posts nothing has lines or an amount.")
             return
         amount_minor = event.amount_minor
+        if amount_minor == 0 and not event.lines and event.kind.may_be_zero:
+            return
         journal = (
             Line(f"{debit[0]}.{owners[debit[1]]}", debit[0], amount_minor, 0),
             Line(f"{credit[0]}.{owners[credit[1]]}", credit[0], 0, amount_minor),
@@ -193,6 +206,8 @@ class Replay:
                 of_class.minted_minor += event.amount_minor
             case "token.redeemed":
                 of_class.redeemed_minor += event.amount_minor
+            case "order.seized":
+                of_class.seized_minor += event.amount_minor
         # Whatever path the tokens came by, they never exceed the deposits that the bank has confirmed.
         confirmed_minor = of_class.deposited_minor - of_class.released_minor
         if of_class.supply_minor > confirmed_minor:
@@ -222,6 +237,14 @@ def _transfer_reversed(replay: Replay, event: Event) -> None:
     transfer = replay.instructions.take(event, "transfer")
     if (transfer.payee, transfer.payer) != (event.payer, event.payee):
         raise _refused("The transfer was between other parties.")
+
+
+def _order_acted_on(replay: Replay, event: Event) -> None:
+    """How much one order holds is not in its events, for what one gives up another may take: 2130's floor is."""
+    ends = event.type in {"order.lifted", "order.expired"}
+    order = replay.instructions.order(event, ends=ends)
+    if (order.payer, order.token_class_id) != (event.payer, event.token_class_id):
+        raise _refused("The order is on another account.")
 
 
 def _account_frozen(replay: Replay, event: Event) -> None:
@@ -255,6 +278,10 @@ _RELATIONS: Final[dict[str, Callable[[Replay, Event], None]]] = {
     "hold.executed": _hold_executed,
     "hold.voided": _hold_voided,
     "transfer.reversed": _transfer_reversed,
+    "order.topped_up": _order_acted_on,
+    "order.lifted": _order_acted_on,
+    "order.expired": _order_acted_on,
+    "order.seized": _order_acted_on,
     "account.frozen": _account_frozen,
     "account.unfrozen": _account_unfrozen,
     "account.closed": _account_closed,

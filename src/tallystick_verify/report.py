@@ -109,7 +109,14 @@ class Report:
             lines += ["", f"  {total['currency']} ({total['token_class_id']})"]
             lines += [
                 f"    {name.replace('_', ' '):<20} {total[name]:>24}"
-                for name in ("deposits_confirmed", "deposits_released", "minted", "redeemed", "supply")
+                for name in (
+                    "deposits_confirmed",
+                    "deposits_released",
+                    "minted",
+                    "redeemed",
+                    "seized",
+                    "supply",
+                )
             ]
         if self.findings:
             lines += ["", "Found:"]

@@ -283,6 +283,7 @@ class _Verification:
                 "deposits_released": format_amount(one.released_minor, one.scale),
                 "minted": format_amount(one.minted_minor, one.scale),
                 "redeemed": format_amount(one.redeemed_minor, one.scale),
+                "seized": format_amount(one.seized_minor, one.scale),
                 "supply": format_amount(one.supply_minor, one.scale),
             }
             for one in sorted(replay.classes.values(), key=lambda one: one.currency)

@@ -7,22 +7,30 @@ from the routes.
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
 import httpx
 from joserfc.jwk import OKPKey
 
-from tallystick import events, identity, liabilities, participants, tokens, transparency
+from tallystick import events, identity, liabilities, participants, policy, tokens, transparency
 from tallystick.core.ids import new_suffix, with_prefix
 from tallystick.identity import ClientUse
 from tallystick.participants import HolderKind, KycStatus, Principal, Role
 from tallystick.tokens import Kind, Submission
 from tests import camt_writer
 from tests.api.edge import api_key
+from tests.api.power_examples import POWER_EXAMPLES
 from tests.bank import Bank
 
 __all__ = ["Example", "Strangers", "add_strangers", "examples", "integrate_all", "life_of", "staff_life_of"]
+
+# For classes that an example closes; those that `/v1/token-classes` opens are others.
+_MORE_CURRENCIES: Final = (
+    *("SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "RON", "TRY", "ILS", "AED", "SAR", "QAR"),
+    *("INR", "THB", "IDR", "MYR", "PHP", "KRW", "ZAR", "MXN", "BRL", "CLP", "COP", "PEN"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +45,19 @@ class Example:
 
 def examples(bank: Bank) -> dict[str, Callable[[], Example]]:
     """Return, by path template, how to make an example; each call prepares what it needs in the bank."""
-    return {template: partial(make, bank, template) for template, make in _EXAMPLES.items()}
+    own: dict[str, Callable[[], Example]] = {
+        template: partial(make, bank, template) for template, make in _EXAMPLES.items()
+    }
+    powers = {template: partial(_power, bank, template) for template in POWER_EXAMPLES}
+    return own | powers
 
 
 def _example(role: Role, path: str, body: dict[str, Any], **other: object) -> Example:
     return Example(role, path, body, body | other)
+
+
+def _power(bank: Bank, path: str) -> Example:
+    return Example(*POWER_EXAMPLES[path](bank, path))
 
 
 def _filled(template: str, identifier: str) -> str:
@@ -85,7 +101,7 @@ def _account(bank: Bank, path: str) -> Example:
     return _example(Role.OPERATOR, path, body, deposit_account_number=f"{number}-2")
 
 
-def _account_action(bank: Bank, path: str) -> Example:
+def _open_account(bank: Bank) -> str:
     with bank.database.engine.begin() as connection:
         opened = tokens.open_account(
             connection,
@@ -96,15 +112,61 @@ def _account_action(bank: Bank, path: str) -> Example:
             deposit_account_number=new_suffix(),
         )
     bank.accounts[opened.id] = opened
+    return opened.id
+
+
+def _account_action(bank: Bank, path: str) -> Example:
+    account_id = _open_account(bank)
     if path.endswith("unfreeze"):
-        bank.freeze(opened.id)
+        bank.freeze(account_id)
     body = {"reason": "Asked for by the holder."}
-    return _example(Role.OPERATOR, _filled(path, opened.id), body, reason="Court order 2.")
+    return _example(Role.OPERATOR, _filled(path, account_id), body, reason="Court order 2.")
 
 
 def _unfreeze(bank: Bank, path: str) -> Example:
     example = _account_action(bank, path)
     return Example(Role.TREASURY_MAKER, example.path, example.body, example.other_body)
+
+
+def _order(bank: Bank, path: str) -> Example:
+    account_id = _restrictable(bank)
+    body = {
+        "account_id": account_id,
+        "kind": "court_order",
+        "scope": "debit",
+        "amount": "3.00",
+        "currency": "USD",
+        "authority": "Local court of Nowhere",
+        "authority_reference": "7 M 11/26",
+        "reason": "Attachment.",
+        "expires_at": "2031-01-01T00:00:00Z",
+    }
+    return _example(Role.OPERATOR, path, body, amount="2.00")
+
+
+def _order_top_up(bank: Bank, path: str) -> Example:
+    account_id = _restrictable(bank)
+    order_id = bank.place_order(account_id, "9.00")
+    bank.mint(account_id, "2.00")
+    return _example(Role.OPERATOR, _filled(path, order_id), {"reason": "Salary came in."}, reason="Interest.")
+
+
+def _order_lift(bank: Bank, path: str) -> Example:
+    order_id = bank.place_order(_restrictable(bank))
+    return _example(Role.TREASURY_MAKER, _filled(path, order_id), {"reason": "Set aside."}, reason="Paid.")
+
+
+def _order_seizure(bank: Bank, path: str) -> Example:
+    order_id = bank.place_order(_restrictable(bank))
+    body = {"amount": "2.00", "currency": "USD", "reason": "Transfer order."}
+    return _example(Role.TREASURY_MAKER, _filled(path, order_id), body, amount="1.00")
+
+
+def _restrictable(bank: Bank) -> str:
+    """Open an account with 5.00 on it that nobody else counts on."""
+    account_id = _open_account(bank)
+    bank.mint(account_id, "5.00")
+    return account_id
 
 
 def _deposit(bank: Bank, path: str) -> Example:
@@ -282,6 +344,65 @@ def _screening(bank: Bank, path: str) -> Example:
     return _example(Role.OPERATOR, path, body, holder_id=bank.holders["SILKROAD"].id)
 
 
+def _policy_change(bank: Bank, path: str) -> Example:
+    drafted = _policy(bank, path).body
+    document = policy.read_document(drafted["document"])
+    with bank.database.engine.begin() as connection:
+        made = policy.draft(
+            connection,
+            bank.clock,
+            bank.operator,
+            token_class_id=drafted["token_class_id"],
+            document=document,
+            effective_from=datetime(2031, 1, 1, tzinfo=UTC),
+        )
+    body = {"reason": "As the board decided."}
+    return _example(Role.OPERATOR, _filled(path, made.id), body, reason="Other.")
+
+
+def _mode(bank: Bank, path: str) -> Example:
+    body = {"mode": "paused", "reason": "A drill."}
+    return _example(Role.OPERATOR, _filled(path, _own_class(bank)), body, mode="redeem_only")
+
+
+def _breaker_trip(bank: Bank, path: str) -> Example:
+    return _example(Role.OPERATOR, _filled(path, _own_class(bank)), {"reason": "A drill."}, reason="Other.")
+
+
+def _breaker_reset(bank: Bank, path: str) -> Example:
+    class_id = _own_class(bank)
+    bank.ask(
+        Kind.CHANGE,
+        bank.maker,
+        operation="breaker_trip",
+        related_id=class_id,
+        reason="A drill.",
+        payload={"reason": "A drill."},
+    )
+    body = {"reason": "The drill is over."}
+    return _example(Role.TREASURY_MAKER, _filled(path, class_id), body, reason="Other.")
+
+
+def _simulation(bank: Bank, path: str) -> Example:
+    body = {"kind": "transfer", **_sides(bank)}
+    return _example(Role.PLATFORM, path, body, amount="6.00")
+
+
+def _own_class(bank: Bank) -> str:
+    """Return a new token class, so that no other test stands before a closed one."""
+    with bank.database.engine.begin() as connection:
+        taken = {one.currency for one in participants.token_classes(connection, bank.issuer_id)}
+        opened = tokens.open_token_class(
+            connection,
+            bank.clock,
+            bank.issuer_id,
+            currency=next(one for one in _MORE_CURRENCIES if one not in taken),
+            name="Riverbank trial",
+            backing_account_number=new_suffix(),
+        )
+    return opened.id
+
+
 def _amount(bank: Bank) -> dict[str, Any]:
     return {"account_id": bank.account_id("HARBOUR-USD"), "amount": "5.00", "currency": "USD"}
 
@@ -320,6 +441,8 @@ _EXAMPLES: Final[dict[str, Callable[[Bank, str], Example]]] = {
     "/v1/approvals/{approval_id}/approve": _approval,
     "/v1/approvals/{approval_id}/reject": _rejection,
     "/v1/deposit-balances": _deposit_balance,
+    "/v1/breakers/{token_class_id}/reset": _breaker_reset,
+    "/v1/breakers/{token_class_id}/trip": _breaker_trip,
     "/v1/deposit-releases": _from_deposit,
     "/v1/deposits": _deposit,
     "/v1/deposits/{deposit_id}/assign": _assignment,
@@ -330,16 +453,24 @@ _EXAMPLES: Final[dict[str, Callable[[Bank, str], Example]]] = {
     "/v1/holds/{hold_id}/execute": _hold_execution,
     "/v1/holds/{hold_id}/void": _hold_void,
     "/v1/mints": _from_deposit,
+    "/v1/orders": _order,
+    "/v1/orders/{order_id}/lift": _order_lift,
+    "/v1/orders/{order_id}/seize": _order_seizure,
+    "/v1/orders/{order_id}/top-up": _order_top_up,
     "/v1/policies": _policy,
     "/v1/principals": _principal,
     "/v1/principals/{principal_id}/api-keys/{key_id}/revoke": _key_revocation,
     "/v1/principals/{principal_id}/clients/{client_id}/revoke": _client_revocation,
     "/v1/principals/{principal_id}/suspend": _suspension,
+    "/v1/policies/{policy_id}/activate": _policy_change,
+    "/v1/policies/{policy_id}/retire": _policy_change,
+    "/v1/policy/simulate": _simulation,
     "/v1/reconciliations": _reconciliation,
     "/v1/redemptions": _redemption,
     "/v1/reversals": _reversal,
     "/v1/screenings": _screening,
     "/v1/token-classes": _token_class,
+    "/v1/token-classes/{token_class_id}/mode": _mode,
     "/v1/transfer-batches": _batch,
     "/v1/transfers": _movement,
 }
@@ -486,7 +617,12 @@ async def staff_life_of(client: httpx.AsyncClient, bank: Bank) -> dict[str, str]
     pushed = await client.post(figure.path, json=figure.body, headers=keyed)
     made = {imported, run, export, policy, screened, holders, pushed}
     assert {one.status_code for one in made} == {201}
+    change = await client.post(
+        f"/v1/policies/{policy.json()['id']}/activate", json={"reason": "Decided."}, headers=operator
+    )
+    assert change.status_code == 202
     return {
+        "order_id": bank.place_order(_restrictable(bank), "2.00"),
         "principal_id": principal.id,
         "key_id": key.id,
         "client_id": new_client(bank, principal.id),
@@ -498,5 +634,6 @@ async def staff_life_of(client: httpx.AsyncClient, bank: Bank) -> dict[str, str]
         "policy_id": policy.json()["id"],
         "screening_list_id": screened.json()["id"],
         "screening_id": hits.json()["data"][0]["id"],
+        "change_id": change.json()["id"],
         "name": export.json()["manifest"]["files"][0]["name"],
     }

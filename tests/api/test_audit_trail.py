@@ -33,11 +33,13 @@ WRITES: Final = [one for one in BEHIND_A_KEY if one.takes_key]
 IN_THE_LOG: Final = {
     "/v1/accounts/{account_id}/close",
     "/v1/accounts/{account_id}/freeze",
+    "/v1/breakers/{token_class_id}/trip",
     "/v1/deposit-releases",
     "/v1/holds",
     "/v1/holds/{hold_id}/execute",
     "/v1/holds/{hold_id}/void",
     "/v1/redemptions",
+    "/v1/token-classes/{token_class_id}/mode",
     "/v1/transfer-batches",
     "/v1/transfers",
 }

@@ -5,6 +5,7 @@ import base64
 import hashlib
 import json
 import shutil
+from datetime import timedelta, timezone
 from typing import Any
 
 import pytest
@@ -12,7 +13,6 @@ import pytest
 from tallystick.core.clock import format_time
 from tallystick.participants import Role
 from tests.api.edge import Edge, api_key, assert_problem, row_counts
-from tests.bank import OPENED_AT
 
 pytestmark = pytest.mark.anyio
 
@@ -71,16 +71,18 @@ async def test_a_period_and_a_class(edge: Edge) -> None:
     edge.bank.mint("HARBOUR-USD", "5.00")
     edge.bank.mint("HARBOUR-EUR", "7.00")
     class_id = edge.bank.classes["EUR"].id
+    minted_at = edge.bank.clock.at
+    just_before = minted_at - timedelta(microseconds=1)
     body = {
         "format": "jsonl",
-        "from": "2026-11-20T08:59:59.999999+01:00",
-        "to": format_time(OPENED_AT),
+        "from": just_before.astimezone(timezone(timedelta(hours=1))).isoformat(timespec="microseconds"),
+        "to": format_time(minted_at),
         "token_class_id": class_id,
     }
 
     manifest = (await made(edge, body))["manifest"]
 
-    assert manifest["arguments"] == body | {"from": "2026-11-20T07:59:59.999999Z"}
+    assert manifest["arguments"] == body | {"from": format_time(just_before)}
     assert [(one["currency"], one["supply"], one["ties"]) for one in manifest["control_totals"]] == [
         ("EUR", "7.00", True)
     ]

@@ -1,6 +1,6 @@
 """`/v1/reconciliations` and `/v1/breaks` over HTTP: a run is kept, and a difference is a break with its evidence."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -47,7 +47,8 @@ async def test_what_ties_is_kept_as_tied(edge: Edge) -> None:
 
 
 async def test_a_difference_of_a_cent_is_a_break(edge: Edge) -> None:
-    edge.bank.deposit("LANTERN-USD", "0.01")
+    # On the statement's day: a later one would be for the next statement to show.
+    edge.bank.deposit("LANTERN-USD", "0.01", value_date=date(2026, 11, 20))
     await import_statement(edge, statement(FUNDING))
 
     made = await run(edge)

@@ -97,7 +97,7 @@ async def test_a_batch_that_settled_at_once_is_found_too(watched: Edge) -> None:
     assert at_once.status_code == 200
     found = await watched.get(f"/v1/transfer-batches/{at_once.json()['id']}", Role.PLATFORM)
     assert found.json() == at_once.json()
-    assert (found.json()["state"], found.json()["waiting_count"]) == ("settled", 0)
+    assert (found.json()["state"], found.json()["pending_count"]) == ("settled", 0)
 
 
 async def test_what_is_refused_as_a_whole_says_why(watched: Edge) -> None:

@@ -453,11 +453,11 @@ def test_a_batch_that_waits_is_told_and_its_outcome_found_with_the_same_file(
     decide(watched, approval_id, amount="13.00", currency="EUR")
     settled = sending.run("transfer-file", file, "--json")
 
-    assert (first.exit_code, first.document["waiting"], first.document["settled"]) == (1, 2, 0)
+    assert (first.exit_code, first.document["pending_approval"], first.document["settled"]) == (1, 2, 0)
     assert first.document["approvals"] == again.document["approvals"] == {approval_id: 2}
-    assert {(one["status"], one["approval_id"]) for one in waiting} == {("waiting", approval_id)}
+    assert {(one["status"], one["approval_id"]) for one in waiting} == {("pending_approval", approval_id)}
     assert f"2  wait for people of the bank: {approval_id}" in people.output
-    assert (settled.exit_code, settled.document["settled"], settled.document["waiting"]) == (0, 2, 0)
+    assert (settled.exit_code, settled.document["settled"], settled.document["pending_approval"]) == (0, 2, 0)
     assert balance(watched, "lantern_eur") - before == Decimal("13.00")
     assert waiting_batches(watched) == waited_before, "nothing was put before people twice"
 
@@ -475,9 +475,13 @@ def test_what_people_reject_is_told_and_asked_again_only_on_demand(
     decide(watched, second, amount="11.00", currency="EUR")
     settled = sending.run("transfer-file", file, "--ask-again", "--json")
 
-    assert (rejected.exit_code, rejected.document["rejected"], rejected.document["waiting"]) == (1, 1, 0)
+    assert (rejected.exit_code, rejected.document["rejected"], rejected.document["pending_approval"]) == (
+        1,
+        1,
+        0,
+    )
     assert second != approval_id
-    assert (asked.document["waiting"], settled.document["settled"]) == (1, 1)
+    assert (asked.document["pending_approval"], settled.document["settled"]) == (1, 1)
 
 
 def test_rows_that_could_never_settle_do_not_keep_the_others_from_waiting(
@@ -489,9 +493,9 @@ def test_rows_that_could_never_settle_do_not_keep_the_others_from_waiting(
     ran = sending.run("transfer-file", file, "--json")
 
     found = results(tmp_path / "mixed.csv.results.csv")
-    assert [one["status"] for one in found] == ["waiting", "refused", "settled", "waiting"]
+    assert [one["status"] for one in found] == ["pending_approval", "refused", "settled", "pending_approval"]
     assert found[1]["code"] == "amount_malformed"
-    assert (ran.document["waiting"], ran.document["refused"], ran.document["settled"]) == (2, 1, 1)
+    assert (ran.document["pending_approval"], ran.document["refused"], ran.document["settled"]) == (2, 1, 1)
 
 
 def test_a_row_that_waits_by_itself_is_followed(
@@ -504,7 +508,7 @@ def test_a_row_that_waits_by_itself_is_followed(
 
     second = sending.run("transfer-file", file, "--json")
 
-    assert (first.document["settled"], first.document["waiting"]) == (1, 1)
+    assert (first.document["settled"], first.document["pending_approval"]) == (1, 1)
     assert (second.exit_code, second.document["settled"]) == (0, 2)
     assert results(tmp_path / "one.csv.results.csv")[1]["event_index"]
 
@@ -517,4 +521,4 @@ def test_all_or_none_waits_as_a_whole(sending: CommandLine, watched: Served, tmp
 
     second = sending.run("transfer-file", file, "--atomic", "--json")
 
-    assert (first.document["waiting"], second.document["settled"], second.exit_code) == (2, 2, 0)
+    assert (first.document["pending_approval"], second.document["settled"], second.exit_code) == (2, 2, 0)

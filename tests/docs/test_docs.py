@@ -18,7 +18,7 @@ from tallystick.core.errors import domain_errors
 from tallystick.core.money import format_amount
 from tallystick.core.settings import Settings
 from tallystick.ledger import CHART, CLAIM_CODES
-from tallystick.tokens import EVENT_TYPES, Kind
+from tallystick.tokens import EVENT_TYPES, BreakerTrippedError, Kind
 from tallystick.tokens.journals import journal
 from tests.bank import Bank, oracle
 from tests.database import connect
@@ -162,6 +162,11 @@ def test_the_event_s_members_are_told(bank: Bank) -> None:
     for _ in _replayed_example(bank):
         pass
     bank.freeze("NORTHWIND-EUR")
+    bank.transfer("HARBOUR-USD", "LANTERN-USD", "1.00", purpose="GDDS")
+    bank.enact("EUR", breaker={"mints": 1})
+    bank.mint("HARBOUR-EUR", "1.00")
+    with pytest.raises(BreakerTrippedError):
+        bank.mint("HARBOUR-EUR", "1.00")
     with connect(bank.urls.superuser_url) as connection:
         tokens = [str(row[0]) for row in connection.execute("SELECT jws FROM event")]
     members: set[str] = set()

@@ -118,15 +118,15 @@ def _damage(directory: Path, damage: str) -> None:
     """Do what somebody would who can also mend the manifest."""
     log = directory / "events.jsonl"
     events = [json.loads(line) for line in log.read_text().splitlines()]
-    header, payload, signature = events[3]["jws"].split(".")
+    header, payload, signature = events[5]["jws"].split(".")
     match damage:
         case "event dropped":
-            del events[3]
+            del events[5]
         case "amount changed":
             signed = base64url_decode(payload).replace(b'"100.00"', b'"900.00"')
-            events[3]["jws"] = ".".join([header, base64url_encode(signed).decode(), signature])
+            events[5]["jws"] = ".".join([header, base64url_encode(signed).decode(), signature])
         case "event signed by nobody":
-            events[3]["jws"] = ".".join([header, payload, events[2]["jws"].split(".")[2]])
+            events[5]["jws"] = ".".join([header, payload, events[2]["jws"].split(".")[2]])
         case "attempt dropped":
             trail = directory / "audit-trail.ndjson"
             attempts = trail.read_text().splitlines()

@@ -21,8 +21,8 @@ AVAILABLE = Code.TOKENS_AVAILABLE
 def settled_bank(
     postgres_server: EmbeddedPostgres, migrated_template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Bank]:
-    """Events 0 and 1 are a deposit and a mint of 10.00 to HARBOUR, 2 to 6 transfers of 1.00 to LANTERN, each an hour
-    after the one before, and 7 and 8 a deposit and a mint in euro.
+    """Events 0 to 2 are a deposit, a vote and a mint of 10.00 to HARBOUR, 3 to 7 transfers of 1.00 to LANTERN, each an
+    hour after the one before, and 8 to 10 a deposit, a vote and a mint in euro.
     """
     with (
         cloned_database(postgres_server, migrated_template) as urls,
@@ -55,7 +55,7 @@ def test_balances_are_those_of_now(connection: Connection, settled_bank: Bank) -
 
 @pytest.mark.parametrize(
     ("index", "harbour", "lantern"),
-    [(-1, None, None), (0, None, None), (1, 1000, None), (2, 900, 100), (4, 700, 300), (INDEX_MAX, 500, 500)],
+    [(-1, None, None), (1, None, None), (2, 1000, None), (3, 900, 100), (5, 700, 300), (INDEX_MAX, 500, 500)],
 )
 def test_positions_are_those_of_an_index(
     connection: Connection, settled_bank: Bank, index: int, harbour: int | None, lantern: int | None
@@ -69,12 +69,12 @@ def test_positions_are_those_of_an_index(
 
 def test_a_position_tells_what_touched_it_first_and_last(connection: Connection, settled_bank: Bank) -> None:
     account = available(settled_bank, "LANTERN-USD")
-    position = ledger.positions(connection, settled_bank.issuer_id, [account], 4)[account]
+    position = ledger.positions(connection, settled_bank.issuer_id, [account], 5)[account]
     assert position.first_booked_at == OPENED_AT + timedelta(hours=1)
-    assert position.last_event_index == 4
+    assert position.last_event_index == 5
 
 
-@pytest.mark.parametrize("index", range(-1, 9))
+@pytest.mark.parametrize("index", range(-1, 11))
 def test_a_trial_balance_balances_at_every_index(
     connection: Connection, settled_bank: Bank, index: int
 ) -> None:
@@ -122,7 +122,7 @@ def test_entries_are_read_and_streamed_alike(connection: Connection, settled_ban
 def test_events_that_touch_an_account_are_found_in_order(connection: Connection, settled_bank: Bank) -> None:
     ids = [available(settled_bank, "LANTERN-USD")]
     issuer_id = settled_bank.issuer_id
-    assert ledger.touching_indexes(connection, issuer_id, ids, -1, 100) == [2, 3, 4, 5, 6]
+    assert ledger.touching_indexes(connection, issuer_id, ids, -1, 100) == [3, 4, 5, 6, 7]
     assert ledger.touching_indexes(connection, issuer_id, ids, 3, 2) == [4, 5]
 
 

@@ -1,7 +1,6 @@
 """Orders in the database: kept, locked, noted, and asked for as the write path does."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -19,19 +18,21 @@ from tallystick.orders import (
     OrderKind,
     OrderMalformedError,
     OrderNotFoundError,
+    OrderNothingToTakeError,
     OrderScope,
     OrderState,
     SeizureExceedsRestrictedError,
+    Step,
     rules,
 )
 from tests.bank import Bank
 from tests.database import connect
 
 Result = TypeVar("Result")
-VOTES = {"reason": "Ordered so.", "done_by": "principal_maker", "approvals": ["vote"]}
+OF_ACCOUNT = "LANTERN-USD"
 
 
-def new_order(bank: Bank, account: str = "LANTERN-USD", **changed: Any) -> Order:
+def new_order(bank: Bank, account: str = OF_ACCOUNT, **changed: Any) -> Order:
     asked: dict[str, Any] = {
         "issuer_id": bank.issuer_id,
         "id": new_id("order"),
@@ -52,20 +53,66 @@ def new_order(bank: Bank, account: str = "LANTERN-USD", **changed: Any) -> Order
     return Order(**{**asked, **changed})
 
 
-def run(bank: Bank, verb: Callable[..., Result], *given: Any, **asked: Any) -> Result:
-    return bank.database.run(
-        lambda connection: verb(
+def act(
+    bank: Bank,
+    decide: Callable[[list[Order]], Step],
+    *,
+    order_id: str = "",
+    approvals: tuple[str, ...] = ("vote",),
+) -> Step:
+    """Lock the account's orders, decide a step on them and record it, as the write path does."""
+
+    def work(connection: Connection) -> Step:
+        account_id = bank.account_id(OF_ACCOUNT)
+        with pipelined(connection) as pipeline:
+            locked = orders.lock(pipeline, bank.issuer_id, [account_id], [order_id])
+        step = decide(list(locked.result().get(account_id, {}).values()))
+        orders.record(
             connection,
-            bank.clock,
-            *([] if isinstance(given[0], Order) else [bank.issuer_id]),
-            *given,
-            **asked,
+            step,
+            reason="Ordered so.",
+            done_by="principal_maker",
+            approvals=approvals,
+            done_at=bank.clock.now(),
         )
+        return step
+
+    return bank.database.run(work)
+
+
+def place(bank: Bank, available_minor: int, **changed: Any) -> Step:
+    new = new_order(bank, **changed)
+    return act(bank, lambda found: orders.placing(new, found, available_minor, bank.clock.now()))
+
+
+def top_up(bank: Bank, order_id: str, available_minor: int) -> Step:
+    return act(
+        bank,
+        lambda found: orders.topping_up(named(found, order_id), found, available_minor, bank.clock.now()),
+        order_id=order_id,
     )
 
 
-def place(bank: Bank, available_minor: int, **changed: Any) -> Order:
-    return run(bank, orders.place, new_order(bank, **changed), available_minor=available_minor)[0]
+def end(bank: Bank, order_id: str, state: OrderState = OrderState.LIFTED, **asked: Any) -> Step:
+    return act(
+        bank,
+        lambda found: orders.ending(named(found, order_id), found, state, bank.clock.now()),
+        order_id=order_id,
+        **asked,
+    )
+
+
+def seize(bank: Bank, order_id: str, amount_minor: int, **asked: Any) -> Step:
+    return act(
+        bank,
+        lambda found: orders.seizing(named(found, order_id), amount_minor, bank.clock.now()),
+        order_id=order_id,
+        **asked,
+    )
+
+
+def named(found: list[Order], order_id: str) -> Order:
+    return next(one for one in found if one.id == order_id)
 
 
 def read(bank: Bank, verb: Callable[..., Result], *given: Any, **asked: Any) -> Result:
@@ -86,29 +133,27 @@ def noted(bank: Bank, order_id: str) -> list[tuple[str, int]]:
 
 
 def test_an_order_is_placed_topped_up_executed(bank: Bank) -> None:
-    placed = place(bank, 400)
-    assert (placed.restricted_minor, blocks(bank)) == (400, {"LANTERN-USD": Blocks(True, False)})
+    placed = place(bank, 400).order
+    assert (placed.restricted_minor, blocks(bank)) == (400, {OF_ACCOUNT: Blocks(True, False)})
 
-    [taken] = run(bank, orders.top_up, placed.account_id, available_minor=900, done_by="principal")
-    assert (taken.taken_minor, blocks(bank)) == (600, {"LANTERN-USD": Blocks(False, False)})
-    assert run(bank, orders.top_up, placed.account_id, available_minor=300, done_by="principal") == ()
+    step = top_up(bank, placed.id, 900)
+    assert (step.moved_minor, blocks(bank)) == (600, {OF_ACCOUNT: Blocks(False, False)})
+    with pytest.raises(OrderNothingToTakeError):
+        top_up(bank, placed.id, 300)
     with pytest.raises(SeizureExceedsRestrictedError):
-        run(bank, orders.seize, placed.id, 1_001, **VOTES)
-    assert run(bank, orders.check_seizure, placed.id, 250).held_minor == 750
-    assert run(bank, orders.seize, placed.id, 250, **VOTES).held_minor == 750
-    executed = run(bank, orders.seize, placed.id, 750, **VOTES)
+        seize(bank, placed.id, 1_001)
+    assert seize(bank, placed.id, 250).order.held_minor == 750
+    executed = seize(bank, placed.id, 750).order
     assert (executed.state, executed) == (OrderState.EXECUTED, read(bank, orders.order, placed.id))
     assert noted(bank, placed.id) == [("placed", 400), ("topped_up", 600), ("seized", 250), ("seized", 750)]
     assert blocks(bank) == {}
 
 
 def test_a_lift_passes_on_before_it_gives_back(bank: Bank) -> None:
-    first, second = place(bank, 1_000), place(bank, 0, amount_minor=300)
-    shown = run(bank, orders.check_lift, first.id)
-    ending = run(bank, orders.lift, first.id, **VOTES)
+    first, second = place(bank, 1_000).order, place(bank, 0, amount_minor=300).order
+    step = end(bank, first.id)
 
-    assert shown == ending
-    assert (ending.returned_minor, [one.order.id for one in ending.passed_on]) == (700, [second.id])
+    assert (step.moved_minor, [one.id for one in step.changed]) == (700, [first.id, second.id])
     assert read(bank, orders.order, second.id).restricted_minor == 300
     assert (noted(bank, first.id)[-1], noted(bank, second.id)[-1]) == (("lifted", 700), ("received", 300))
     assert [one.id for one in read(bank, orders.orders, state="active")] == [second.id]
@@ -116,16 +161,26 @@ def test_a_lift_passes_on_before_it_gives_back(bank: Bank) -> None:
 
 
 def test_placing_serves_those_before_first(bank: Bank) -> None:
-    first = place(bank, 400)
-    second, taken = run(bank, orders.place, new_order(bank, amount_minor=500), available_minor=700)
+    first = place(bank, 400).order
+    step = place(bank, 700, amount_minor=500)
 
-    assert [(one.order.id, one.taken_minor) for one in taken] == [(first.id, 600), (second.id, 100)]
-    assert second.restricted_minor == 100
+    assert step.moved_minor == 700
+    assert (step.order.restricted_minor, read(bank, orders.order, first.id).restricted_minor) == (100, 1_000)
     assert noted(bank, first.id)[-1] == ("topped_up", 600)
+    assert read(bank, orders.order, step.order.id) == step.order
 
 
-def test_an_expired_order_blocks_nothing_and_is_ended_by_hand(bank: Bank) -> None:
-    placed = place(bank, 400, expires_at=bank.clock.now() + timedelta(hours=1))
+def test_no_two_orders_of_an_account_are_placed_at_one_moment(bank: Bank) -> None:
+    first = place(bank, 0).order
+    bank.clock.at -= timedelta(hours=1)
+    second, third = place(bank, 0, id="order_0").order, place(bank, 0).order
+
+    assert first.created_at < second.created_at < third.created_at
+    assert [one.id for one in top_up(bank, second.id, 1_500).changed] == [first.id, second.id]
+
+
+def test_an_expired_order_blocks_nothing_and_is_ended(bank: Bank) -> None:
+    placed = place(bank, 400, expires_at=bank.clock.now() + timedelta(hours=1)).order
     with bank.database.read() as connection:
         assert orders.expired_orders(connection, bank.issuer_id, bank.clock.now()) == []
     bank.clock.at += timedelta(hours=1)
@@ -133,9 +188,34 @@ def test_an_expired_order_blocks_nothing_and_is_ended_by_hand(bank: Bank) -> Non
     assert blocks(bank) == {}
     with bank.database.read() as connection:
         assert orders.expired_orders(connection, bank.issuer_id, bank.clock.now()) == [placed]
-    ending = run(bank, orders.expire, placed.id, done_by="principal")
-    assert (ending.returned_minor, ending.order.state) == (400, OrderState.EXPIRED)
-    assert read(bank, orders.order, placed.id) == ending.order
+    step = end(bank, placed.id, OrderState.EXPIRED, approvals=())
+    assert (step.moved_minor, step.order.state) == (400, OrderState.EXPIRED)
+    assert read(bank, orders.order, placed.id) == step.order
+    with bank.database.read() as connection:
+        assert orders.expired_orders(connection, bank.issuer_id, bank.clock.now()) == []
+
+
+def test_what_is_locked_is_active_or_named(bank: Bank) -> None:
+    lifted, active, other = (
+        place(bank, 0).order,
+        place(bank, 0).order,
+        new_order(bank, "SILKROAD-USD"),
+    )
+    end(bank, lifted.id)
+    bank.database.run(lambda connection: orders.store.insert_order(connection, other))
+
+    def locked(account: str, *order_ids: str) -> set[str]:
+        def work(connection: Connection) -> set[str]:
+            with pipelined(connection) as pipeline:
+                asked = orders.lock(pipeline, bank.issuer_id, [bank.account_id(account)], order_ids)
+            return {order_id for of_account in asked.result().values() for order_id in of_account}
+
+        return bank.database.run(work)
+
+    assert locked(OF_ACCOUNT) == {active.id}
+    assert locked(OF_ACCOUNT, lifted.id) == {active.id, lifted.id}
+    assert locked("SILKROAD-USD") == {other.id}
+    assert locked("HARBOUR-USD") == set()
 
 
 @pytest.mark.parametrize(
@@ -156,16 +236,16 @@ def test_the_database_answers_as_the_rule_does(bank: Bank, changed: dict[str, An
         bank.database.run(lambda connection, one=written: orders.store.insert_order(connection, one))  # type: ignore[misc]
     found = read(bank, orders.orders)
     expected = rules.blocks_of(found, bank.clock.now())
-    assert blocks(bank) == {"LANTERN-USD": expected}
+    assert blocks(bank) == {OF_ACCOUNT: expected}
 
 
 def test_nobody_lifts_or_seizes_alone(bank: Bank) -> None:
-    placed = place(bank, 1_000)
-    alone = VOTES | {"approvals": []}
+    placed = place(bank, 1_000).order
     with pytest.raises(InvariantError):
-        run(bank, orders.lift, placed.id, **alone)
+        end(bank, placed.id, approvals=())
     with pytest.raises(InvariantError):
-        run(bank, orders.seize, placed.id, 1, **alone)
+        seize(bank, placed.id, 1, approvals=())
+    assert read(bank, orders.order, placed.id) == placed
     with (
         connect(bank.urls.superuser_url) as connection,
         pytest.raises(psycopg.errors.CheckViolation, match="ck_restriction_action_approvals"),
@@ -176,7 +256,7 @@ def test_nobody_lifts_or_seizes_alone(bank: Bank) -> None:
 
 
 def test_the_database_holds_the_bounds_too(bank: Bank) -> None:
-    placed = place(bank, 600)
+    placed = place(bank, 600).order
     for change in (
         "restricted_minor = 1001",
         "seized_minor = 601",
@@ -194,46 +274,8 @@ def test_what_is_not_there_or_not_right_is_refused(bank: Bank) -> None:
     for verb in (orders.order, orders.actions):
         with pytest.raises(OrderNotFoundError):
             read(bank, verb, "order_absent")
-    with pytest.raises(OrderNotFoundError):
-        run(bank, orders.lift, "order_absent", **VOTES)
     with pytest.raises(OrderMalformedError):
         place(bank, 0, amount_minor=0)
-    placed = place(bank, 0)
+    placed = place(bank, 0).order
     with bank.database.read() as connection, pytest.raises(OrderNotFoundError):
         orders.order(connection, "issuer_other", placed.id)
-
-
-def test_seizures_at_once_take_no_more_than_is_held(bank: Bank) -> None:
-    placed = place(bank, 1_000)
-
-    def attempt(_: int) -> int:
-        try:
-            run(bank, orders.seize, placed.id, 300, **VOTES)
-        except SeizureExceedsRestrictedError:
-            return 0
-        return 300
-
-    with ThreadPoolExecutor(8) as pool:
-        assert sum(pool.map(attempt, range(8))) == 900
-    assert read(bank, orders.order, placed.id).held_minor == 100
-    assert [one.number for one in read(bank, orders.actions, placed.id)] == [1, 2, 3, 4]
-
-
-def test_lifts_and_top_ups_at_once_hold_nothing_twice(bank: Bank) -> None:
-    placed = [place(bank, 0, amount_minor=500) for _ in range(4)]
-
-    def credit(connection: Connection) -> None:
-        orders.top_up(
-            connection, bank.clock, bank.issuer_id, placed[0].account_id, available_minor=100, done_by="p"
-        )
-
-    def lift_one(one: Order) -> int:
-        return run(bank, orders.lift, one.id, **VOTES).returned_minor
-
-    with ThreadPoolExecutor(8) as pool:
-        topped_up = [pool.submit(bank.database.run, credit) for _ in range(10)]
-        returned_minor = sum(pool.map(lift_one, placed[:2]))
-        for one in topped_up:
-            one.result()
-    held = read(bank, orders.orders)
-    assert returned_minor + sum(one.held_minor for one in held) == 1_000

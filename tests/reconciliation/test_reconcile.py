@@ -25,6 +25,7 @@ def test_books_and_bank_tie_while_a_credit_waits(bank: Bank) -> None:
         "supply": {
             "minted": "1000.00",
             "redeemed": "5.25",
+            "seized": "0.00",
             "signed_events": "994.75",
             "holder_balances": "994.75",
             "trial_balance": "994.75",
@@ -34,6 +35,7 @@ def test_books_and_bank_tie_while_a_credit_waits(bank: Bank) -> None:
         "control_account": {
             "ledger": "1262500.50",
             "deposits_available": "1261505.75",
+            "payments_in_transit": "0.00",
             "statement_closing": "1263278.27",
             "difference": "-777.77",
             "timing": "-777.77",

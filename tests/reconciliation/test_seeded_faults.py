@@ -35,30 +35,32 @@ from tests.reconciliation.runs import live, reconcile, told
             "journal_line",
             """UPDATE journal_line SET credit_minor = credit_minor + 1,
                previous_balance_minor = previous_balance_minor - 1
-               WHERE event_index = 3 AND credit_minor > 0""",
+               WHERE event_index = 4 AND credit_minor > 0""",
             [("amount", 1), ("amount", -1)],
         ),
         (
             "journal_line",
-            "DELETE FROM journal_line WHERE event_index = 4",
+            "DELETE FROM journal_line WHERE event_index = 5",
             [("amount", 40_000), ("amount", -40_000), ("amount", 40_000)],
         ),
-        ("event", "DELETE FROM event WHERE event_index = 3", [("missing_event", 100_000)]),
-        ("event", "DELETE FROM event WHERE event_index = 4", [("missing_event", 40_000)]),
+        ("event", "DELETE FROM event WHERE event_index = 4", [("missing_event", 100_000)]),
+        ("event", "DELETE FROM event WHERE event_index = 5", [("missing_event", 40_000)]),
+        # The checker's vote, which moves nothing.
+        ("event", "DELETE FROM event WHERE event_index = 3", [("missing_event", 0)]),
         ("event", "DELETE FROM event WHERE event_index = 0", [("missing_event", 25_000_000)]),
-        ("event", "DELETE FROM event WHERE event_index = 8", [("missing_event", 0)]),
-        ("event", "DELETE FROM event WHERE event_index = 9", [("missing_event", -525)]),
+        ("event", "DELETE FROM event WHERE event_index = 10", [("missing_event", 0)]),
+        ("event", "DELETE FROM event WHERE event_index = 11", [("missing_event", -525)]),
         (
             "event",
-            "UPDATE event SET jws = (SELECT jws FROM event WHERE event_index = 4) WHERE event_index = 3",
+            "UPDATE event SET jws = (SELECT jws FROM event WHERE event_index = 5) WHERE event_index = 4",
             [("missing_event", 100_000)],
         ),
         (
             "event",
-            "UPDATE event SET jws = replace(jws, '.', '.A') WHERE event_index = 3",
+            "UPDATE event SET jws = replace(jws, '.', '.A') WHERE event_index = 4",
             [("missing_event", 100_000)],
         ),
-        ("event", "UPDATE event SET token_class_id = 'class_x' WHERE event_index = 3", []),
+        ("event", "UPDATE event SET token_class_id = 'class_x' WHERE event_index = 4", []),
         ("event", "UPDATE event SET booked_at = booked_at - interval '1 second'", None),
         ("statement", "UPDATE statement SET closing_minor = closing_minor + 1", [("amount", -1)]),
         (
@@ -138,14 +140,14 @@ def test_an_entry_that_another_class_signed_proves_nothing(bank: Bank) -> None:
     with connect(bank.urls.superuser_url) as connection:
         connection.execute(b"ALTER TABLE journal_line DISABLE TRIGGER USER")
         connection.execute(
-            b"UPDATE journal_line SET ledger_account_id = %s WHERE event_index = 11 AND credit_minor > 0",
+            b"UPDATE journal_line SET ledger_account_id = %s WHERE event_index = 14 AND credit_minor > 0",
             [f"2110.{bank.account_id('HARBOUR-USD')}"],
         )
 
     _, found = reconcile(bank)
 
     assert found[0].type == "amount"
-    assert (found[0].difference_minor, found[0].evidence["event_index"]) == (200, 11)
+    assert (found[0].difference_minor, found[0].evidence["event_index"]) == (200, 14)
 
 
 def test_a_key_that_is_trusted_no_more_proves_nothing(bank: Bank) -> None:
@@ -160,7 +162,7 @@ def test_a_key_that_is_trusted_no_more_proves_nothing(bank: Bank) -> None:
     run, found = reconcile(bank)
 
     assert run.verdict == "broken"
-    assert [one.type for one in found].count("missing_event") == 10
+    assert [one.type for one in found].count("missing_event") == 12
     assert all("jws_key_unknown" in one.explanation for one in found if one.type == "missing_event")
     assert run.figures["supply"]["signed_events"] == "0.00"
 

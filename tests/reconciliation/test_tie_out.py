@@ -12,10 +12,19 @@ from tallystick.reconciliation.tie_out import BankFacts, BooksFacts, TieOut, tie
 USD = Money("USD", 2)
 CLASS = "class_1"
 CONTROL = f"1100.{CLASS}"
-BALANCES = {CONTROL: 700, "2010.a": 300, "2010.b": 100, "2110.a": 250, "2120.a": 30, "2110.b": 20}
+BALANCES = {
+    CONTROL: 700,
+    "2010.a": 250,
+    "2010.b": 100,
+    "2110.a": 250,
+    "2120.a": 30,
+    "2110.b": 20,
+    f"2310.{CLASS}": 50,
+}
 BOOKS = BooksFacts(
-    minted_minor=400,
+    minted_minor=450,
     redeemed_minor=100,
+    seized_minor=50,
     events_verified_count=9,
     journal_minor=BALANCES,
     trial_minor=BALANCES,
@@ -41,20 +50,24 @@ def test_what_agrees_ties() -> None:
     result = tie_out(CLASS, USD, BOOKS, BANK)
     assert (result.verdict, result.breaks) == (Verdict.TIED, [])
     assert result.figures["supply"] == {
-        "minted": "4.00",
+        "minted": "4.50",
         "redeemed": "1.00",
+        "seized": "0.50",
         "signed_events": "3.00",
         "holder_balances": "3.00",
         "trial_balance": "3.00",
         "liability_register": "3.00",
         "events_verified": "9",
     }
+    told_of_control = result.figures["control_account"]
+    assert (told_of_control["deposits_available"], told_of_control["payments_in_transit"]) == ("3.50", "0.50")
 
 
-@given(st.integers(-5, 5), small, small, changes, changes, changes, small, small, st.booleans())
+@given(st.integers(-5, 5), small, small, small, changes, changes, changes, small, small, st.booleans())
 def test_a_tie_leaves_no_difference(
     minted: int,
     redeemed: int,
+    seized: int,
     register: int,
     journal: dict[str, int],
     trial: dict[str, int],
@@ -65,8 +78,9 @@ def test_a_tie_leaves_no_difference(
 ) -> None:
     books = replace(
         BOOKS,
-        minted_minor=400 + minted,
+        minted_minor=450 + minted,
         redeemed_minor=100 + redeemed,
+        seized_minor=50 + seized,
         register_minor=300 + register,
         journal_minor=changed(journal),
         trial_minor=changed(trial),
@@ -110,19 +124,19 @@ def test_two_errors_that_cancel_are_two_breaks() -> None:
 
 
 def test_what_nothing_explains_is_a_break_of_its_own() -> None:
-    result = tie_out(CLASS, USD, replace(BOOKS, minted_minor=399, register_minor=302), BankFacts(701))
+    result = tie_out(CLASS, USD, replace(BOOKS, minted_minor=449, register_minor=302), BankFacts(701))
     assert told(result) == [("amount", 1), ("amount", -2), ("amount", -1)]
     assert all("nothing explains" in draft.explanation for draft in result.breaks)
 
 
 def test_what_the_log_lacks_explains_the_supply() -> None:
     missing = BreakDraft(BreakType.MISSING_EVENT, 50, "No event.", {"event_index": 3}, 50, 0)
-    result = tie_out(CLASS, USD, replace(BOOKS, minted_minor=350, log_breaks=[missing]), BANK)
+    result = tie_out(CLASS, USD, replace(BOOKS, minted_minor=400, log_breaks=[missing]), BANK)
     assert result.breaks == [missing]
 
 
 def test_no_statement_breaks_even_an_empty_class() -> None:
-    empty = BooksFacts(0, 0, 0, {}, {}, {}, 0, frozenset())
+    empty = BooksFacts(0, 0, 0, 0, {}, {}, {}, 0, frozenset())
     result = tie_out(CLASS, USD, empty, BankFacts(None))
     assert (result.verdict, told(result)) == (Verdict.BROKEN, [("missing_bank_entry", 0)])
     assert result.figures["control_account"]["difference"] is None

@@ -1,12 +1,13 @@
-"""A bank that the tests of one file share: each brings the money it needs, and none counts on what is there."""
+"""Banks for the write path: one that a file shares, where each test brings its money, and one for a crowd."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tallystick.core.embedded_postgres import EmbeddedPostgres
 from tests.bank import Bank, open_bank, oracle
-from tests.database import cloned_database
+from tests.database import DatabaseUrls, cloned_database
 
 
 @pytest.fixture(scope="module")
@@ -20,3 +21,10 @@ def shared_bank(
     ):
         yield bank
         oracle(bank)
+
+
+@pytest.fixture
+def busy_bank(database_urls: DatabaseUrls, tmp_path: Path) -> Iterator[Bank]:
+    """A bank with a connection for everybody."""
+    with open_bank(database_urls, tmp_path / "keys", pool_size=50) as bank:
+        yield bank

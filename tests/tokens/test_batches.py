@@ -78,8 +78,8 @@ def test_each_item_is_settled_or_refused_for_itself(funded: Bank) -> None:
         None,
         "account_not_found",
     ]
-    assert body["items"][0] == {"item": 0, "status": "settled", "id": items[0].id, "event_index": 2}
-    assert body["items"][2]["event_index"] == 3
+    assert body["items"][0] == {"item": 0, "status": "settled", "id": items[0].id, "event_index": 3}
+    assert body["items"][2]["event_index"] == 4
     assert body["items"][3]["field"] == "payer_account_id"
     assert balances(funded) == (400, 500, 100)
     oracle(funded)
@@ -128,7 +128,7 @@ def test_what_was_undone_leaves_its_neighbours_and_its_keys_alone(funded: Bank) 
 
     assert batch.batch is not None
     assert batch.batch.refusal is not None
-    assert (first.outcomes[0].event_index, second.outcomes[0].event_index) == (2, 3)
+    assert (first.outcomes[0].event_index, second.outcomes[0].event_index) == (3, 4)
     assert second.outcomes[0].resource_id == again.id
     assert third.outcomes[0].body == first.outcomes[0].body
     assert balances(funded) == (0, 1000, 0)
@@ -194,8 +194,8 @@ def test_a_batch_larger_than_what_is_written_at_once(funded: Bank) -> None:
 
     assert settled[260].batch is not None
     assert settled[260].batch.refusal is not None
-    assert [one.outcomes[0].event_index for one in settled[:260]] == list(range(2, 262))
-    assert [one.event_index for one in settled[261].outcomes] == list(range(262, 562))
+    assert [one.outcomes[0].event_index for one in settled[:260]] == list(range(3, 263))
+    assert [one.event_index for one in settled[261].outcomes] == list(range(263, 563))
     assert sum(one.refusal is None for one in settled[262].outcomes) == 150
     assert balances(funded) == (1000 - 260 - 300 - 150, 260, 450)
     oracle(funded)

@@ -111,7 +111,7 @@ def test_people_let_it_through_and_each_item_is_settled_or_refused(watched: Bank
     # The second is more than is left, and is refused on its own.
     assert balances(watched) == (10_000, 15_000, 5_000)
     found = read(watched, batch_id)
-    assert (found["state"], found["settled_count"], found["refused_count"], found["waiting_count"]) == (
+    assert (found["state"], found["settled_count"], found["refused_count"], found["pending_count"]) == (
         "settled",
         2,
         1,
@@ -241,10 +241,10 @@ def test_the_policy_is_asked_again_for_each_item(watched: Bank) -> None:
     found = read(watched, batch_id)
     assert [(one["status"], one.get("code")) for one in found["items"]] == [
         ("settled", None),
-        ("waiting", None),
+        ("pending_approval", None),
         ("refused", "transaction_limit_exceeded"),
     ]
-    assert (found["settled_count"], found["waiting_count"], found["refused_count"]) == (1, 1, 1)
+    assert (found["settled_count"], found["pending_count"], found["refused_count"]) == (1, 1, 1)
     assert found["items"][1]["approval_id"] == with_prefix("approval", found["items"][1]["id"])
     assert balances(watched) == (28_000, 2_000, 0)
     watched.approve(found["items"][1]["id"], "30.00", "USD")

@@ -1,50 +1,21 @@
 """Many at once, on real connections with real commits: nothing is spent twice and no deadlock is seen by anybody."""
 
 import random
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 import pytest
 
 from tallystick.core.money import format_amount
 from tallystick.tokens import Kind, Outcome, Request, Submission, settle
-from tests.bank import Bank, open_bank, oracle
-from tests.database import DatabaseUrls
-
-Result = TypeVar("Result")
+from tests.bank import Bank, oracle
+from tests.tokens.together import at_once
 
 HARBOUR: Final = "HARBOUR-USD"
 LANTERN: Final = "LANTERN-USD"
 RING: Final = ("HARBOUR-USD", "LANTERN-USD", "SILKROAD-USD", "NORTHWIND-USD")
-
-
-@pytest.fixture
-def busy_bank(database_urls: DatabaseUrls, tmp_path: Path) -> Iterator[Bank]:
-    """A bank with a connection for everybody."""
-    with open_bank(database_urls, tmp_path / "keys", pool_size=50) as bank:
-        yield bank
-
-
-def at_once(calls: Sequence[Callable[[], Result]]) -> list[Result]:
-    """Return what the calls return, each made in a thread of its own, all at the same moment."""
-    start = threading.Barrier(len(calls), timeout=60)
-    results: dict[int, Result] = {}
-
-    def run(number: int, call: Callable[[], Result]) -> None:
-        start.wait()
-        results[number] = call()
-
-    threads = [threading.Thread(target=run, args=one) for one in enumerate(calls)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(120)
-    assert len(results) == len(calls), "a call hangs or raised"
-    return [results[number] for number in range(len(calls))]
 
 
 def transfer(bank: Bank, payer: str, payee: str, amount: str, key: str | None = None) -> Request:

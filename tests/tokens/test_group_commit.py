@@ -72,7 +72,7 @@ def sizes_of_commits(bank: Bank) -> list[int]:
 
 def test_a_single_request_settles_without_waiting_for_company(funded: Bank, queue_of: Queues) -> None:
     outcome = outcome_of(submit(queue_of(), funded, transfer(funded)))
-    assert (outcome.status, outcome.event_index) == (201, 2)
+    assert (outcome.status, outcome.event_index) == (201, 3)
     assert sizes_of_commits(funded) == [1]
     oracle(funded)
 
@@ -83,7 +83,7 @@ def test_what_arrives_together_settles_together_in_the_order_of_arrival(
     queue = queue_of(batch_size_max=10)
     with held_back(funded, queue) as first:
         told = [first, *[submit(queue, funded, transfer(funded)) for _ in range(25)]]
-    assert [outcome_of(one).event_index for one in told] == list(range(2, 28))
+    assert [outcome_of(one).event_index for one in told] == list(range(3, 29))
     assert sizes_of_commits(funded) == [1, 10, 10, 5]
     oracle(funded)
 
@@ -141,7 +141,7 @@ def test_a_poisonous_instruction_fails_alone(
         ]
     assert [number for number, one in enumerate(told) if code_of(one) == "internal_error"] == sorted(poisoned)
     settled = [outcome_of(one).event_index for number, one in enumerate(told) if number not in poisoned]
-    assert settled == list(range(3, 33 - len(poisoned)))
+    assert settled == list(range(4, 34 - len(poisoned)))
     assert len([record for record in caplog.records if record.levelname == "ERROR"]) == len(poisoned)
     assert code_of(submit(queue, funded, transfer(funded))) == "settled"
     oracle(funded)
@@ -299,9 +299,9 @@ def test_issuers_settle_apart_and_in_their_own_order(funded: Bank, queue_of: Que
         queue = GroupCommit(funded.database, settler, batch_size_max=100, queue_length_max=100)
         with held_back(funded, queue) as first:
             told = [(bank, submit(queue, bank, transfer(bank))) for _ in range(5) for bank in (other, funded)]
-        assert outcome_of(first).event_index == 2
-        assert [outcome_of(one).event_index for bank, one in told if bank is funded] == [3, 4, 5, 6, 7]
-        assert [outcome_of(one).event_index for bank, one in told if bank is other] == [2, 3, 4, 5, 6]
+        assert outcome_of(first).event_index == 3
+        assert [outcome_of(one).event_index for bank, one in told if bank is funded] == [4, 5, 6, 7, 8]
+        assert [outcome_of(one).event_index for bank, one in told if bank is other] == [3, 4, 5, 6, 7]
         queue.close(PATIENCE_SECONDS)
         oracle(funded)
         oracle(other)
@@ -333,7 +333,7 @@ def test_two_processes_on_one_database_write_one_log(funded: Bank, tmp_path: Pat
 
     assert {one.refusal for one in outcomes} == {None}
     assert [first.body for first in outcomes[::2]] == [second.body for second in outcomes[1::2]]
-    assert {one.event_index for one in outcomes} == set(range(2, 202))
+    assert {one.event_index for one in outcomes} == set(range(3, 203))
     assert funded.balance_minor("2110", "LANTERN-USD") == 200
     funded.acknowledged += outcomes
     oracle(funded)

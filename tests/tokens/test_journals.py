@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
 import pytest
@@ -74,6 +75,27 @@ def redeemed(bank: Bank) -> str:
     return bank.redeem(PAYER, "5.00")
 
 
+def placed(bank: Bank) -> str:
+    bank.mint("SILKROAD-USD", "5.00")
+    return bank.place_order("SILKROAD-USD", "5.00", expires_at=bank.clock.now() + timedelta(hours=1))
+
+
+def topped_up(bank: Bank) -> str:
+    # On an account of its own: until it is served, nothing leaves.
+    order_id = bank.place_order("NORTHWIND-USD", "5.00")
+    bank.mint("NORTHWIND-USD", "5.00")
+    top_up = bank.top_up_order(order_id).resource_id
+    bank.lift_order(order_id)
+    return top_up
+
+
+def expired(bank: Bank) -> str:
+    order_id = placed(bank)
+    bank.clock.at += timedelta(hours=1)
+    reason = "Its time was over."
+    return bank.ask(Kind.ORDER_EXPIRY, bank.operator, related_id=order_id, reason=reason).resource_id
+
+
 def unfrozen(bank: Bank) -> str:
     bank.freeze("NORTHWIND-USD")
     return bank.unfreeze("NORTHWIND-USD")
@@ -113,6 +135,27 @@ CASES: Final = {
         ("2110", PAYEE, 300),
         ("2110", PAYER, 300),
         approved=True,
+    ),
+    "order placed": Case(Kind.ORDER, placed, ("2110", "SILKROAD-USD", 500), ("2130", "SILKROAD-USD", 500)),
+    "order topped up": Case(
+        Kind.ORDER_TOP_UP, topped_up, ("2110", "NORTHWIND-USD", 500), ("2130", "NORTHWIND-USD", 500)
+    ),
+    "order lifted": Case(
+        Kind.ORDER_LIFT,
+        lambda bank: bank.lift_order(placed(bank)),
+        ("2130", "SILKROAD-USD", 500),
+        ("2110", "SILKROAD-USD", 500),
+        approved=True,
+    ),
+    "order seized": Case(
+        Kind.ORDER_SEIZURE,
+        lambda bank: bank.seize(placed(bank), "3.00"),
+        ("2130", "SILKROAD-USD", 300),
+        ("2310", "class", 300),
+        approved=True,
+    ),
+    "order expired": Case(
+        Kind.ORDER_EXPIRY, expired, ("2130", "SILKROAD-USD", 500), ("2110", "SILKROAD-USD", 500)
     ),
     "account frozen": Case(Kind.ACCOUNT_FREEZE, lambda bank: bank.freeze("SILKROAD-EUR"), None, None),
     "account unfrozen": Case(Kind.ACCOUNT_UNFREEZE, unfrozen, None, None, approved=True),
@@ -160,7 +203,7 @@ def payload_of(jws: str) -> dict[str, Any]:
     return payload
 
 
-def test_supply_and_claims_change_only_by_mints_and_redemptions(bank: Bank) -> None:
+def test_supply_and_claims_change_only_by_mints_redemptions_and_seizures(bank: Bank) -> None:
     def supply() -> int:
         claims = [
             (code, name) for code in ledger.CLAIM_CODES for name in bank.accounts if name.endswith("USD")
@@ -181,7 +224,12 @@ def test_supply_and_claims_change_only_by_mints_and_redemptions(bank: Bank) -> N
     assert supply() == 300
     bank.release_deposit(PAYER, "3.00")
     assert supply() == 300
-    assert bank.balance_minor("1100", "USD") == 600
+    order = bank.place_order(PAYER)
+    assert supply() == 300
+    bank.seize(order, "0.50")
+    bank.lift_order(order)
+    assert supply() == 250
+    assert (bank.balance_minor("1100", "USD"), bank.balance_minor("2310", "USD")) == (600, 50)
 
 
 def test_every_posted_kind_has_a_case() -> None:

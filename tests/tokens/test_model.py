@@ -43,17 +43,53 @@ HOURS = st.integers(1, 30)
 
 
 @dataclass(slots=True)
+class ModelOrder:
+    """A court's order: `asked` is None for the whole account; one that binds credits takes nothing."""
+
+    id: str
+    name: str
+    asked: int | None
+    binds_credits: bool = False
+    taken: int = 0
+    seized: int = 0
+    is_open: bool = True
+
+    @property
+    def kept(self) -> int:
+        return self.taken - self.seized if self.is_open else 0
+
+    @property
+    def is_short(self) -> bool:
+        return self.is_open and not self.binds_credits and (self.asked is None or self.taken < self.asked)
+
+
+@dataclass(slots=True)
 class ModelAccount:
     """An account as a teller would keep it on a slip of paper."""
 
     deposits: int = 0
     available: int = 0
     held: int = 0
+    seized: int = 0
     status: str = "open"
+    orders: list[ModelOrder] = field(default_factory=list)
+
+    @property
+    def restricted(self) -> int:
+        return sum(one.kept for one in self.orders)
 
     @property
     def empty(self) -> bool:
-        return self.deposits == self.available == self.held == 0
+        return self.deposits == self.available == self.held == self.restricted == 0
+
+    def serve(self, available: int) -> int:
+        """Let orders that have less than they ask for take what is available, first come first served; the rest."""
+        for one in self.orders:
+            if one.is_short:
+                taken = available if one.asked is None else min(available, one.asked - one.taken)
+                one.taken += taken
+                available -= taken
+        return available
 
 
 @dataclass(slots=True)
@@ -78,12 +114,23 @@ class Model:
         default_factory=lambda: {name: ModelAccount() for name in ACCOUNTS}
     )
 
-    def blocked(self, *names: str) -> str:
-        for name in names:
-            status = self.accounts[name].status
-            if status != "open":
-                return f"account_{status}"
+    def blocked(self, payer: str | None = None, payee: str | None = None) -> str:
+        for name, side in ((payer, "debit"), (payee, "credit")):
+            if name is None:
+                continue
+            account = self.accounts[name]
+            if account.status != "open":
+                return f"account_{account.status}"
+            if self.stopped(name, side):
+                return f"account_{side}_blocked"
         return ""
+
+    def stopped(self, name: str, side: str) -> bool:
+        """Tell whether an order blocks this side of an account."""
+        found = self.accounts[name].orders
+        if side == "debit":
+            return any(one.is_short for one in found)
+        return any(one.is_open and one.binds_credits for one in found)
 
 
 class WritePath(RuleBasedStateMachine):
@@ -92,6 +139,7 @@ class WritePath(RuleBasedStateMachine):
     transfers: "Bundle[Sent]" = Bundle("transfers")
     holds: "Bundle[Sent]" = Bundle("holds")
     waiting: "Bundle[Sent]" = Bundle("waiting")
+    orders: "Bundle[ModelOrder]" = Bundle("orders")
 
     server: ClassVar[EmbeddedPostgres]
     template: ClassVar[str]
@@ -144,7 +192,7 @@ class WritePath(RuleBasedStateMachine):
 
     @rule(name=ACCOUNT, minor=MINOR)
     def deposit(self, name: str, minor: int) -> None:
-        expected = self.model.blocked(name)
+        expected = self.model.blocked(payee=name)
         self.ask(
             expected, Kind.DEPOSIT, evidence=True, related_id="statement_0.1", **self.move(minor, payee=name)
         )
@@ -162,7 +210,9 @@ class WritePath(RuleBasedStateMachine):
     @rule(target=waiting, name=ACCOUNT, minor=MINOR)
     def mint(self, name: str, minor: int) -> Any:
         account = self.model.accounts[name]
-        expected = self.model.blocked(name) or ("insufficient_funds" if minor > account.deposits else "")
+        expected = self.model.blocked(payee=name) or (
+            "insufficient_funds" if minor > account.deposits else ""
+        )
         made = self.ask(expected, Kind.MINT, **self.move(minor, payee=name))
         return (
             multiple() if expected else Sent(made, name, name, minor, self.approvable_until, kind=Kind.MINT)
@@ -170,7 +220,7 @@ class WritePath(RuleBasedStateMachine):
 
     @rule(name=ACCOUNT, minor=MINOR)
     def mint_from_a_deposit(self, name: str, minor: int) -> None:
-        if not self.model.blocked(name):
+        if not self.model.blocked(payee=name):
             self.bank.mint(name, format_amount(minor, 2))
             self.model.accounts[name].available += minor
 
@@ -259,6 +309,10 @@ class WritePath(RuleBasedStateMachine):
             return "remaining_exceeded"
         if self.model.accounts[transfer.payer].status == "closed":
             return "account_status_conflict"
+        if self.model.stopped(transfer.payee, "debit"):
+            return "account_debit_blocked"
+        if self.model.stopped(transfer.payer, "credit"):
+            return "account_credit_blocked"
         return "insufficient_funds" if minor > self.model.accounts[transfer.payee].available else ""
 
     @rule(one=waiting)
@@ -273,7 +327,7 @@ class WritePath(RuleBasedStateMachine):
             expected = self.expected_of_a_reversal(one.of, one.remaining)
         else:
             short = one.remaining > payee.deposits
-            expected = self.model.blocked(one.payee) or ("insufficient_funds" if short else "")
+            expected = self.model.blocked(payee=one.payee) or ("insufficient_funds" if short else "")
         approval_id = with_prefix("approval", one.id)
         self.ask(expected, Kind.APPROVE, "checker", related_id=approval_id, **self.move(one.remaining))
         if expected:
@@ -319,13 +373,65 @@ class WritePath(RuleBasedStateMachine):
         expected = (
             "account_status_conflict"
             if account.status != "open"
-            else ""
-            if account.empty
             else "account_not_empty"
+            if not account.empty
+            else "account_has_orders"
+            if any(one.is_open for one in account.orders)
+            else ""
         )
         self.ask(expected, Kind.ACCOUNT_CLOSURE, payer_account_id=self.bank.account_id(name), reason="Moved.")
         if not expected:
             account.status = "closed"
+
+    @rule(target=orders, name=ACCOUNT, minor=MINOR, whole=SELDOM, of_credits=SELDOM)
+    def place_order(self, name: str, minor: int, whole: bool, of_credits: bool) -> Any:
+        account = self.model.accounts[name]
+        if account.status == "closed":
+            return multiple()
+        asked = None if whole or of_credits else minor
+        amount = None if asked is None else format_amount(asked, 2)
+        placed = self.bank.place_order(name, amount, scope="credit" if of_credits else "debit")
+        order = ModelOrder(placed, name, asked, binds_credits=of_credits)
+        account.orders.append(order)
+        account.available = account.serve(account.available)
+        return order
+
+    @rule(order=orders)
+    def top_up(self, order: ModelOrder) -> None:
+        account = self.model.accounts[order.name]
+        takes = account.available and any(one.is_short for one in account.orders)
+        expected = "order_state_conflict" if not order.is_open else "" if takes else "order_nothing_to_take"
+        self.ask(expected, Kind.ORDER_TOP_UP, "operator", related_id=order.id, reason="Credits came in.")
+        if not expected:
+            account.available = account.serve(account.available)
+
+    @rule(order=consumes(orders))
+    def lift(self, order: ModelOrder) -> None:
+        if not order.is_open:
+            self.ask("order_state_conflict", Kind.ORDER_LIFT, related_id=order.id, reason="Set aside.")
+            return
+        self.bank.lift_order(order.id)
+        kept, order.is_open = order.kept, False
+        account = self.model.accounts[order.name]
+        account.available += account.serve(kept)
+
+    @rule(order=orders, minor=MINOR)
+    def seize(self, order: ModelOrder, minor: int) -> None:
+        expected = (
+            "order_state_conflict"
+            if not order.is_open
+            else "seizure_exceeds_restricted"
+            if minor > order.kept
+            else ""
+        )
+        asked = {"related_id": order.id, "reason": "Transfer order."} | self.move(minor)
+        made = self.ask(expected, Kind.ORDER_SEIZURE, **asked)
+        if expected:
+            return
+        self.bank.approve(made, format_amount(minor, 2), "USD")
+        order.seized += minor
+        order.is_open = order.seized != order.asked
+        self.model.accounts[order.name].seized += minor
 
     @rule(data=st.data())
     def send_again(self, data: st.DataObject) -> None:
@@ -339,10 +445,18 @@ class WritePath(RuleBasedStateMachine):
         ids = {
             ledger.ledger_account_id(code, self.bank.account_id(name)): getattr(account, member)
             for name, account in self.model.accounts.items()
-            for code, member in (("2010", "deposits"), ("2110", "available"), ("2120", "held"))
+            for code, member in (
+                ("2010", "deposits"),
+                ("2110", "available"),
+                ("2120", "held"),
+                ("2130", "restricted"),
+            )
         }
-        at_core = ledger.ledger_account_id("1100", self.bank.classes["USD"].id)
-        expected = ids | {at_core: sum(ids.values())}
+        class_id = self.bank.classes["USD"].id
+        ids[ledger.ledger_account_id("2310", class_id)] = sum(
+            account.seized for account in self.model.accounts.values()
+        )
+        expected = ids | {ledger.ledger_account_id("1100", class_id): sum(ids.values())}
         with self.bank.database.read() as connection:
             assert ledger.balances(connection, self.bank.issuer_id, list(expected)) == expected
 

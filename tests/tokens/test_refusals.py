@@ -185,6 +185,29 @@ CASES: Final[dict[Kind, list[Steps]]] = {
             ({"principal": "maker"}, "checker_is_maker"),
         ]
     ],
+    Kind.APPROVAL_EXPIRY: [
+        [
+            ({"related_id": "approval_absent"}, "approval_not_found"),
+            ({"related_id": "$approval decided"}, "approval_not_expired"),
+            ({"related_id": "$approval without a deposit"}, "approval_not_expired"),
+        ]
+    ],
+    Kind.CHANGE: [
+        [
+            ({"operation": "unheard_of", "related_id": "policy_absent", "payload": {}}, "change_unknown"),
+            ({"operation": "policy_activation"}, "policy_not_found"),
+            ({"operation": "policy_retirement"}, "policy_not_found"),
+            (
+                {"operation": "token_class_mode", "payload": {"mode": "paused", "reason": "Drill."}},
+                "token_class_not_found",
+            ),
+            ({"operation": "breaker_trip"}, "token_class_not_found"),
+            ({"operation": "breaker_reset"}, "token_class_not_found"),
+            ({"related_id": "$class USD"}, "breaker_conflict"),
+            ({"operation": "breaker_trip"}, "maker_not_a_person"),
+            ({"operation": "token_class_mode"}, "maker_not_a_person"),
+        ]
+    ],
 }
 # A machine for which HARBOUR, LANTERN and SILKROAD are its own, and NORTHWIND is not.
 _PRINCIPAL: Final = "platform"
@@ -274,13 +297,14 @@ def resolved(named: dict[str, str], value: object) -> object:
 
 def written(bank: Bank) -> list[tuple[object, ...]]:
     """Return how many rows each table of the write path has, and what balances and states there are."""
-    tables = ("answer", "event", "instruction", "journal_line", "approval", "approval_vote")
+    tables = ("answer", "approval", "approval_vote", "breaker", "event", "instruction", "journal_line")
     counts = " UNION ALL ".join(f"SELECT '{table}', count(*)::text FROM {table}" for table in tables)
     statements = (
         counts,
         "SELECT id, balance_minor, version FROM ledger_account ORDER BY id",
         "SELECT id, state, remaining_minor FROM instruction ORDER BY id",
         "SELECT id, status FROM account ORDER BY id",
+        "SELECT id, mode FROM token_class ORDER BY id",
         "SELECT issuer_id, next_index FROM log_head",
     )
     with bank.database.read() as connection:

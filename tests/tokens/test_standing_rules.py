@@ -182,7 +182,15 @@ def test_every_reason_is_told_at_once(prepared: Prepared) -> None:
         pytest.raises(DomainError) as refused,
     ):
         bank.transfer("NORTHWIND-USD", "HARBOUR-USD", "0.01")
-    assert refused.value.members == {"reasons": ["token_class_paused", "account_frozen", "kyc_expired"]}
+    codes = ["token_class_paused", "account_frozen", "kyc_expired"]
+    assert refused.value.members == {
+        "reasons": codes,
+        "rules": [
+            {"code": code, "rule_id": rule_id, "effect": "deny"}
+            for code, rule_id in zip(codes, ("operating_mode", "account_status", "kyc"), strict=True)
+        ],
+        "policy_version": "shipped/1",
+    }
 
 
 def test_a_closed_account_takes_nothing(bank: Bank) -> None:

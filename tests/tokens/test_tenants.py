@@ -155,4 +155,4 @@ def test_two_issuers_in_one_database_have_logs_of_their_own(
         one.transfer("HARBOUR-USD", "LANTERN-USD", "1.00")
         oracle(one)
         oracle(two)
-        assert one.acknowledged[-1].event_index == 2
+        assert one.acknowledged[-1].event_index == 3

@@ -61,6 +61,14 @@ def live(bank: Bank) -> None:
     bank.approve(asked.resource_id, "7.00", "USD")
     bank.close_account("SILKROAD-EUR")
     bank.freeze("SILKROAD-USD")
+    court = bank.place_order("LANTERN-USD", "500.00")
+    bank.transfer("HARBOUR-USD", "LANTERN-USD", "10.00")
+    bank.top_up_order(court)
+    bank.seize(court, "15.00")
+    bank.lift_order(court)
+    bank.lift_order(bank.place_order("SILKROAD-USD", "40.00"))
+    # There is nothing to take here, nor to give back.
+    bank.lift_order(bank.place_order("NORTHWIND-USD", "1.00"))
     bank.clock.at += timedelta(days=1)
 
 
@@ -198,6 +206,11 @@ def _payload(jws: str) -> dict[str, Any]:
     segment = jws.split(".")[1]
     found: dict[str, Any] = json.loads(base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4)))
     return found
+
+
+def event_key(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the row of the key that signed the events first; the checkpoints' key is told of too."""
+    return next(row for row in rows if row["key_use"] == "event")
 
 
 def segments(payload: bytes, header: dict[str, Any], signer: SoftwareSigner) -> str:

@@ -119,7 +119,7 @@ def test_remembering_needs_a_place(
     assert run(asked) == 0
     assert run(asked) == 0
     assert "1 earlier roots" in capfd.readouterr().out
-    (held / "21.txt").write_text((held / "21.txt").read_text().replace("\n21\n", "\n22\n"))
+    (held / "34.txt").write_text((held / "34.txt").read_text().replace("\n34\n", "\n35\n"))
     assert run(asked) == 13
 
 

@@ -20,7 +20,7 @@ from tallystick.core.ids import new_suffix
 from tallystick_verify import ExitCode, Options
 from tallystick_verify.policy_file import Pin, Seen
 from tests.verify.forging import append, approve, emptied, freeze, insert, reamount, vote_hash
-from tests.verify.packs import Evidence, Insider, chunks, segments, verified
+from tests.verify.packs import Evidence, Insider, chunks, event_key, segments, verified
 
 Fault = Callable[[Insider], None]
 Change = Callable[[list[dict[str, Any]]], object]
@@ -35,6 +35,34 @@ def _set(name: str, value: object) -> Callable[[dict[str, Any]], object]:
 
 def _resigned(event_type: str, change: Callable[[dict[str, Any]], object], number: int = 0) -> Fault:
     return lambda insider: insider.resign(insider.index_of(event_type, number), change)
+
+
+def _topped_up_elsewhere(insider: Insider) -> None:
+    """Let tokens of another account be taken under an order."""
+    text = json.dumps(insider.payloads()[insider.index_of("order.topped_up")])
+    there, elsewhere = (_placed(insider, number)["payer_account_id"] for number in (0, 1))
+    insider.resign(insider.index_of("order.topped_up"), _replaced_by(text.replace(there, elsewhere)))
+
+
+def _lifted_again(insider: Insider) -> None:
+    """Let the last lift, which gives nothing back, be of the first order, which had ended."""
+    ended = _placed(insider, 0)
+    under = {"payer_account_id": ended["payer_account_id"], "related_id": ended["instruction_id"]}
+    insider.resign(insider.index_of("order.lifted", 2), lambda payload: payload.update(under))
+
+
+def _nothing_seized(insider: Insider) -> None:
+    index = insider.index_of("order.seized")
+    insider.resign(index, lambda payload: payload.update(amount="0.00", lines=[]))
+    approve(insider, index, lambda row: row.update(amount=None, currency=None))
+
+
+def _placed(insider: Insider, number: int) -> dict[str, Any]:
+    return insider.payloads()[insider.index_of("order.placed", number)]
+
+
+def _replaced_by(text: str) -> Callable[[dict[str, Any]], object]:
+    return lambda payload: payload.update(json.loads(text))
 
 
 def _signature_of_another(insider: Insider) -> None:
@@ -114,7 +142,7 @@ def _told_other_key(insider: Insider) -> None:
 def _tell_other_key(insider: Insider) -> None:
     def tell(rows: list[dict[str, Any]]) -> None:
         x = base64.urlsafe_b64encode(insider.other.public_key).decode().rstrip("=")
-        rows.append({**rows[0], "kid": insider.other.key_id, "x": x, "from_index": None})
+        rows.append({**event_key(rows), "kid": insider.other.key_id, "x": x, "from_index": None})
 
     insider.edit("keys.jsonl", tell)
 
@@ -126,7 +154,7 @@ def _manifest_by_other_key(insider: Insider) -> None:
 
 
 def _key_told(**members: object) -> Fault:
-    return lambda insider: insider.edit("keys.jsonl", lambda rows: rows[0].update(members))
+    return lambda insider: insider.edit("keys.jsonl", lambda rows: event_key(rows).update(members))
 
 
 # --- what an insider does to the order ---------------------------------------------------------------------------
@@ -492,6 +520,14 @@ FAULTS: Final[dict[str, tuple[ExitCode, Fault]]] = {
         _resigned("hold.executed", _set("related_id", "hold_00000000000000000000000000")),
     ),
     "a frozen account is paid": (ExitCode.BOOKS, _paid_while_frozen),
+    "another account's tokens taken under an order": (ExitCode.BOOKS, _topped_up_elsewhere),
+    "a top-up under no order": (
+        ExitCode.BOOKS,
+        _resigned("order.topped_up", _set("related_id", "order_01m8aqaqwve66bdkq8ey0vq2g2")),
+    ),
+    "an order that had ended": (ExitCode.BOOKS, _lifted_again),
+    "more seized than is held": (ExitCode.BOOKS, _reamounted("order.seized", "900.00")),
+    "nothing seized": (ExitCode.BOOKS, _nothing_seized),
     "an account frozen twice": (ExitCode.BOOKS, _frozen_twice),
     "an instruction settled twice": (ExitCode.BOOKS, _settled_twice),
     "a statement's entry confirmed twice": (ExitCode.BOOKS, _same_entry),
@@ -605,6 +641,11 @@ WORDS: Final = {
     "a void of less than is held": "all that is left",
     "more reversed than was paid": "left of the transfer",
     "a frozen account is paid": "that is frozen",
+    "another account's tokens taken under an order": "on another account",
+    "a top-up under no order": "relates to no order",
+    "an order that had ended": "relates to no order",
+    "more seized than is held": "falls below zero",
+    "nothing seized": "not the journal",
     "an account frozen twice": "frozen already",
     "an instruction settled twice": "happened twice",
     "a statement's entry confirmed twice": "entry was confirmed",
@@ -689,15 +730,15 @@ def test_a_shorter_log_than_was_seen(evidence: Evidence, tmp_path: Path) -> None
     """The end of a log can be cut off without a trace in it: only who saw it before knows."""
     whole = verified(evidence.files, tmp_path / "whole", evidence.policy)
     root = base64.b64decode(whole.pack["root"])
-    remembering = replace(evidence.policy, seen=(Seen(21, root, "a note"),))
+    remembering = replace(evidence.policy, seen=(Seen(34, root, "a note"),))
     forked = replace(evidence.policy, seen=(Seen(9, root, "a note"),))
 
     assert verified(evidence.files, tmp_path / "again", remembering).exit_code == ExitCode.OK
     assert verified(evidence.files, tmp_path / "forked", forked).exit_code == ExitCode.LOG
-    longer = replace(evidence.policy, seen=(Seen(22, root, "a note"),))
+    longer = replace(evidence.policy, seen=(Seen(35, root, "a note"),))
     report = verified(evidence.files, tmp_path / "longer", longer)
     assert report.exit_code == ExitCode.LOG
-    assert "22 were seen before" in report.text()
+    assert "35 were seen before" in report.text()
 
 
 def test_without_a_checkpoint_nothing_is_verified_unless_asked_for(

@@ -11,7 +11,7 @@ from tallystick_verify import ExitCode, Report
 from tallystick_verify.policy_file import Pin
 from tests.bank import Bank
 from tests.verify.forging import append, freeze, key_event
-from tests.verify.packs import Evidence, Insider, export_evidence, verified
+from tests.verify.packs import Evidence, Insider, event_key, export_evidence, verified
 
 
 def _x(public_key: bytes) -> str:
@@ -33,8 +33,9 @@ def _introduced(evidence: Evidence) -> tuple[Insider, int]:
     last = append(insider, _unfrozen(insider), insider.other)
 
     def tell(rows: list[dict[str, Any]]) -> None:
-        rows.append({**rows[0], "kid": key["kid"], "x": key["x"], "from_index": last})
-        rows[0] |= {"state": "retired", "until_index": activated}
+        first = event_key(rows)
+        rows.append({**first, "kid": key["kid"], "x": key["x"], "from_index": last})
+        first |= {"state": "retired", "until_index": activated}
 
     insider.edit("keys.jsonl", tell)
     _signed_by_the_new(insider)
@@ -84,7 +85,7 @@ def _revoked(evidence: Evidence, since: int | None) -> Insider:
     append(insider, key_event(insider, "key.revoked", key))
 
     def tell(rows: list[dict[str, Any]]) -> None:
-        rows[0] |= {"state": "revoked"}
+        event_key(rows)["state"] = "revoked"
 
     insider.edit("keys.jsonl", tell)
     return insider

@@ -24,11 +24,11 @@ ORIGIN = "log.example/riverbank"
 class Signer:
     """Signs notes as a log or as a witness does."""
 
-    def __init__(self, name: str, signature_type: int) -> None:
+    def __init__(self, name: str, signature_type: int, *, bearer: str = "") -> None:
         self.name, self.type = name, signature_type
         # The same in every process that collects tests: keys are in their names.
         self.key = Ed25519PrivateKey.from_private_bytes(
-            hashlib.sha256(f"{signature_type} {name}".encode()).digest()
+            hashlib.sha256(f"{signature_type} {name} {bearer}".encode()).digest()
         )
         octets = bytes([signature_type]) + self.key.public_key().public_bytes_raw()
         self.key_id = hashlib.sha256(name.encode() + b"\n" + octets).digest()[:4]
@@ -122,7 +122,7 @@ def test_a_cosigned_checkpoint_is_verified(evidence: Evidence, policy: Policy, t
 
 def test_checkpoints_that_are_refused(evidence: Evidence, policy: Policy, tmp_path: Path) -> None:
     leaves = leaves_of(evidence.insider())
-    stranger = Signer(ORIGIN, LOG)
+    stranger = Signer(ORIGIN, LOG, bearer="stranger")
     whole = note(leaves, [LOG_SIGNER, *WITNESSES])
     refused = {
         "one witness": (note(leaves, [LOG_SIGNER, WITNESSES[0]]), ExitCode.LOG),
@@ -133,11 +133,11 @@ def test_checkpoints_that_are_refused(evidence: Evidence, policy: Policy, tmp_pa
         "another root": (note(leaves, [LOG_SIGNER, *WITNESSES], root=bytes(32)), ExitCode.LOG),
         "an event uncovered": (note(leaves[:-1], [LOG_SIGNER, *WITNESSES]), ExitCode.LOG),
         "a longer log, unproven": (note([*leaves, b"more"], [LOG_SIGNER, *WITNESSES]), ExitCode.LOG),
-        "changed text": (whole.replace(b"\n21\n", b"\n15\n"), ExitCode.SIGNATURE),
+        "changed text": (whole.replace(b"\n34\n", b"\n15\n"), ExitCode.SIGNATURE),
         "no signature": (whole.split(b"\n\n")[0] + b"\n", ExitCode.LOG),
-        "a leading zero": (whole.replace(b"\n21\n", b"\n021\n"), ExitCode.LOG),
+        "a leading zero": (whole.replace(b"\n34\n", b"\n034\n"), ExitCode.LOG),
         "a short root": (note(leaves, [LOG_SIGNER, *WITNESSES], root=bytes(31)), ExitCode.LOG),
-        "a carriage return": (whole.replace(b"\n21\n", b"\n21\r\n"), ExitCode.LOG),
+        "a carriage return": (whole.replace(b"\n34\n", b"\n34\r\n"), ExitCode.LOG),
         "no text": (b"", ExitCode.LOG),
         "other bytes": (b"\xff\n\n", ExitCode.LOG),
     }
@@ -196,7 +196,7 @@ def test_earlier_checkpoints_are_remembered_and_held_against(
     whole = note(leaves_of(insider), [LOG_SIGNER, *WITNESSES])
     first = check(insider, tmp_path / "first", policy, whole, Options(held=held, remember=True))
     assert first.exit_code == ExitCode.OK
-    assert [one.name for one in held.iterdir()] == ["21.txt"]
+    assert [one.name for one in held.iterdir()] == ["34.txt"]
     (held / "earlier.txt").write_bytes(note(leaves_of(insider)[:7], [LOG_SIGNER]))
 
     again = check(evidence.insider(), tmp_path / "again", policy, whole, Options(held=held))
@@ -264,7 +264,7 @@ def _holder(evidence: Evidence, indexes: Sequence[int]) -> Insider:
 
 
 def test_a_holder_s_leaves(evidence: Evidence, policy: Policy, tmp_path: Path) -> None:
-    insider = _holder(evidence, [3, 4, 20])
+    insider = _holder(evidence, [3, 4, 33])
 
     report = verified(insider.files, tmp_path / "pack", policy, Options())
 
@@ -276,7 +276,7 @@ def test_a_holder_s_leaves(evidence: Evidence, policy: Policy, tmp_path: Path) -
 
 def test_a_holder_s_leaves_without_a_checkpoint(evidence: Evidence, policy: Policy, tmp_path: Path) -> None:
     insider = _holder(evidence, [2])
-    insider.files["checkpoint.txt"] = insider.files["checkpoint.txt"].replace(b"\n21\n", b"\n22\n")
+    insider.files["checkpoint.txt"] = insider.files["checkpoint.txt"].replace(b"\n34\n", b"\n35\n")
     insider.seal()
 
     assert verified(insider.files, tmp_path / "pack", policy).exit_code == ExitCode.SIGNATURE
@@ -289,9 +289,9 @@ def test_a_receipt(evidence: Evidence, policy: Policy) -> None:
     signed = note(leaves, [LOG_SIGNER, *WITNESSES])
 
     event, size, witnesses = check_receipt(head + signed, leaves[3], policy)
-    assert (event.type, size, len(witnesses)) == ("token.transferred", 21, 3)
+    assert (event.type, size, len(witnesses)) == ("token.transferred", 34, 3)
     extra = head.replace(b"index", b"extra e30=\nindex", 1)
-    assert check_receipt(extra + signed, leaves[3], policy)[1] == 21
+    assert check_receipt(extra + signed, leaves[3], policy)[1] == 34
     for receipt, leaf in (
         (head + signed, leaves[4]),
         (head.replace(b"index 3", b"index 4") + signed, leaves[3]),
@@ -312,4 +312,4 @@ def test_a_report_is_one_document(evidence: Evidence, policy: Policy, tmp_path: 
     document = json.loads(json.dumps(report.document()))
     assert (document["verdict"], document["exit_code"]) == ("verified", 0)
     assert {one["state"] for one in document["checks"]} == {"passed"}
-    assert [one["supply"] for one in document["figures"]] == ["250.50", "995.00"]
+    assert [one["supply"] for one in document["figures"]] == ["250.50", "980.00"]

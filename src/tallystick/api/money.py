@@ -4,6 +4,7 @@ It is kept thin on purpose: one parse, no tower of dependencies, and the stored 
 """
 
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -120,6 +121,8 @@ def money_route(
         summary=summary,
         tag=tag,
         status=status,
+        # What the rules refer, or an amount asks people for, waits.
+        waiting_view=view if status == HTTPStatus.CREATED else None,
         operation=kind,
         scope=scope,
     )

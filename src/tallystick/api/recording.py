@@ -110,6 +110,8 @@ def note_batch(request: Request, settled: SubmissionOutcome) -> None:
     elif refusals:
         attempt.decision = Decision.PARTIAL
         attempt.reasons = _counted([refusal.code for refusal in refusals])
+    elif any(one.status == HTTPStatus.ACCEPTED for one in settled.outcomes):
+        attempt.decision = Decision.PENDING
     elif any(one.replayed for one in settled.outcomes):
         # What was sent before under keys of its own is in the log, but not as part of this batch.
         attempt.decision = Decision.SETTLED

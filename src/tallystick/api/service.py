@@ -82,7 +82,7 @@ class Service:
         self._issuers: tuple[float, frozenset[str]] = (0.0, frozenset())
 
     def start(self) -> None:
-        """Begin what the service does by itself; for a process that serves."""
+        """Begin what the service does by itself: for a worker, beside the processes that serve."""
         self._housekeeping.start()
         # Events go into the log's tree, and cosignatures are gathered.
         interval_seconds = self.settings.log_interval_seconds

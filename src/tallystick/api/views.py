@@ -13,7 +13,10 @@ __all__ = [
     "HoldView",
     "ListView",
     "MintView",
+    "OrderMoveView",
+    "OrderView",
     "ProblemView",
+    "RecordedOrderView",
     "RedemptionView",
     "ReleaseView",
     "ReversalView",
@@ -141,6 +144,63 @@ class AccountActionView(_InstructionView):
     approval_id: str | None = None
 
 
+class OrderMoveView(_AmountView):
+    """A top-up, lift or seizure of an order, with what it moves."""
+
+    account_id: str
+    order_id: str
+    approval_id: str | None = None
+
+
+class OrderView(View):
+    """A freeze or court order, and what it has taken; `amount` is null for the whole account."""
+
+    id: str
+    object: str
+    created_at: str
+    issuer_id: str
+    state: str
+    token_class_id: str
+    currency: str
+    account_id: str
+    kind: str
+    scope: str
+    amount: str | None
+    restricted: str
+    seized: str
+    held: str
+    authority: str
+    authority_reference: str | None
+    reason: str
+    created_by: str
+    expires_at: str | None
+    ended_at: str | None
+    settled_at: str
+    final_at: str
+    value_date: str
+    event_id: str
+    event_index: int
+    signed_event: str | None = None
+
+
+class OrderActionView(View):
+    """One thing done under an order; `approvals` are the hashes of other people's votes."""
+
+    number: int
+    action: str
+    amount: str
+    reason: str
+    done_by: str
+    approvals: list[str]
+    done_at: str
+
+
+class RecordedOrderView(OrderView):
+    """An order with everything that was done under it."""
+
+    actions: list[OrderActionView]
+
+
 class ApprovalDecisionView(View):
     """One person's decision and what it brought about."""
 
@@ -167,8 +227,8 @@ class BatchView(View):
     principal_id: str
     atomic: bool
     settled_count: int
+    pending_count: int
     refused_count: int
-    waiting_count: int
     items: list[dict[str, Any]]
 
 
@@ -209,7 +269,7 @@ class TransferBatchView(View):
     items_count: int | None = None
     settled_count: int | None = None
     refused_count: int | None = None
-    waiting_count: int | None = None
+    pending_count: int | None = None
     items: list[dict[str, Any]] | None = None
     event_index: int | None = None
     signed_event: str | None = None

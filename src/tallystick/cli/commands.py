@@ -61,6 +61,16 @@ def serve(
 
 
 @application.command()
+def worker(as_json: AsJson = False) -> None:
+    """Build the log's tree, gather cosignatures and close what expired, until SIGINT or SIGTERM."""
+    with reported(as_json=as_json) as report:
+        from tallystick.cli.running import load_settings
+        from tallystick.cli.working import work
+
+        work(report, load_settings())
+
+
+@application.command()
 def migrate(as_json: AsJson = False) -> None:
     """Bring the database to this release's schema, as the tables' owner."""
     with reported(as_json=as_json) as report:

@@ -1,10 +1,10 @@
 """`tallystick serve`: the API, with the sandbox if asked for, until it is told to stop."""
 
+import contextlib
 import os
 import signal
 import socket
 import threading
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from types import FrameType
@@ -16,18 +16,18 @@ from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
 from tallystick import app
+from tallystick.cli.parents import PARENT, stop_with_parent
 from tallystick.cli.report import CommandRefusedError, ExitCode, Report
 from tallystick.cli.running import migrated_database
 from tallystick.cli.seeding import keys_file, seed
+from tallystick.cli.working import worker_beside
 from tallystick.core.settings import Settings
 
 __all__ = ["serve", "serve_alone", "worker_application"]
 
 _GRACE_SECONDS: Final = 20
 _BACKLOG: Final = 2_048
-_PARENT: Final = "_TALLYSTICK_PARENT_PROCESS_ID"
 _WORKER_START_SECONDS_MAX: Final = 60
-_PARENT_CHECK_SECONDS: Final = 1.0
 
 
 class _Server(uvicorn.Server):
@@ -60,7 +60,11 @@ class _Supervisor(Multiprocess):
 
 def serve(report: Report, settings: Settings, *, with_sandbox: bool) -> None:
     """Serve until SIGINT or SIGTERM, then settle what is queued and stop the embedded database."""
-    with _stopped_by_signals(), migrated_database(settings, migrate=with_sandbox) as address:
+    with (
+        _stopped_by_signals(),
+        migrated_database(settings, migrate=with_sandbox) as address,
+        contextlib.ExitStack() as beside,
+    ):
         if with_sandbox:
             seed(settings, address.service_url)
         listener = _listen(settings.host, settings.port)
@@ -69,6 +73,7 @@ def serve(report: Report, settings: Settings, *, with_sandbox: bool) -> None:
         announced = threading.Event()
 
         def announce() -> None:
+            beside.enter_context(worker_beside(address.service_url))
             _announce(report, settings, url, with_sandbox=with_sandbox)
             announced.set()
 
@@ -81,7 +86,7 @@ def serve(report: Report, settings: Settings, *, with_sandbox: bool) -> None:
         else:
             # The workers read their settings anew, as `app.create` does under any other server.
             os.environ["TALLYSTICK_DATABASE_URL"] = address.service_url
-            os.environ[_PARENT] = str(os.getpid())
+            os.environ[PARENT] = str(os.getpid())
             config = uvicorn.Config(
                 f"{__name__}:worker_application",
                 factory=True,
@@ -108,8 +113,7 @@ def worker_application() -> FastAPI:
     """Return the application of one of several processes, which ends with the process that started it."""
     application = app.create()
     _end_followers_at_exit(application)
-    # Told by the parent, for it may be gone before this line is reached.
-    threading.Thread(target=_stop_with_parent, args=(int(os.environ[_PARENT]),), daemon=True).start()
+    stop_with_parent()
     return application
 
 
@@ -135,13 +139,6 @@ def _closing_first(application: FastAPI, handler: Any) -> Callable[[int, FrameTy
             handler(number, frame)
 
     return handle
-
-
-def _stop_with_parent(parent_id: int) -> None:
-    # A parent that was killed can't tell its workers to stop, and they would keep the port.
-    while os.getppid() == parent_id:
-        time.sleep(_PARENT_CHECK_SECONDS)
-    signal.raise_signal(signal.SIGTERM)
 
 
 @contextmanager

@@ -30,6 +30,7 @@ class Code(StrEnum):
     TOKENS_PLEDGED = "2125"
     TOKENS_RESTRICTED = "2130"
     TOKENS_DORMANT = "2140"
+    PAYMENTS_IN_TRANSIT = "2310"
 
 
 class LedgerCode(NamedTuple):

@@ -35,6 +35,13 @@ restriction = Table(
         postgresql_where=text("state = 'active'"),
     ),
     Index(None, "issuer_id", "account_id", "id"),
+    # What waits for time to pass.
+    Index(
+        "ix_restriction_expires_at",
+        "issuer_id",
+        "expires_at",
+        postgresql_where=text("state = 'active' AND expires_at IS NOT NULL"),
+    ),
     CheckConstraint("kind IN ('freeze', 'court_order')", name="kind"),
     CheckConstraint("scope IN ('debit', 'credit', 'both')", name="scope"),
     CheckConstraint("state IN ('active', 'lifted', 'expired', 'executed')", name="state"),

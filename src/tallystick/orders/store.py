@@ -1,6 +1,7 @@
 """All SQL of orders. Every statement leads with the issuer's id; nothing here commits."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from datetime import datetime
 from typing import Any, Final
 
@@ -21,6 +22,12 @@ SELECT account_id,
 FROM restriction
 WHERE issuer_id = %s AND account_id = ANY(%s) AND state = 'active' AND (expires_at IS NULL OR expires_at > %s)
 GROUP BY account_id
+"""
+_COLUMNS: Final = tuple(one.name for one in fields(Order))
+_LOCK: Final = f"""
+SELECT {", ".join(_COLUMNS)} FROM restriction
+WHERE issuer_id = %s AND (account_id = ANY(%s) AND state = 'active' OR id = ANY(%s))
+ORDER BY id FOR UPDATE
 """
 
 
@@ -43,15 +50,12 @@ def update_order(connection: Connection, changed: Order) -> None:
     participants.raise_facts_version(connection, changed.issuer_id)
 
 
-def lock_orders_of(connection: Connection, issuer_id: str, account_id: str) -> list[Order]:
-    """Lock all orders of an account in the order of their ids, and return them."""
-    rows = connection.execute(
-        select(restriction)
-        .where(restriction.c.issuer_id == issuer_id, restriction.c.account_id == account_id)
-        .order_by(restriction.c.id)
-        .with_for_update()
+def lock_orders(
+    pipeline: Pipeline, issuer_id: str, account_ids: Iterable[str], order_ids: Iterable[str]
+) -> Asked[dict[str, dict[str, Order]]]:
+    return pipeline.ask(
+        _LOCK, (issuer_id, TextArray(list(account_ids)), TextArray(list(order_ids))), _read_by_account
     )
-    return [Order(**row._mapping) for row in rows]
 
 
 def read_order(connection: Connection, issuer_id: str, order_id: str) -> Order | None:
@@ -67,7 +71,6 @@ def read_orders(
     *,
     account_id: str | None,
     state: str | None,
-    expired_at: datetime | None,
     after: str,
     limit: int,
 ) -> list[Order]:
@@ -76,11 +79,19 @@ def read_orders(
         query = query.where(restriction.c.account_id == account_id)
     if state is not None:
         query = query.where(restriction.c.state == state)
-    if expired_at is not None:
-        query = query.where(restriction.c.expires_at <= expired_at)
-    return [
-        Order(**row._mapping) for row in connection.execute(query.order_by(restriction.c.id).limit(limit))
-    ]
+    rows = connection.execute(query.order_by(restriction.c.id).limit(limit))
+    return [Order(**row._mapping) for row in rows]
+
+
+def read_expired_orders(connection: Connection, issuer_id: str, at: datetime, limit: int) -> list[Order]:
+    of = restriction.c
+    rows = connection.execute(
+        select(restriction)
+        .where(of.issuer_id == issuer_id, of.state == "active", of.expires_at <= at)
+        .order_by(of.expires_at)
+        .limit(limit)
+    )
+    return [Order(**row._mapping) for row in rows]
 
 
 def insert_action(
@@ -134,3 +145,11 @@ def ask_blocks(
 
 def _read_blocks(cursor: psycopg.Cursor[Any]) -> dict[str, Blocks]:
     return {account_id: Blocks(debit, credit) for account_id, debit, credit in cursor.fetchall()}
+
+
+def _read_by_account(cursor: psycopg.Cursor[Any]) -> dict[str, dict[str, Order]]:
+    found: dict[str, dict[str, Order]] = {}
+    for row in cursor.fetchall():
+        one = Order(**dict(zip(_COLUMNS, row, strict=True)))
+        found.setdefault(one.account_id, {})[one.id] = one
+    return found

@@ -23,6 +23,7 @@ from tallystick.policy.differences import Difference, differences
 from tallystick.policy.documents import PolicyDocument, read_document, written_out
 from tallystick.policy.facts import ALLOW, DENY, REFER, ClassFacts, Decision, Facts, Party, Reason
 from tallystick.policy.in_force import PoliciesInForce, compiled_before, compiled_now, shipped_policy
+from tallystick.policy.kinds import SUPPLY_SIGN
 from tallystick.policy.limits import Issued, Limit, LimitState, states_of
 from tallystick.policy.refusals import REFUSALS
 from tallystick.policy.shipped import SHIPPED_DOCUMENT, SHIPPED_VERSION
@@ -41,6 +42,7 @@ __all__ = [
     "DENY",
     "REFER",
     "REFUSALS",
+    "SUPPLY_SIGN",
     "BreakerTerms",
     "ClassFacts",
     "CompiledPolicy",

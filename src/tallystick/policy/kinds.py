@@ -31,7 +31,7 @@ HAS_PAYER: Final = _PAYS | GIVES_BACK
 HAS_PAYEE: Final = _PAYS | MINTS | _TAKES_IN | {"reversal"}
 
 # What an instruction of a kind does to the class's supply.
-SUPPLY_SIGN: Final[dict[str, int]] = {"mint": 1, "redemption": -1}
+SUPPLY_SIGN: Final[dict[str, int]] = {"mint": 1, "redemption": -1, "order_seizure": -1}
 
 
 def is_payment(kind: str) -> bool:

@@ -63,6 +63,7 @@ def gather(
     books = BooksFacts(
         minted_minor=replayed.minted_minor,
         redeemed_minor=replayed.redeemed_minor,
+        seized_minor=replayed.seized_minor,
         events_verified_count=replayed.events_verified_count,
         journal_minor=replayed.journal_minor,
         trial_minor=trial_minor,

@@ -10,6 +10,7 @@ from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Final
 
 from sqlalchemy import Connection
 
@@ -23,6 +24,10 @@ from tallystick.tokens import State
 __all__ = ["ControlAccount", "covered_statements"]
 
 _AT_ONCE = 1_000
+_CREDIT_WAITS: Final[dict[str, str]] = {
+    State.UNASSIGNED: "The bank's credit waits to be assigned to an account.",
+    State.PENDING_APPROVAL: "The bank's credit waits for another person's approval.",
+}
 
 
 def covered_statements(in_order: Sequence[Statement]) -> list[Statement]:
@@ -198,9 +203,9 @@ class ControlAccount:
                 self._add_timing(
                     "credit_waits",
                     -entry.signed_minor,
-                    "The bank's credit waits to be assigned to an account."
-                    if deposit.state == State.UNASSIGNED
-                    else "The bank's credit is confirmed in the books behind this index.",
+                    _CREDIT_WAITS.get(
+                        deposit.state, "The bank's credit is confirmed in the books behind this index."
+                    ),
                     _evidence_of_entry(entry),
                 )
             elif deposit.event_index in unproven:

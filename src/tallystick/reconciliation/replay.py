@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import Connection
@@ -23,8 +23,6 @@ from tallystick.reconciliation.records import BreakType
 from tallystick.signing import JwsInvalidError, SigningKey, VerificationKey, verify_compact
 
 __all__ = ["ControlMovement", "Replay", "replay"]
-
-_SUPPLY_SIGN: Final = {"token.minted": 1, "token.redeemed": -1}
 
 #: Movements of one entry, in the normal sense of each ledger account.
 _Movements = Counter[str]
@@ -50,6 +48,7 @@ class Replay:
 
     minted_minor: int = 0
     redeemed_minor: int = 0
+    seized_minor: int = 0
     events_verified_count: int = 0
     journal_minor: _Movements = field(default_factory=Counter)
     unproven: set[int] = field(default_factory=set)
@@ -176,12 +175,15 @@ def _trusted_key(reader: _Reader, key_id: str | None, booked_at: datetime) -> Ve
 
 
 def _count_supply(reader: _Reader, payload: dict[str, Any]) -> None:
-    sign = _SUPPLY_SIGN.get(payload["type"], 0)
     amount_minor = parse_amount(payload["amount"], reader.money.scale)
-    if sign > 0:
-        reader.result.minted_minor += amount_minor
-    elif sign < 0:
-        reader.result.redeemed_minor += amount_minor
+    # What leaves supply goes to one of two places: back into the holder's deposit, or to a court.
+    match payload["type"]:
+        case "token.minted":
+            reader.result.minted_minor += amount_minor
+        case "token.redeemed":
+            reader.result.redeemed_minor += amount_minor
+        case "order.seized":
+            reader.result.seized_minor += amount_minor
 
 
 def _take_control_movement(

@@ -1,7 +1,8 @@
 """The tie-out: five records of one thing, compared to the minor unit.
 
-Σ signed mints less redemptions = Σ holders' balances = 21xx in the trial balance = the liability register, and the
-control account (1100) = the bank's closing balance after timing. Pure: equal facts give equal figures and breaks.
+Σ signed mints less redemptions and seizures = Σ holders' balances = 21xx in the trial balance = the liability register,
+and the control account (1100) = the bank's closing balance after timing. Pure: equal facts give equal figures and
+breaks.
 
 A timing break explains its part of a difference and leaves the verdict alone. Every other break breaks it, however
 small, and whatever no break explains is a break of its own: nothing is ever rounded, netted or adjusted away.
@@ -30,6 +31,7 @@ class BooksFacts:
 
     minted_minor: int
     redeemed_minor: int
+    seized_minor: int
     events_verified_count: int
     journal_minor: Mapping[str, int]
     trial_minor: Mapping[str, int]
@@ -146,7 +148,10 @@ def _supply_breaks(money: Money, books: BooksFacts, explained: list[BreakDraft])
                 ),
             )
     remainders = (
-        ("signed mints less redemptions", trial_minor - _supply(books) - supply_effect(explained)),
+        (
+            "signed mints less redemptions and seizures",
+            trial_minor - _supply(books) - supply_effect(explained),
+        ),
         ("the liability register", trial_minor - books.register_minor - unregistered_minor),
     )
     return unregistered.collected() + [
@@ -196,6 +201,7 @@ def _figures(token_class_id: str, money: Money, books: BooksFacts, bank: BankFac
         "supply": {
             "minted": money.text(books.minted_minor),
             "redeemed": money.text(books.redeemed_minor),
+            "seized": money.text(books.seized_minor),
             "signed_events": money.text(_supply(books)),
             "holder_balances": money.text(_claims(stored)),
             "trial_balance": money.text(_claims(books.trial_minor)),
@@ -204,13 +210,8 @@ def _figures(token_class_id: str, money: Money, books: BooksFacts, bank: BankFac
         },
         "control_account": {
             "ledger": money.text(ledger_minor),
-            "deposits_available": money.text(
-                sum(
-                    minor
-                    for account_id, minor in books.trial_minor.items()
-                    if account_id[:4] == Code.DEPOSITS_AVAILABLE
-                )
-            ),
+            "deposits_available": money.text(_of_code(books, Code.DEPOSITS_AVAILABLE)),
+            "payments_in_transit": money.text(_of_code(books, Code.PAYMENTS_IN_TRANSIT)),
             "statement_closing": None if closing is None else money.text(closing),
             "difference": None if difference is None else money.text(difference),
             "timing": None if closing is None else money.text(bank.timing_minor),
@@ -222,7 +223,11 @@ def _figures(token_class_id: str, money: Money, books: BooksFacts, bank: BankFac
 
 
 def _supply(books: BooksFacts) -> int:
-    return books.minted_minor - books.redeemed_minor
+    return books.minted_minor - books.redeemed_minor - books.seized_minor
+
+
+def _of_code(books: BooksFacts, code: Code) -> int:
+    return sum(minor for account_id, minor in books.trial_minor.items() if account_id[:4] == code)
 
 
 def _claims(balances: Mapping[str, int]) -> int:

@@ -33,7 +33,7 @@ from tallystick.tokens.journals import journal
 from tallystick.tokens.limits import limits
 from tallystick.tokens.opening import open_account, open_issuer, open_token_class
 from tallystick.tokens.refusals import InstructionNotFoundError, InternalError
-from tallystick.tokens.render import EVENT_TYPES, resource
+from tallystick.tokens.render import EVENT_TYPES, order_resource, resource
 from tallystick.tokens.requests import key_digest, new_instruction_id, request_hash
 from tallystick.tokens.settle import SubmissionOutcome, settle
 from tallystick.tokens.settler import Settler
@@ -78,6 +78,7 @@ __all__ = [
     "open_account",
     "open_issuer",
     "open_token_class",
+    "order_resource",
     "postings_of",
     "read_batch",
     "request_hash",

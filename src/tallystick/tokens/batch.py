@@ -5,12 +5,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
+from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
 import orjson
 from sqlalchemy import Connection
 
-from tallystick import approvals, events, ledger, participants, policy
+from tallystick import approvals, events, ledger, orders, participants, policy
 from tallystick.approvals import Approval, Vote
 from tallystick.core.canonical_json import canonical_json
 from tallystick.core.errors import DomainError
@@ -18,6 +19,7 @@ from tallystick.core.ids import new_id, with_prefix
 from tallystick.core.money import format_amount
 from tallystick.core.pipeline import Pipeline
 from tallystick.events import EventDraft
+from tallystick.orders import Step
 from tallystick.participants import AccountStatus
 from tallystick.signing import CompactSigning, Signer
 from tallystick.tokens import store
@@ -30,12 +32,19 @@ from tallystick.tokens.locking import Locked
 from tallystick.tokens.outlines import settled_now
 from tallystick.tokens.plans import Plan
 from tallystick.tokens.refusals import ApprovalNeededError, IdempotencyKeyReusedError
-from tallystick.tokens.render import EVENT_TYPES, event_payload, fact_payload, resource, settled_transfer
+from tallystick.tokens.render import (
+    EVENT_TYPES,
+    event_payload,
+    fact_payload,
+    order_resource,
+    resource,
+    settled_transfer,
+)
 from tallystick.tokens.settler import Settler
 from tallystick.tokens.store import Added, Answer
 from tallystick.tokens.transfer_batches import atomic_refusal, batch_settled, outcome_key
 
-__all__ = ["Batch"]
+__all__ = ["Batch", "FactsOutdatedError"]
 
 _STATUS: Final = {State.PENDING_APPROVAL.value: 202, State.UNASSIGNED.value: 202}
 # So many answers are written at once: enough to make a statement worth its trip, and few enough to keep the server
@@ -44,6 +53,10 @@ _FIRST_PART_SIZE: Final = 64
 # So many parts may still be being signed while later ones are decided.
 _SIGNING_MAX: Final = 3
 _PART_SIZE: Final = 200
+
+
+class FactsOutdatedError(Exception):
+    """A change has taken effect in this batch, so what was read before it decides nothing any more."""
 
 
 class _Mark(NamedTuple):
@@ -88,14 +101,20 @@ class Batch:
         self._expired: list[Approval] = []
         self._changes: list[tuple[Callable[[Connection, Applied], None], Applied]] = []
         self._breakers: list[store.BreakerRow] = []
+        self._steps: list[tuple[Step, Instruction, tuple[bytes, ...]]] = []
         self._atomic: _Mark | None = None
         self._checks: list[Callable[[], None]] = []
         self._signing: deque[tuple[list[EventDraft], CompactSigning]] = deque()
 
     def decide(self, request: Request) -> Outcome:
-        """Decide one request: its earlier answer, a refusal, or what it does."""
+        """Decide one request: its earlier answer, a refusal, or what it does. Raises FactsOutdatedError."""
         if request.key_digest in self.known:
-            return self._answered_before(request)
+            answered = self._answered_before(request)
+            if self._atomic is not None and answered.status == HTTPStatus.ACCEPTED:
+                return Outcome(refusal=ApprovalNeededError())
+            return answered
+        if self._changes:
+            raise FactsOutdatedError
         try:
             plan = decide(self.facts, request)
         except BreakerTrippedError as refusal:
@@ -187,7 +206,7 @@ class Batch:
             check()
 
     def write_people(self, connection: Connection) -> None:
-        """Write what concerns people: approvals asked for, votes, changes, and the standing of accounts."""
+        """Write what concerns people: approvals asked for, votes, changes, orders, and the standing of accounts."""
         for request, plan in self._waiting:
             ask_for_approval(connection, self._settler, self.issuer_id, request, plan)
         for approval, vote, state in self._votes:
@@ -200,6 +219,15 @@ class Batch:
             )
         for row in self._breakers:
             store.write_breaker(connection, self.issuer_id, row)
+        for step, settled, approval_hashes in self._steps:
+            orders.record(
+                connection,
+                step,
+                reason=settled.reason or "",
+                done_by=settled.principal_id,
+                approvals=[one.hex() for one in approval_hashes],
+                done_at=self.booked_at,
+            )
         for apply, applied in self._changes:
             apply(connection, applied)
 
@@ -290,12 +318,21 @@ class Batch:
             account_id, status, _ = plan.account_status
             self._statuses.append(plan.account_status)
             self.facts.set_status(account_id, status)
+        if plan.step is not None and plan.settled is not None:
+            self._steps.append((plan.step, plan.settled, plan.approval_hashes))
+            self.facts.take_step(plan.step)
         if plan.vote is not None:
             approval, vote, state = plan.vote
             body = orjson.dumps(decided(self.issuer_id, approval, vote, state, plan))
             return self.answer(request, 200, approval.id, body, event_index)
-        body = orjson.dumps(resource(self.issuer_id, shown, plan.currency, plan.scale))
-        return self.answer(request, _STATUS.get(shown.state, 201), shown.id, body, event_index)
+        told = orjson.dumps(self._told(plan, shown))
+        return self.answer(request, _STATUS.get(shown.state, 201), shown.id, told, event_index)
+
+    def _told(self, plan: Plan, shown: Instruction) -> dict[str, Any]:
+        if plan.step is not None and plan.step.is_new:
+            # What people ask about an order later is what its own record says, so that is what is answered.
+            return order_resource(plan.step.order, shown, plan.currency, plan.scale)
+        return resource(self.issuer_id, shown, plan.currency, plan.scale)
 
     def _carry_out_items(self, request: Request, plan: Plan, items: Submission) -> Outcome:
         """Take up a batch that people let through: the vote, its items in order, and behind them the batch itself.
@@ -428,6 +465,10 @@ class Batch:
             policy_version = plan.ruling.policy.version
             if self.facts.usage is not None or plan.ruling.policy.counts_usage:
                 plan.ruling.policy.count(plan.ruling.facts, self.facts.usage)
+        elif self.facts.usage is not None and settled.kind in policy.SUPPLY_SIGN:
+            # No rule decides on a seizure, and the supply that rules look at falls by it all the same.
+            movement_minor = policy.SUPPLY_SIGN[settled.kind] * settled.amount_minor
+            self.facts.usage.move_supply(settled.token_class_id or "", movement_minor)
         if settled.kind == Kind.MINT and settled.token_class_id is not None:
             lately = self.facts.issuance[settled.token_class_id]
             lately.mints += 1

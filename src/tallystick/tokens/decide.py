@@ -9,6 +9,7 @@ from typing import Final
 
 from tallystick.core.money import parse_positive_amount
 from tallystick.ledger import HOLDER_CODES, ledger_account_id
+from tallystick.orders import OrderState
 from tallystick.participants import (
     AccountNotFoundError,
     AccountStatus,
@@ -17,11 +18,13 @@ from tallystick.participants import (
 )
 from tallystick.tokens.decide_approvals import approval_expiry, approve, reject
 from tallystick.tokens.decide_changes import change
+from tallystick.tokens.decide_orders import order, order_expiry, order_lift, order_seizure, order_top_up
 from tallystick.tokens.instructions import Instruction, Kind, Request, State
 from tallystick.tokens.journals import journal
 from tallystick.tokens.outlines import new_instruction, settled_now, settles, settles_or_waits, waits
 from tallystick.tokens.plans import Facts, Plan
 from tallystick.tokens.refusals import (
+    AccountHasOrdersError,
     AccountNotEmptyError,
     CurrencyMismatchError,
     DepositNotAssignableError,
@@ -237,6 +240,8 @@ def _account_closure(facts: Facts, request: Request) -> Plan:
         raise AccountStatusConflictError(f"The account is {account.status}.")
     if any(facts.book.available_minor(ledger_account_id(code, account.account_id)) for code in HOLDER_CODES):
         raise AccountNotEmptyError
+    if any(one.state == OrderState.ACTIVE for one in facts.orders_on(account.account_id)):
+        raise AccountHasOrdersError
     status = (account.account_id, AccountStatus.CLOSED, request.reason or "")
     return settles(facts, request, account, 0, ())._replace(account_status=status)
 
@@ -267,6 +272,11 @@ _DECIDERS: Final[dict[str, Callable[[Facts, Request], Plan]]] = {
     Kind.ACCOUNT_FREEZE: _account_freeze,
     Kind.ACCOUNT_UNFREEZE: _account_unfreeze,
     Kind.ACCOUNT_CLOSURE: _account_closure,
+    Kind.ORDER: order,
+    Kind.ORDER_TOP_UP: order_top_up,
+    Kind.ORDER_LIFT: order_lift,
+    Kind.ORDER_SEIZURE: order_seizure,
+    Kind.ORDER_EXPIRY: order_expiry,
     Kind.CHANGE: change,
     Kind.APPROVE: approve,
     Kind.REJECT: reject,

@@ -14,12 +14,13 @@ from tallystick.approvals import (
 )
 from tallystick.participants import AccountFacts, AccountStatus, AccountStatusConflictError
 from tallystick.tokens.decide_changes import settle_change
+from tallystick.tokens.decide_orders import settle_lift, settle_seizure
 from tallystick.tokens.instructions import Instruction, Kind, Request, State
 from tallystick.tokens.issuance import BreakerTrippedError, Trip, trips
 from tallystick.tokens.journals import journal
 from tallystick.tokens.outlines import settled_now
 from tallystick.tokens.plans import Facts, Plan
-from tallystick.tokens.refusals import RemainingExceededError
+from tallystick.tokens.refusals import HoldExpiredError, RemainingExceededError
 from tallystick.tokens.reversing import can_take_back, reversible_minor
 from tallystick.tokens.ruling import Asking, rule
 
@@ -53,7 +54,7 @@ def reject(facts: Facts, request: Request) -> Plan:
     approval, votes, subject = _approval(facts, request)
     person = check_vote(approval, votes, request.principal.person, facts.now)
     vote = _vote(facts, request, approval, person, "reject")
-    rejected = subject._replace(state=State.REJECTED)
+    rejected = _ended(subject, State.REJECTED)
     currency, scale = _money_of(approval, _account_of(facts, subject))
     return Plan(rejected, currency, scale, changed=(rejected,), vote=(approval, vote, "rejected"))
 
@@ -63,9 +64,19 @@ def approval_expiry(facts: Facts, request: Request) -> Plan:
     approval, _, subject = _approval(facts, request)
     if approval.state != "pending" or approval.expires_at > facts.now:
         raise ApprovalNotExpiredError
-    expired = subject._replace(state=State.EXPIRED)
+    expired = _ended(subject, State.EXPIRED)
     currency, scale = _money_of(approval, _account_of(facts, subject))
     return Plan(expired, currency, scale, changed=(expired,), expired=approval)
+
+
+def _ended(subject: Instruction, state: State) -> Instruction:
+    """Return what became of a subject that nobody let through.
+
+    What a statement shows has come, whoever it is for: such a deposit waits to be assigned again.
+    """
+    if subject.kind == Kind.DEPOSIT and subject.related_id is not None:
+        return subject._replace(state=State.UNASSIGNED, payee_account_id=None)
+    return subject._replace(state=state)
 
 
 def _settle(facts: Facts, approval: Approval, subject: Instruction, of_account: AccountFacts | None) -> Plan:
@@ -76,6 +87,8 @@ def _settle(facts: Facts, approval: Approval, subject: Instruction, of_account: 
 
 def _settle_posting(facts: Facts, subject: Instruction, of_account: AccountFacts) -> Plan:
     """Settle what moves money. What the rules refer, people have looked at; what they deny stays denied."""
+    if subject.kind == Kind.HOLD and subject.expires_at is not None and subject.expires_at <= facts.now:
+        raise HoldExpiredError("Its time was over before it was approved.")
     payer = facts.accounts.get(subject.payer_account_id or "")
     payee = facts.accounts.get(subject.payee_account_id or "")
     asking = Asking(subject.kind, of_account, payer, payee, subject.purpose, subject.principal_id)
@@ -200,4 +213,6 @@ _SETTLERS: Final[dict[str, Callable[[Facts, Instruction, AccountFacts], Plan]]] 
     Kind.DEPOSIT_RELEASE: _settle_posting,
     Kind.REVERSAL: _settle_reversal,
     Kind.ACCOUNT_UNFREEZE: _settle_unfreeze,
+    Kind.ORDER_LIFT: settle_lift,
+    Kind.ORDER_SEIZURE: settle_seizure,
 }

@@ -1,4 +1,4 @@
-"""What time ends: approvals that nobody decided and holds that nobody executed, each closed on the write path."""
+"""What time ends: undecided approvals, holds that nobody executed and orders, each closed on the write path."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from tallystick import approvals
+from tallystick import approvals, orders
 from tallystick.participants import Principal, Role
 from tallystick.tokens import store
 from tallystick.tokens.instructions import ID_PREFIX, Kind, Request
@@ -33,10 +33,12 @@ def due(connection: Connection, issuer_id: str, at: datetime, limit: int) -> lis
         status="active",
         created_at=at,
     )
-    found = _closing(acting, Kind.APPROVAL_EXPIRY, approvals.expired_ids(connection, issuer_id, at, limit))
-    return found + _closing(
-        acting, Kind.HOLD_VOID, store.read_expired_hold_ids(connection, issuer_id, at, limit)
-    )
+    expired_orders = orders.expired_orders(connection, issuer_id, at, limit=limit)
+    return [
+        *_closing(acting, Kind.APPROVAL_EXPIRY, approvals.expired_ids(connection, issuer_id, at, limit)),
+        *_closing(acting, Kind.HOLD_VOID, store.read_expired_hold_ids(connection, issuer_id, at, limit)),
+        *_closing(acting, Kind.ORDER_EXPIRY, [one.id for one in expired_orders]),
+    ]
 
 
 def _closing(acting: Principal, kind: Kind, ids: Iterable[str]) -> list[Request]:

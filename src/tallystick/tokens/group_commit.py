@@ -4,7 +4,8 @@ One thread settles. It takes whatever is queued, up to a bounded batch, and neve
 request is a batch of one, under heavy load a commit is shared by hundreds. The order within an issuer is the order
 of arrival. The thread owns every commit, so a caller that goes away can cancel nothing.
 
-A batch that fails for a reason that isn't a refusal is split in halves, so that one poisonous request fails alone.
+A batch that fails for a reason that isn't a refusal is split in halves, so that one poisonous request fails alone. So
+is one in which a change of the rules stands before other requests, until it is the last one of its transaction.
 """
 
 import logging

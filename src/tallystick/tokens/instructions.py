@@ -42,6 +42,11 @@ class Kind(StrEnum):
     ACCOUNT_FREEZE = "account_freeze"
     ACCOUNT_UNFREEZE = "account_unfreeze"
     ACCOUNT_CLOSURE = "account_closure"
+    ORDER = "order"
+    ORDER_TOP_UP = "order_top_up"
+    ORDER_LIFT = "order_lift"
+    ORDER_SEIZURE = "order_seizure"
+    ORDER_EXPIRY = "order_expiry"
     CHANGE = "change"
     APPROVE = "approve"
     REJECT = "reject"
@@ -76,6 +81,11 @@ ID_PREFIX: Final[dict[str, str]] = {
     Kind.ACCOUNT_FREEZE: "freeze",
     Kind.ACCOUNT_UNFREEZE: "unfreeze",
     Kind.ACCOUNT_CLOSURE: "closure",
+    Kind.ORDER: "order",
+    Kind.ORDER_TOP_UP: "top_up",
+    Kind.ORDER_LIFT: "lift",
+    Kind.ORDER_SEIZURE: "seizure",
+    Kind.ORDER_EXPIRY: "order_expiry",
     Kind.CHANGE: "change",
     Kind.APPROVE: "decision",
     Kind.REJECT: "decision",
@@ -90,7 +100,8 @@ class Request(NamedTuple):
     still text, since only the token class tells its scale. `evidence` says that a bank statement shows the deposit;
     `source` where the request came from, as it is kept for the audit trail;
     `purpose` is a payment's purpose code; `operation` and `payload` say what a change does to `related_id`. A batch's
-    `payload` is its body as it was sent; `approval_hashes` are of the votes that let an item's whole batch through.
+    `payload` is its body as it was sent, an order's who ordered what of the account; `approval_hashes` are of the
+    votes that let an item's whole batch through.
     """
 
     id: str

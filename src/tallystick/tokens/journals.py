@@ -6,6 +6,8 @@ __all__ = ["journal", "ledger_accounts_of"]
 
 _AVAILABLE = Code.TOKENS_AVAILABLE.value
 _HELD = Code.TOKENS_HELD.value
+_RESTRICTED = Code.TOKENS_RESTRICTED.value
+_IN_TRANSIT = Code.PAYMENTS_IN_TRANSIT.value
 _DEPOSITS = Code.DEPOSITS_AVAILABLE.value
 _CORE = Code.DEPOSITS_AT_CORE.value
 
@@ -22,6 +24,11 @@ _JOURNALS: dict[str, tuple[str, int, str, int]] = {
     "hold_execution": (_HELD, _PAYER, _AVAILABLE, _PAYEE),
     "hold_void": (_HELD, _PAYER, _AVAILABLE, _PAYER),
     "reversal": (_AVAILABLE, _PAYER, _AVAILABLE, _PAYEE),
+    "order": (_AVAILABLE, _PAYER, _RESTRICTED, _PAYER),
+    "order_top_up": (_AVAILABLE, _PAYER, _RESTRICTED, _PAYER),
+    "order_lift": (_RESTRICTED, _PAYER, _AVAILABLE, _PAYER),
+    "order_expiry": (_RESTRICTED, _PAYER, _AVAILABLE, _PAYER),
+    "order_seizure": (_RESTRICTED, _PAYER, _IN_TRANSIT, _CLASS),
 }
 
 

@@ -1,8 +1,9 @@
 """What a batch is decided on: locked in one order, read in one trip.
 
-Locks are always taken in this order, each kind sorted by id: approvals, earlier instructions, ledger accounts, the
-signing key, and the issuer's log head last. Everything that decides is read after them, so nothing that was
-committed before can be missed and nothing can change before the batch has ended.
+Locks are always taken in this order, each kind sorted by id: approvals, earlier instructions, ledger accounts, orders,
+the signing key, and the issuer's log head last. Everything that decides is read after them, so nothing that was
+committed before can be missed and nothing can change before the batch has ended. Orders come behind their accounts'
+balances, for whoever waited for those must see an order that was placed meanwhile.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -12,7 +13,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
-from tallystick import approvals, events, ledger, participants, policy
+from tallystick import approvals, events, ledger, orders, participants, policy
 from tallystick.approvals import Approval, Vote
 from tallystick.core.pipeline import Asked, Pipeline, pipelined
 from tallystick.events import Head
@@ -33,7 +34,10 @@ __all__ = ["Locked", "lock_and_read"]
 
 _POSTS_TO_CLASS: Final = frozenset({Kind.DEPOSIT, Kind.DEPOSIT_ASSIGNMENT, Kind.DEPOSIT_RELEASE})
 _DECIDES_APPROVAL: Final = frozenset({Kind.APPROVE, Kind.REJECT, Kind.APPROVAL_EXPIRY})
-_TOUCHES_WHOLE_ACCOUNT: Final = frozenset({Kind.ACCOUNT_FREEZE, Kind.ACCOUNT_UNFREEZE, Kind.ACCOUNT_CLOSURE})
+# What is done under an order that was placed before.
+_UNDER_ORDER: Final = frozenset({Kind.ORDER_TOP_UP, Kind.ORDER_LIFT, Kind.ORDER_SEIZURE, Kind.ORDER_EXPIRY})
+_DECIDED_BY_ORDERS: Final = _UNDER_ORDER | {Kind.ORDER, Kind.ACCOUNT_CLOSURE}
+_TOUCHES_WHOLE_ACCOUNT: Final = _DECIDED_BY_ORDERS | {Kind.ACCOUNT_FREEZE, Kind.ACCOUNT_UNFREEZE}
 
 
 class Locked(NamedTuple):
@@ -55,9 +59,11 @@ def lock_and_read(
     requests += [item for batch in batches.values() for item in batch.requests]
     account_ids = _account_ids(requests, earlier)
     class_of = _class_ids(connection, issuer_id, requests, account_ids, earlier)
+    with_orders, order_ids = _orders_asked(requests, earlier, waiting)
     now = settler.clock.now()
     with pipelined(connection) as pipeline:
         book = ledger.lock(pipeline, issuer_id, _ledger_account_ids(requests, earlier, class_of, waiting))
+        of_orders = orders.lock(pipeline, issuer_id, with_orders, order_ids) if with_orders else None
         signer = settler.ask_signer(pipeline, issuer_id)
         head = events.lock_head(pipeline, issuer_id)
         version = participants.ask_facts_version(pipeline, issuer_id)
@@ -78,6 +84,7 @@ def lock_and_read(
         instructions=earlier,
         approvals=waiting,
         batches=batches,
+        orders={} if of_orders is None else of_orders.result(),
     )
     read_beyond_transfers(connection, settler, issuer_id, facts, requests)
     return Locked(facts, log_head, known(), signer)
@@ -181,26 +188,47 @@ def _ledger_account_ids(
         if kind == Kind.TRANSFER:
             ids.update(ledger_accounts_of(kind, None, payer_id, payee_id))
             continue
-        if kind in _TOUCHES_WHOLE_ACCOUNT:
-            ids |= {ledger_account_id(code, payer_id or "") for code in HOLDER_CODES}
-            continue
         row = earlier.get(request.related_id or "")
         if kind == Kind.APPROVE and request.related_id in waiting:
             row = earlier[waiting[request.related_id][0].subject_id]
             kind = row.kind
             payer_id, payee_id = row.payer_account_id, row.payee_account_id
-            if kind in _TOUCHES_WHOLE_ACCOUNT:
-                ids |= {ledger_account_id(code, payer_id or "") for code in HOLDER_CODES}
+        elif row is not None and kind in _UNDER_ORDER:
+            payer_id = row.payer_account_id
         elif row is not None and kind in (Kind.HOLD_EXECUTION, Kind.HOLD_VOID):
             payer_id, payee_id = row.payer_account_id, row.payee_account_id
         elif row is not None and kind == Kind.REVERSAL:
             payer_id, payee_id = row.payee_account_id, row.payer_account_id
         elif kind == Kind.DEPOSIT_ASSIGNMENT:
             kind = Kind.DEPOSIT
+        if kind in _TOUCHES_WHOLE_ACCOUNT:
+            ids |= {ledger_account_id(code, payer_id or "") for code in HOLDER_CODES}
         of_account = accounts.get(payee_id or payer_id or "")
         class_id = of_account.token_class_id if of_account else None
         ids.update(ledger_accounts_of(kind, class_id, payer_id, payee_id))
     return ids
+
+
+def _orders_asked(
+    requests: Sequence[Request],
+    earlier: dict[str, Instruction],
+    waiting: dict[str, tuple[Approval, list[Vote]]],
+) -> tuple[set[str], set[str]]:
+    """Return the accounts whose orders decide, and the orders that are named: one may be over already."""
+    account_ids: set[str] = set()
+    order_ids: set[str] = set()
+    for request in requests:
+        kind, account_id, order_id = request.kind, request.payer_account_id, request.related_id
+        if kind == Kind.APPROVE and order_id in waiting:
+            subject = earlier[waiting[order_id][0].subject_id]
+            kind, account_id, order_id = subject.kind, subject.payer_account_id, subject.related_id
+        elif kind in _UNDER_ORDER and order_id in earlier:
+            account_id = earlier[order_id].payer_account_id
+        if kind in _DECIDED_BY_ORDERS and account_id is not None:
+            account_ids.add(account_id)
+            if kind in _UNDER_ORDER and order_id is not None:
+                order_ids.add(order_id)
+    return account_ids, order_ids
 
 
 def _ask_answers(

@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from tallystick import policy
+from tallystick import orders, policy
 from tallystick.approvals import Approval, Vote
 from tallystick.core.errors import DomainError
 from tallystick.ledger import Book, Posting
+from tallystick.orders import Order, Step
 from tallystick.participants import AccountFacts, AccountStatus, TokenClass
 from tallystick.policy import ALLOW, ClassFacts, CompiledPolicy, Decision, Party, PoliciesInForce, UsageBook
 from tallystick.tokens.changing import CheckedChange
@@ -22,7 +23,8 @@ class Facts:
     """What a batch decides on, read under lock: accounts, earlier instructions, approvals, balances, rules.
 
     `next_index` is the place in the log of the next event, booked at `booked_at`. `changes` are by the request that
-    asks for one or approves it: what checking it gave. `usage` is None where no rule counts.
+    asks for one or approves it: what checking it gave. `orders` are by account and id: the active ones of accounts
+    that a request decides by them. `usage` is None where no rule counts.
     """
 
     book: Book
@@ -38,6 +40,7 @@ class Facts:
     instructions: dict[str, Instruction] = field(default_factory=dict)
     approvals: dict[str, tuple[Approval, list[Vote]]] = field(default_factory=dict)
     changes: dict[str, CheckedChange | DomainError] = field(default_factory=dict)
+    orders: dict[str, dict[str, Order]] = field(default_factory=dict)
     issuance: dict[str, Issuance] = field(default_factory=dict)
     # By instruction: what batches ask for that people may let through now.
     batches: dict[str, Submission] = field(default_factory=dict)
@@ -74,6 +77,18 @@ class Facts:
         self.accounts[account_id] = self.accounts[account_id]._replace(status=status)
         self.parties[account_id] = self.parties[account_id]._replace(account_status=status)
 
+    def orders_on(self, account_id: str) -> list[Order]:
+        """Return an account's active orders as they stand after everything decided so far, and those asked for."""
+        return list(self.orders.get(account_id, {}).values())
+
+    def take_step(self, step: Step) -> None:
+        """Let a step count for what is decided from here on: the account's orders, and what they block."""
+        account_id = step.order.account_id
+        of_account = self.orders.setdefault(account_id, {})
+        of_account.update((changed.id, changed) for changed in step.changed)
+        blocked = orders.blocks_of(of_account.values(), self.now)
+        self.parties[account_id] = self.parties[account_id]._replace(**blocked._asdict())
+
 
 class Ruling(NamedTuple):
     """What the rules said of an instruction that they did not deny."""
@@ -98,7 +113,7 @@ class Plan(NamedTuple):
     """What a request will do. `settled` is the instruction whose event is recorded (None: nothing is settled yet).
 
     `added` is new, `changed` were there before. `quorum` and `details` are of the approval that an added one waits
-    for. `batch` is what people let through, to be decided item by item.
+    for. `batch` is what people let through, to be decided item by item; `step` what is done to an account's orders.
     """
 
     answers_with: Instruction
@@ -117,3 +132,4 @@ class Plan(NamedTuple):
     change: CheckedChange | None = None
     expired: Approval | None = None
     batch: Submission | None = None
+    step: Step | None = None

@@ -3,6 +3,7 @@
 from tallystick.core.errors import ConflictError, DeniedError, DomainError, MalformedError, NotFoundError
 
 __all__ = [
+    "AccountHasOrdersError",
     "AccountNotEmptyError",
     "ApprovalNeededError",
     "AtomicBatchRefusedError",
@@ -18,6 +19,7 @@ __all__ = [
     "InternalError",
     "MakerNotAPersonError",
     "NotReversibleError",
+    "OrderChangedError",
     "RemainingExceededError",
     "SameAccountError",
     "TokenClassMismatchError",
@@ -106,6 +108,20 @@ class AccountNotEmptyError(ConflictError):
 
     code = "account_not_empty"
     title = "The account still has a balance"
+
+
+class AccountHasOrdersError(ConflictError):
+    """An account can't be closed while an order on it is in force, or has expired and was not ended yet."""
+
+    code = "account_has_orders"
+    title = "Orders are in force on the account"
+
+
+class OrderChangedError(ConflictError):
+    """The lift would give back another amount than the one that was asked for and approved: ask again."""
+
+    code = "order_changed"
+    title = "What the order gives back has changed since the lift was asked for"
 
 
 class ApprovalNeededError(ConflictError):

@@ -15,12 +15,14 @@ from tallystick.core.clock import format_time
 from tallystick.core.ids import with_prefix
 from tallystick.core.money import format_amount
 from tallystick.ledger import Line
+from tallystick.orders import Order
 from tallystick.tokens.instructions import Instruction, Kind, State
 
 __all__ = [
     "EVENT_TYPES",
     "event_payload",
     "fact_payload",
+    "order_resource",
     "resource",
     "settled_transfer",
     "with_signed_event",
@@ -39,6 +41,11 @@ EVENT_TYPES: Final[dict[str, str]] = {
     Kind.ACCOUNT_FREEZE: "account.frozen",
     Kind.ACCOUNT_UNFREEZE: "account.unfrozen",
     Kind.ACCOUNT_CLOSURE: "account.closed",
+    Kind.ORDER: "order.placed",
+    Kind.ORDER_TOP_UP: "order.topped_up",
+    Kind.ORDER_LIFT: "order.lifted",
+    Kind.ORDER_SEIZURE: "order.seized",
+    Kind.ORDER_EXPIRY: "order.expired",
 }
 
 _EVENT_VERSION: Final = 1
@@ -52,15 +59,26 @@ _ACCOUNT_ONLY: Final = frozenset(
         Kind.ACCOUNT_FREEZE,
         Kind.ACCOUNT_UNFREEZE,
         Kind.ACCOUNT_CLOSURE,
+        Kind.ORDER,
+        Kind.ORDER_TOP_UP,
+        Kind.ORDER_LIFT,
+        Kind.ORDER_SEIZURE,
+        Kind.ORDER_EXPIRY,
     }
 )
-_WAITED_FOR_APPROVAL: Final = frozenset({Kind.MINT, Kind.REVERSAL, Kind.ACCOUNT_UNFREEZE})
+_WAITED_FOR_APPROVAL: Final = frozenset(
+    {Kind.MINT, Kind.REVERSAL, Kind.ACCOUNT_UNFREEZE, Kind.ORDER_LIFT, Kind.ORDER_SEIZURE}
+)
 _WAITS_OR_WAITED: Final = frozenset({State.PENDING_APPROVAL, State.REJECTED, State.EXPIRED})
 _RELATED_NAMES: Final[dict[str, str]] = {
     Kind.HOLD_EXECUTION: "hold_id",
     Kind.HOLD_VOID: "hold_id",
     Kind.REVERSAL: "transfer_id",
     Kind.DEPOSIT: "statement_entry_id",
+    Kind.ORDER_TOP_UP: "order_id",
+    Kind.ORDER_LIFT: "order_id",
+    Kind.ORDER_SEIZURE: "order_id",
+    Kind.ORDER_EXPIRY: "order_id",
 }
 
 
@@ -107,6 +125,35 @@ def resource(issuer_id: str, row: Instruction, currency: str | None, scale: int)
     if row.purpose is not None:
         shown["purpose"] = row.purpose
     return shown | _settled_members(row)
+
+
+def order_resource(order: Order, placed: Instruction, currency: str | None, scale: int) -> dict[str, Any]:
+    """Return an order as its JSON object, with what tells of the event that placed it.
+
+    `amount` is what it is for, null for the whole account; `restricted` is all that it ever took, `seized` what was
+    taken of that for good, and `held` what is held for it now.
+    """
+    return {
+        "id": order.id,
+        "object": "order",
+        "created_at": format_time(order.created_at),
+        "issuer_id": order.issuer_id,
+        "state": order.state,
+        "token_class_id": placed.token_class_id,
+        "currency": currency,
+        "account_id": order.account_id,
+        "kind": order.kind,
+        "scope": order.scope,
+        "amount": None if order.amount_minor is None else format_amount(order.amount_minor, scale),
+        "restricted": format_amount(order.restricted_minor, scale),
+        "seized": format_amount(order.seized_minor, scale),
+        "held": format_amount(order.held_minor, scale),
+        "authority": order.authority,
+        "authority_reference": order.authority_reference,
+        "created_by": order.created_by,
+        "expires_at": None if order.expires_at is None else format_time(order.expires_at),
+        "ended_at": None if order.ended_at is None else format_time(order.ended_at),
+    } | _settled_members(placed)
 
 
 def _settled_members(row: Instruction) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from tallystick.core.clock import format_time
 from tallystick.core.database import confirm_durable
 from tallystick.core.errors import DomainError
 from tallystick.core.pipeline import pipelined
-from tallystick.tokens.batch import Batch
+from tallystick.tokens.batch import Batch, FactsOutdatedError
 from tallystick.tokens.instructions import Outcome, Submission
 from tallystick.tokens.locking import lock_and_read
 from tallystick.tokens.render import with_signed_event
@@ -24,7 +24,7 @@ from tallystick.tokens.settler import Settler
 from tallystick.tokens.store import Answer
 from tallystick.tokens.transfer_batches import atomic_refusal, shown_batch, waiting_batch
 
-__all__ = ["SubmissionOutcome", "settle"]
+__all__ = ["FactsOutdatedError", "SubmissionOutcome", "settle"]
 
 
 class SubmissionOutcome(NamedTuple):
@@ -40,7 +40,8 @@ def settle(
     """Decide every submission in order and write what settled; return the outcomes in the same order.
 
     A refusal is an outcome, not an exception: it leaves nothing behind and harms no neighbour. The caller commits, and
-    tells nobody before that.
+    tells nobody before that. Raises FactsOutdatedError where a change stands before other submissions: what is behind
+    it must be decided by what it made, so each belongs into a transaction of its own.
     """
     locked = lock_and_read(connection, settler, issuer_id, submissions)
     signed_before = _signed_events(connection, issuer_id, locked.known.values())

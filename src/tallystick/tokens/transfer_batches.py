@@ -47,6 +47,7 @@ __all__ = [
 ]
 
 _REFUSED_ITEMS_SHOWN_MAX: Final = 100
+_COUNTED: Final = {"settled": "settled", "pending": "pending_approval", "refused": "refused"}
 
 
 def waiting_batch(facts: Facts, submission: Submission, known: Collection[bytes]) -> Plan | None:
@@ -202,8 +203,7 @@ def shown_batch(
     """Return a settled batch with the outcome of each item, as JSON."""
     items = [_item(number, outcome) for number, outcome in enumerate(outcomes)]
     counts = {
-        f"{status}_count": sum(one["status"] == status for one in items)
-        for status in ("settled", "refused", "waiting")
+        f"{name}_count": sum(one["status"] == status for one in items) for name, status in _COUNTED.items()
     }
     return {
         "id": batch_id,
@@ -313,5 +313,5 @@ def _item(number: int, outcome: Outcome) -> dict[str, Any]:
     }
     if outcome.event_index is None:
         # A person has to look at it first.
-        shown |= {"status": "waiting", "approval_id": with_prefix("approval", outcome.resource_id)}
+        shown |= {"status": "pending_approval", "approval_id": with_prefix("approval", outcome.resource_id)}
     return shown

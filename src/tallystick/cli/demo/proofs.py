@@ -101,7 +101,8 @@ def _replay(story: Story, bank: Bank, payloads: list[dict[str, Any]]) -> None:
     counts: Counter[str] = Counter()
     for payload in payloads:
         counts[payload["type"]] += 1
-        for line in payload["lines"]:
+        # A vote moves nothing.
+        for line in payload.get("lines", ()):
             debit_minor = _minor(line.get("debit", "0.00")) - _minor(line.get("credit", "0.00"))
             sign = 1 if line["account"].startswith(_DEBIT_NORMAL) else -1
             rebuilt[line["account"]] += sign * debit_minor

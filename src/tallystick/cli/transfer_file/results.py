@@ -11,23 +11,23 @@ __all__ = [
     "EXPIRED",
     "NOT_SENT",
     "NOT_SETTLED",
+    "PENDING",
     "REFUSED",
     "REJECTED",
     "SETTLED",
     "UNKNOWN",
-    "WAITING",
     "Results",
 ]
 
 # How a row can end. `unknown`: no answer came; to send the file again tells. `not_settled`: its atomic batch was
-# refused for another row's sake. `not_sent`: the run ended before. `waiting`: people of the bank look at it or its
-# batch; to send the file again tells what they decided: they may have `rejected` it, or let it become `expired`.
+# refused for another row's sake. `not_sent`: the run ended before. `pending_approval`: the bank's people look at it or
+# its batch; to send the file again tells what they decided: they may have `rejected` it, or let it become `expired`.
 SETTLED: Final = "settled"
+PENDING: Final = "pending_approval"
 REFUSED: Final = "refused"
 UNKNOWN: Final = "unknown"
 NOT_SETTLED: Final = "not_settled"
 NOT_SENT: Final = "not_sent"
-WAITING: Final = "waiting"
 REJECTED: Final = "rejected"
 EXPIRED: Final = "expired"
 
@@ -72,7 +72,7 @@ class Results:
             ]
         )
         self.counts[status] += 1
-        if status == WAITING:
+        if status == PENDING:
             self.approvals[found["approval_id"]] += 1
         if code is not None:
             self.codes[code] += 1
@@ -91,9 +91,9 @@ class Results:
         return {
             "rows": self._rows,
             "settled": self.counts[SETTLED],
+            "pending_approval": self.counts[PENDING],
             "refused": self.counts[REFUSED],
             "not_settled": self.counts[NOT_SETTLED],
-            "waiting": self.counts[WAITING],
             "rejected": self.counts[REJECTED],
             "expired": self.counts[EXPIRED],
             "unknown": self.counts[UNKNOWN],

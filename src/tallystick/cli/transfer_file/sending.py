@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import httpx
 
 from tallystick.cli.report import CommandRefusedError, ExitCode
-from tallystick.cli.transfer_file.results import REFUSED, SETTLED, WAITING
+from tallystick.cli.transfer_file.results import PENDING, REFUSED, SETTLED
 
 __all__ = ["ATTEMPTS_MAX", "Sender", "Sent"]
 
@@ -18,11 +18,10 @@ ATTEMPTS_MAX: Final = 8
 _PAUSE_SECONDS_MAX: Final = 30.0
 _UNAVAILABLE: Final = 503
 _REPLAYED: Final = "Idempotency-Replayed"
-_STATES: Final = {"pending_approval": WAITING}
 
 
 class Sent(NamedTuple):
-    """What became of a batch: `settled`, `refused` (all or none), `waiting` for people, then `rejected` or `expired`.
+    """What became of a batch: `settled`, `refused` (all or none), `pending_approval`, and then `rejected` or `expired`.
 
     `items` are the service's results: `item` is its place from 0, `status` its end. Of an atomic batch that was
     refused, only the items that were the reason have one. `is_replayed` says that the answer is an earlier one's.
@@ -112,7 +111,7 @@ class Sender:
         return sent._replace(items=[self._follow(one) for one in sent.items], is_replayed=True)
 
     def _follow(self, item: dict[str, Any]) -> dict[str, Any]:
-        if item["status"] != WAITING:
+        if item["status"] != PENDING:
             return item
         try:
             answer = self._client.get(f"/v1/transfers/{item['id']}")
@@ -120,8 +119,7 @@ class Sender:
             return item
         if answer.status_code != httpx.codes.OK:
             return item
-        state = _member(answer, "state")
-        return item | {"status": _STATES.get(state, state), "event_index": _member(answer, "event_index")}
+        return item | {"status": _member(answer, "state"), "event_index": _member(answer, "event_index")}
 
 
 def _understood(answer: httpx.Response) -> Sent:
@@ -129,7 +127,7 @@ def _understood(answer: httpx.Response) -> Sent:
         state = _member(answer, "state")
         if state == SETTLED:
             return Sent(state, _member(answer, "items"))
-        return Sent(_STATES.get(state, state), [], _member(answer, "approval_id"))
+        return Sent(state, [], _member(answer, "approval_id"))
     problem = _problem(answer)
     if problem["code"] == "atomic_batch_refused":
         return Sent(REFUSED, problem["items"])

@@ -184,7 +184,14 @@ def test_what_an_atomic_refusal_takes_back_leaves_its_neighbours_alone(watched: 
     )
     single = batch_of(watched, item(watched, LANTERN, "5.00"), key="small")
     again = batch_of(watched, item(watched, SILKROAD, "4.00"), key="small too")
-    first, refused, last = watched.settle(single, Submission((approve,)), again)
+    # As if it had never been tried: the same person may still say no, in the same commit.
+    reject = watched.request(
+        Kind.REJECT, watched.checker, related_id=with_prefix("approval", batch_id), reason="Too much."
+    )
+    first, refused, rejected, last = watched.settle(
+        single, Submission((approve,)), Submission((reject,)), again
+    )
+    assert rejected.outcomes[0].refusal is None
     assert first.batch is not None
     assert last.batch is not None
     assert refused.outcomes[0].refusal is not None
@@ -198,9 +205,9 @@ def test_what_an_atomic_refusal_takes_back_leaves_its_neighbours_alone(watched: 
             "SELECT total_minor FROM limit_usage WHERE key LIKE 'payer_day%'"
         ).fetchall()
         votes = connection.execute(
-            "SELECT 1 FROM approval_vote WHERE approval_id = %s", [with_prefix("approval", batch_id)]
+            "SELECT decision FROM approval_vote WHERE approval_id = %s", [with_prefix("approval", batch_id)]
         ).fetchall()
-    assert (used[0], votes) == (900, [])
+    assert (used[0], votes) == (900, [("reject",)])
     oracle(watched)
 
 

@@ -556,12 +556,14 @@ def life_of(bank: Bank, holder_id: str, payer: str, payee: str) -> dict[str, str
 
 
 def _batch_of(bank: Bank, payer: str, payee: str) -> str:
-    """Let whoever acts for the payer's holder send a batch of one; return its id."""
+    """Let whoever acts for the payer send a batch of one; return its id."""
+    holder_id = bank.accounts[payer].holder_id
     with bank.database.read() as connection:
+        holder = participants.holders_by_id(connection, bank.issuer_id, [holder_id])[holder_id]
         acting = next(
             one
             for one in participants.principals(connection, bank.issuer_id)
-            if one.holder_id == bank.accounts[payer].holder_id
+            if one.holder_id in {holder.id, holder.platform_id or holder.id}
         )
     sides = {"payer_account_id": bank.account_id(payer), "payee_account_id": bank.account_id(payee)}
     one = bank.request(Kind.TRANSFER, acting, amount="1.11", currency="USD", **sides)

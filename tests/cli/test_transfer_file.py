@@ -388,3 +388,137 @@ def test_a_url_without_a_scheme_is_refused() -> None:
         sender.require_service()
 
     assert refused.value.exit_code == ExitCode.UNAVAILABLE
+
+
+@pytest.fixture(scope="module")
+def watched(funded: Served) -> Served:
+    """Euros of Harbour's, in a class where people look at batches above 10.00."""
+    accounts, amount = funded.sandbox["accounts"], {"amount": "500.00", "currency": "EUR"}
+    document = {
+        "format": "tallystick-policy/1",
+        "approvals": {"transfer_batch": [{"above": "10.00", "checkers": 1}]},
+        "rules": [
+            {
+                "id": "looked_at",
+                "on": ["transfer"],
+                "when": "amount_minor == 777",
+                "effect": "refer",
+                "code": "looked_at",
+                "message": "Somebody looks at it.",
+            }
+        ],
+    }
+    wanted = {"token_class_id": funded.sandbox["token_classes"]["eur"], "document": document}
+    policy = post(funded, "operator", "/v1/policies", wanted)
+    asked = post(funded, "operator", f"/v1/policies/{policy['id']}/activate", {"reason": "Watched."})
+    decide(funded, asked["approval_id"])
+    for path, reason in (("/v1/deposits", {"reason": "Seen on the core."}), ("/v1/mints", {})):
+        made = post(funded, "maker", path, {"account_id": accounts["harbour_eur"], **amount, **reason})
+        decide(funded, made["approval_id"], **amount)
+    return funded
+
+
+def post(served: Served, who: str, path: str, body: dict[str, Any]) -> Any:
+    with served.client(who) as client:
+        answer = client.post(path, json=body, headers={"Idempotency-Key": f"{who} {path}"})
+        assert answer.is_success, answer.text
+        return answer.json()
+
+
+def decide(served: Served, approval_id: str, decision: str = "approve", **typed: str) -> None:
+    post(served, "checker", f"/v1/approvals/{approval_id}/{decision}", typed)
+
+
+def euros(served: Served, amount: str, **cells: str) -> dict[str, str]:
+    accounts = served.sandbox["accounts"]
+    sides = {"payer_account_id": accounts["harbour_eur"], "payee_account_id": accounts["lantern_eur"]}
+    return row(served, amount, currency="EUR", **sides) | cells
+
+
+def waiting_batches(served: Served) -> int:
+    with served.client("checker") as checker:
+        return len(checker.get("/v1/approvals?operation=transfer_batch&state=pending").json()["data"])
+
+
+def test_a_batch_that_waits_is_told_and_its_outcome_found_with_the_same_file(
+    sending: CommandLine, watched: Served, tmp_path: Path
+) -> None:
+    file = write(tmp_path / "waits.csv", [euros(watched, "6.00"), euros(watched, "7.00")])
+    before, waited_before = balance(watched, "lantern_eur"), waiting_batches(watched)
+
+    first, again = (sending.run("transfer-file", file, "--json") for _ in range(2))
+    [approval_id] = first.document["approvals"]
+    people = sending.run("transfer-file", file)
+    waiting = results(tmp_path / "waits.csv.results.csv")
+    decide(watched, approval_id, amount="13.00", currency="EUR")
+    settled = sending.run("transfer-file", file, "--json")
+
+    assert (first.exit_code, first.document["pending_approval"], first.document["settled"]) == (1, 2, 0)
+    assert first.document["approvals"] == again.document["approvals"] == {approval_id: 2}
+    assert {(one["status"], one["approval_id"]) for one in waiting} == {("pending_approval", approval_id)}
+    assert f"2  wait for people of the bank: {approval_id}" in people.output
+    assert (settled.exit_code, settled.document["settled"], settled.document["pending_approval"]) == (0, 2, 0)
+    assert balance(watched, "lantern_eur") - before == Decimal("13.00")
+    assert waiting_batches(watched) == waited_before, "nothing was put before people twice"
+
+
+def test_what_people_reject_is_told_and_asked_again_only_on_demand(
+    sending: CommandLine, watched: Served, tmp_path: Path
+) -> None:
+    file = write(tmp_path / "no.csv", [euros(watched, "11.00")])
+    [approval_id] = sending.run("transfer-file", file, "--json").document["approvals"]
+    decide(watched, approval_id, "reject", reason="Not ours.")
+
+    rejected = sending.run("transfer-file", file, "--json")
+    asked = sending.run("transfer-file", file, "--ask-again", "--json")
+    [second] = asked.document["approvals"]
+    decide(watched, second, amount="11.00", currency="EUR")
+    settled = sending.run("transfer-file", file, "--ask-again", "--json")
+
+    assert (rejected.exit_code, rejected.document["rejected"], rejected.document["pending_approval"]) == (
+        1,
+        1,
+        0,
+    )
+    assert second != approval_id
+    assert (asked.document["pending_approval"], settled.document["settled"]) == (1, 1)
+
+
+def test_rows_that_could_never_settle_do_not_keep_the_others_from_waiting(
+    sending: CommandLine, watched: Served, tmp_path: Path
+) -> None:
+    rows = [euros(watched, "20.00"), euros(watched, "1"), row(watched, "0.02"), euros(watched, "30.00")]
+    file = write(tmp_path / "mixed.csv", rows)
+
+    ran = sending.run("transfer-file", file, "--json")
+
+    found = results(tmp_path / "mixed.csv.results.csv")
+    assert [one["status"] for one in found] == ["pending_approval", "refused", "settled", "pending_approval"]
+    assert found[1]["code"] == "amount_malformed"
+    assert (ran.document["pending_approval"], ran.document["refused"], ran.document["settled"]) == (2, 1, 1)
+
+
+def test_a_row_that_waits_by_itself_is_followed(
+    sending: CommandLine, watched: Served, tmp_path: Path
+) -> None:
+    file = write(tmp_path / "one.csv", [euros(watched, "1.00"), euros(watched, "7.77")])
+    first = sending.run("transfer-file", file, "--json")
+    [approval_id] = first.document["approvals"]
+    decide(watched, approval_id, amount="7.77", currency="EUR")
+
+    second = sending.run("transfer-file", file, "--json")
+
+    assert (first.document["settled"], first.document["pending_approval"]) == (1, 1)
+    assert (second.exit_code, second.document["settled"]) == (0, 2)
+    assert results(tmp_path / "one.csv.results.csv")[1]["event_index"]
+
+
+def test_all_or_none_waits_as_a_whole(sending: CommandLine, watched: Served, tmp_path: Path) -> None:
+    file = write(tmp_path / "all.csv", [euros(watched, "6.00"), euros(watched, "8.00")])
+    first = sending.run("transfer-file", file, "--atomic", "--json")
+    [approval_id] = first.document["approvals"]
+    decide(watched, approval_id, amount="14.00", currency="EUR")
+
+    second = sending.run("transfer-file", file, "--atomic", "--json")
+
+    assert (first.document["pending_approval"], second.document["settled"], second.exit_code) == (2, 2, 0)

@@ -143,6 +143,16 @@ def test_a_maker_without_an_allowance_has_one_of_nothing() -> None:
     assert [one.name for one in free.limits("class_usd", None, "principal_new")] == ["mint"]
 
 
+def test_an_allowance_is_used_up_for_ever_and_a_day_is_a_day() -> None:
+    whole = policy_of(**WHOLE)
+    usage = book(whole)
+    for used in usage.usages.values():
+        used.total_minor, used.day_minor = 1_400, 300
+    found = shown(whole, usage)
+    assert found["issuance/minter_allowances principal_other"].headroom == 100
+    assert found["issuance/day class_usd"].headroom == 6_700
+
+
 def test_what_is_over_its_limit_has_nothing_left() -> None:
     whole = policy_of(**WHOLE)
     found = shown(whole, book(whole), Issued(9_000, 7, 4_500))

@@ -2,6 +2,8 @@
 
 import base64
 import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
@@ -13,7 +15,7 @@ from tallystick import approvals, participants, tokens
 from tallystick.core.errors import DomainError
 from tallystick.core.ids import with_prefix
 from tallystick.participants import HolderKind, KycStatus, Principal, Role
-from tallystick.tokens import InstructionNotFoundError, Kind, Submission
+from tallystick.tokens import InstructionNotFoundError, Kind, Outcome, Submission
 from tests.bank import APPROVAL_LIFETIME, Bank, oracle
 from tests.database import connect
 from tests.policies import let_into_force
@@ -182,7 +184,14 @@ def test_what_an_atomic_refusal_takes_back_leaves_its_neighbours_alone(watched: 
     )
     single = batch_of(watched, item(watched, LANTERN, "5.00"), key="small")
     again = batch_of(watched, item(watched, SILKROAD, "4.00"), key="small too")
-    first, refused, last = watched.settle(single, Submission((approve,)), again)
+    # As if it had never been tried: the same person may still say no, in the same commit.
+    reject = watched.request(
+        Kind.REJECT, watched.checker, related_id=with_prefix("approval", batch_id), reason="Too much."
+    )
+    first, refused, rejected, last = watched.settle(
+        single, Submission((approve,)), Submission((reject,)), again
+    )
+    assert rejected.outcomes[0].refusal is None
     assert first.batch is not None
     assert last.batch is not None
     assert refused.outcomes[0].refusal is not None
@@ -196,9 +205,9 @@ def test_what_an_atomic_refusal_takes_back_leaves_its_neighbours_alone(watched: 
             "SELECT total_minor FROM limit_usage WHERE key LIKE 'payer_day%'"
         ).fetchall()
         votes = connection.execute(
-            "SELECT 1 FROM approval_vote WHERE approval_id = %s", [with_prefix("approval", batch_id)]
+            "SELECT decision FROM approval_vote WHERE approval_id = %s", [with_prefix("approval", batch_id)]
         ).fetchall()
-    assert (used[0], votes) == (900, [])
+    assert (used[0], votes) == (900, [("reject",)])
     oracle(watched)
 
 
@@ -462,4 +471,53 @@ def test_a_thousand_items_settle_in_one_commit(watched: Bank) -> None:
             [min(one["event_index"] for one in found["items"] if one["status"] == "settled") - 1],
         ).fetchall()
     assert commits == (1,)
+    oracle(watched)
+
+
+def test_many_who_approve_at_once_pay_once(watched: Bank) -> None:
+    """Each over a connection of its own, while the payer spends what the batch needs."""
+    let_into_force(watched, approvals={"transfer_batch": [ROWS[0]]})
+    batch_id = waits(watched, *[item(watched, SILKROAD, "1.00") for _ in range(200)])
+    barrier = threading.Barrier(16)
+
+    def act(number: int) -> Outcome:
+        barrier.wait(timeout=60)
+        if number % 2:
+            return settle(watched, batch_of(watched, item(watched, LANTERN, "10.00"), key=f"spend {number}"))
+        return vote(watched, batch_id, "200.00")
+
+    with ThreadPoolExecutor(16) as pool:
+        outcomes = list(pool.map(act, range(16)))
+    approved = [one for one in outcomes[::2] if one.refusal is None]
+    assert len(approved) == 1
+    assert {one.refusal.code for one in outcomes[::2] if one.refusal} == {"approval_closed"}
+    found = read(watched, batch_id)
+    assert found["settled_count"] == 200
+    assert balances(watched) == (2_000, 8_000, 20_000)
+    oracle(watched)
+
+
+def test_batches_at_once_stay_within_a_limit(watched: Bank) -> None:
+    """Approved together in one commit and apart, their items never exceed the payer's day."""
+    let_into_force(watched, limits={"payer_day": "100.00"}, approvals={"transfer_batch": [ROWS[0]]})
+    ids = [
+        waits(watched, *[item(watched, LANTERN, "4.00")] * 10, key=f"many {number}") for number in range(4)
+    ]
+    requests = [
+        watched.request(
+            Kind.APPROVE,
+            watched.checker,
+            related_id=with_prefix("approval", one),
+            amount="40.00",
+            currency="USD",
+        )
+        for one in ids
+    ]
+    settled = watched.settle(*[Submission((one,)) for one in requests[:2]])
+    assert all(one.outcomes[0].refusal is None for one in settled)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(watched.outcome, requests[2:]))
+    counts = [read(watched, one)["settled_count"] for one in ids]
+    assert sum(counts) == 25
+    assert balances(watched) == (20_000, 10_000, 0)
     oracle(watched)

@@ -12,6 +12,7 @@ from tallystick_verify import ExitCode
 from tests.bank import APPROVAL_LIFETIME, Bank
 from tests.policies import let_into_force
 from tests.tokens.waiting_batches import item, waits
+from tests.verify.forging import approve
 from tests.verify.packs import Evidence, export_evidence, verified
 
 
@@ -113,6 +114,16 @@ def test_a_batch_that_people_let_through_is_bound_to_what_was_booked_of_it(
         insider.resign(index, lambda payload, members=members: payload.update(members))  # type: ignore[misc]
         found = verified(insider.files, tmp_path / name, evidence.policy)
         assert found.exit_code == ExitCode.APPROVAL, (name, found.text())
+    # Even with votes made anew for a smaller sum, everywhere: more was booked than they let through.
+    insider = evidence.insider()
+    approve(insider, last, lambda row: row.update(amount="49.00"))
+    hashes = insider.payloads()[last]["approvals"]
+    insider.resign(last, lambda payload: payload.update(amount="49.00"))
+    for index in (first, first + 1):
+        insider.resign(index, lambda payload: payload.update(approvals=hashes))
+    found = verified(insider.files, tmp_path / "a smaller sum", evidence.policy)
+    assert found.exit_code == ExitCode.APPROVAL
+    assert "More was booked of the batch than people approved." in found.text()
 
 
 def test_what_is_not_proven_is_told(evidence: Evidence, tmp_path: Path) -> None:

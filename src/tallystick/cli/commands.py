@@ -255,6 +255,10 @@ def transfer_file(
     atomic: Annotated[
         bool, typer.Option("--atomic", help="All rows or none; for files of up to 1,000 rows.")
     ] = False,
+    *,
+    ask_again: Annotated[
+        bool, typer.Option("--ask-again", help="Put before people again what they rejected or let expire.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Send a file of transfers to a running service, a thousand at a time. To send it again pays nothing twice.
@@ -265,7 +269,7 @@ def transfer_file(
     with reported(as_json=as_json) as report:
         from tallystick.cli.transfer_file import send_file as run
 
-        run(report, file, url=url, api_key=key, results=results, atomic=atomic)
+        run(report, file, url=url, api_key=key, results=results, atomic=atomic, ask_again=ask_again)
 
 
 @application.command()

@@ -355,7 +355,13 @@ class Batch:
         self.end_atomic()
         outcome, members = batch_settled(self.issuer_id, plan, items, outcomes)
         settled = settled_now(self.facts, plan.answers_with)
-        index = self._draft("transfer_batch.settled", with_prefix("event", settled.id), settled.id, **members)
+        index = self._draft(
+            "transfer_batch.settled",
+            with_prefix("event", settled.id),
+            settled.id,
+            of_class=settled.token_class_id,
+            **members,
+        )
         self._changed[settled.id] = self.facts.instructions[settled.id] = settled
         self.answer(request._replace(key_digest=outcome_key(settled)), 200, settled.id, outcome, None)
         assert plan.vote is not None

@@ -1,20 +1,21 @@
 """`tallystick transfer-file`: a file of any length, settled a batch at a time, with a result for every row.
 
-Every batch of a run has a key of this run, so that what was refused last time is tried again; every row has a key of
-its own for ever, so that what was settled is never paid twice.
+Every row has a key of its own for ever, so that what was settled is never paid twice; what was refused last time is
+tried again, and a batch that waits for people is found again (see `asking`).
 """
 
-import secrets
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tallystick.cli.report import CommandRefusedError, ExitCode, Report
 from tallystick.cli.running import require_api_key
+from tallystick.cli.transfer_file.asking import ends_of
 from tallystick.cli.transfer_file.results import NOT_SENT, NOT_SETTLED, REFUSED, UNKNOWN, Results
 from tallystick.cli.transfer_file.rows import BATCH_ROWS_MAX, Row, Survey, batches, read_rows, survey
 from tallystick.cli.transfer_file.sending import Sender
@@ -30,9 +31,12 @@ def send_file(
     api_key: str | None,
     results: Path | None,
     atomic: bool,
+    ask_again: bool = False,
     connect: Callable[..., Sender] = Sender,
 ) -> None:
     """Send every row of `file` and write what became of it to `results`; the exit code is 0 if all settled.
+
+    With `ask_again` people are asked anew for batches that they rejected or let expire.
 
     Raises CommandRefusedError before anything is sent: `file_malformed`, `atomic_file_too_long`, `api_key_missing`,
     `service_unavailable`.
@@ -51,18 +55,17 @@ def send_file(
         sender.require_service()
         with results.open("w", encoding="utf-8", newline="") as output:
             written = Results(output, surveyed.rows)
-            failure = send(sender, file, surveyed, written)
+            failure = send(sender, file, surveyed, written, ask_again=ask_again)
     _tell(report, file, surveyed, written, results, failure)
 
 
 def _send_in_batches(
-    sender: Sender, file: Path, surveyed: Survey, written: Results
+    sender: Sender, file: Path, surveyed: Survey, written: Results, *, ask_again: bool
 ) -> CommandRefusedError | None:
     """Send batch after batch; return what ended it before the last one, if anything did."""
-    run = secrets.token_hex(16)
     with _progress(surveyed.rows, written) as advance:
-        for number, batch in enumerate(batches(read_rows(file, surveyed.file_hash)), 1):
-            failure = _send_batch(sender, batch, f"run-{run}-{number}", written)
+        for batch in batches(read_rows(file, surveyed.file_hash)):
+            failure = _send_batch(sender, batch, written, ask_again=ask_again)
             if failure is not None:
                 return failure
             advance(len(batch))
@@ -70,15 +73,14 @@ def _send_in_batches(
 
 
 def _send_batch(
-    sender: Sender, batch: Sequence[Row], key: str, written: Results, *, atomic: bool = False
+    sender: Sender, batch: Sequence[Row], written: Results, *, ask_again: bool, atomic: bool = False
 ) -> CommandRefusedError | None:
     good = [row for row in batch if row.refusal is None]
     failure = None
-    ends = {}
+    ends: dict[int, dict[str, Any]] = {}
     otherwise, found = NOT_SETTLED if atomic else UNKNOWN, {}
     try:
-        for end in sender.send([row.item for row in good], key=key, atomic=atomic) if good else []:
-            ends[good[end["item"]].number] = end
+        ends = ends_of(sender, good, atomic=atomic, ask_again=ask_again)
     except CommandRefusedError as error:
         failure = error
         otherwise = UNKNOWN if error.exit_code == ExitCode.UNAVAILABLE else NOT_SENT
@@ -95,12 +97,12 @@ def _send_batch(
 
 
 def _send_as_one(
-    sender: Sender, file: Path, surveyed: Survey, written: Results
+    sender: Sender, file: Path, surveyed: Survey, written: Results, *, ask_again: bool
 ) -> CommandRefusedError | None:
     """Send the whole file as one atomic batch, unless a row of it can't be a transfer."""
     rows = list(read_rows(file, surveyed.file_hash))
     if all(row.refusal is None for row in rows):
-        return _send_batch(sender, rows, f"run-{secrets.token_hex(16)}", written, atomic=True)
+        return _send_batch(sender, rows, written, ask_again=ask_again, atomic=True)
     for row in rows:
         if row.refusal is None:
             written.add(row, NOT_SETTLED, {})
@@ -146,6 +148,14 @@ def _tell(
     )
     for code, count in summary["codes"].items():
         report.say(f"{count:>10,}  {code}")
+    for approval_id, count in summary["approvals"].items():
+        report.say(f"{count:>10,}  wait for people of the bank: {approval_id}")
+    if summary["approvals"]:
+        report.say(
+            "Send the same file again later to learn what they decided; nothing is paid or asked for twice."
+        )
+    if summary["rejected"] or summary["expired"]:
+        report.say("What people rejected, or let expire, is put before them again with --ask-again.")
     if failure is not None:
         report.note(f"{failure.code}: {failure.detail}")
         document |= {"code": failure.code, "detail": failure.detail}

@@ -7,18 +7,40 @@ from typing import Any, Final, TextIO
 
 from tallystick.cli.transfer_file.rows import Row
 
-__all__ = ["NOT_SENT", "NOT_SETTLED", "PENDING", "REFUSED", "SETTLED", "UNKNOWN", "Results"]
+__all__ = [
+    "EXPIRED",
+    "NOT_SENT",
+    "NOT_SETTLED",
+    "PENDING",
+    "REFUSED",
+    "REJECTED",
+    "SETTLED",
+    "UNKNOWN",
+    "Results",
+]
 
 # How a row can end. `unknown`: no answer came; to send the file again tells. `not_settled`: its atomic batch was
-# refused for another row's sake. `not_sent`: the run ended before. `pending_approval`: the bank's people look at it.
+# refused for another row's sake. `not_sent`: the run ended before. `pending_approval`: the bank's people look at it or
+# its batch; to send the file again tells what they decided: they may have `rejected` it, or let it become `expired`.
 SETTLED: Final = "settled"
 PENDING: Final = "pending_approval"
 REFUSED: Final = "refused"
 UNKNOWN: Final = "unknown"
 NOT_SETTLED: Final = "not_settled"
 NOT_SENT: Final = "not_sent"
+REJECTED: Final = "rejected"
+EXPIRED: Final = "expired"
 
-_COLUMNS: Final = ("row", "status", "transfer_id", "event_index", "code", "detail", "idempotency_key")
+_COLUMNS: Final = (
+    "row",
+    "status",
+    "transfer_id",
+    "event_index",
+    "code",
+    "detail",
+    "idempotency_key",
+    "approval_id",
+)
 
 
 class Results:
@@ -31,6 +53,8 @@ class Results:
         self._rows = rows
         self.counts: Counter[str] = Counter()
         self.codes: Counter[str] = Counter()
+        # What rows wait for, and how many do.
+        self.approvals: Counter[str] = Counter()
 
     def add(self, row: Row, status: str, found: Mapping[str, Any]) -> None:
         """Write one row's end; `found` is the service's result for it, or a refusal's code and detail."""
@@ -44,9 +68,12 @@ class Results:
                 code,
                 found.get("detail"),
                 row.key,
+                found.get("approval_id"),
             ]
         )
         self.counts[status] += 1
+        if status == PENDING:
+            self.approvals[found["approval_id"]] += 1
         if code is not None:
             self.codes[code] += 1
 
@@ -67,7 +94,10 @@ class Results:
             "pending_approval": self.counts[PENDING],
             "refused": self.counts[REFUSED],
             "not_settled": self.counts[NOT_SETTLED],
+            "rejected": self.counts[REJECTED],
+            "expired": self.counts[EXPIRED],
             "unknown": self.counts[UNKNOWN],
             "not_sent": self._rows - self.counts.total() + self.counts[NOT_SENT],
             "codes": dict(self.codes.most_common()),
+            "approvals": dict(self.approvals),
         }

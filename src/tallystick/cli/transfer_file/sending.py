@@ -5,17 +5,32 @@ A batch keeps its key while it is sent again, so that a lost answer is found and
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import httpx
 
 from tallystick.cli.report import CommandRefusedError, ExitCode
+from tallystick.cli.transfer_file.results import PENDING, REFUSED, SETTLED
 
-__all__ = ["ATTEMPTS_MAX", "Sender"]
+__all__ = ["ATTEMPTS_MAX", "Sender", "Sent"]
 
 ATTEMPTS_MAX: Final = 8
 _PAUSE_SECONDS_MAX: Final = 30.0
 _UNAVAILABLE: Final = 503
+_REPLAYED: Final = "Idempotency-Replayed"
+
+
+class Sent(NamedTuple):
+    """What became of a batch: `settled`, `refused` (all or none), `pending_approval`, and then `rejected` or `expired`.
+
+    `items` are the service's results: `item` is its place from 0, `status` its end. Of an atomic batch that was
+    refused, only the items that were the reason have one. `is_replayed` says that the answer is an earlier one's.
+    """
+
+    state: str
+    items: list[dict[str, Any]]
+    approval_id: str | None = None
+    is_replayed: bool = False
 
 
 class Sender:
@@ -58,12 +73,11 @@ class Sender:
                 ExitCode.UNAVAILABLE,
             ) from error
 
-    def send(self, items: Sequence[Mapping[str, str]], *, key: str, atomic: bool) -> list[dict[str, Any]]:
-        """Settle a batch and return the service's result for each item: `item` is its place from 0, `status` its end.
+    def send(self, items: Sequence[Mapping[str, str]], *, key: str, atomic: bool) -> Sent:
+        """Send a batch and return what became of it; where it waits for people, where it stands now.
 
-        Of an atomic batch that was refused, only the items that were the reason have a result. Raises
-        CommandRefusedError: with the service's own code where the whole batch was refused, with exit code 4 where it
-        stays unknown after ATTEMPTS_MAX attempts what became of it.
+        Raises CommandRefusedError: with the service's own code where the whole batch was refused, with exit code 4
+        where it stays unknown after ATTEMPTS_MAX attempts what became of it.
         """
         body = {"items": list(items), "atomic": atomic}
         for attempt in range(1, ATTEMPTS_MAX + 1):
@@ -71,12 +85,16 @@ class Sender:
                 answer = self._client.post(
                     "/v1/transfer-batches", json=body, headers={"Idempotency-Key": key}
                 )
+                found = answer
+                if answer.status_code == httpx.codes.ACCEPTED:
+                    found = self._client.get(f"/v1/transfer-batches/{_member(answer, 'id')}")
             except httpx.TransportError as error:
                 failure, wait_seconds = f"no answer ({type(error).__name__})", 1.0
             else:
-                if answer.status_code != _UNAVAILABLE:
-                    return _understood(answer)
-                failure, wait_seconds = f"{_problem(answer)['code']}", _retry_after_seconds(answer)
+                if found.status_code != _UNAVAILABLE:
+                    sent = _understood(found)
+                    return self._followed(sent) if _REPLAYED in answer.headers else sent
+                failure, wait_seconds = f"{_problem(found)['code']}", _retry_after_seconds(found)
             if attempt < ATTEMPTS_MAX:
                 wait_seconds = min(max(wait_seconds, 0.5 * 2 ** (attempt - 1)), _PAUSE_SECONDS_MAX)
                 self._note(f"{failure}; asking again in {wait_seconds:.1f} s ({attempt} of {ATTEMPTS_MAX})")
@@ -88,20 +106,41 @@ class Sender:
             ExitCode.UNAVAILABLE,
         )
 
+    def _followed(self, sent: Sent) -> Sent:
+        """Return an earlier answer as it stands now: a person may have decided on single items meanwhile."""
+        return sent._replace(items=[self._follow(one) for one in sent.items], is_replayed=True)
 
-def _understood(answer: httpx.Response) -> list[dict[str, Any]]:
-    if answer.status_code == httpx.codes.OK:
+    def _follow(self, item: dict[str, Any]) -> dict[str, Any]:
+        if item["status"] != PENDING:
+            return item
         try:
-            items: list[dict[str, Any]] = answer.json()["items"]
-        except (ValueError, KeyError, TypeError):
-            raise _not_understood(answer) from None
-        return items
+            answer = self._client.get(f"/v1/transfers/{item['id']}")
+        except httpx.TransportError:
+            return item
+        if answer.status_code != httpx.codes.OK:
+            return item
+        return item | {"status": _member(answer, "state"), "event_index": _member(answer, "event_index")}
+
+
+def _understood(answer: httpx.Response) -> Sent:
+    if answer.status_code == httpx.codes.OK:
+        state = _member(answer, "state")
+        if state == SETTLED:
+            return Sent(state, _member(answer, "items"))
+        return Sent(state, [], _member(answer, "approval_id"))
     problem = _problem(answer)
     if problem["code"] == "atomic_batch_refused":
-        refused: list[dict[str, Any]] = problem["items"]
-        return refused
+        return Sent(REFUSED, problem["items"])
     exit_code = ExitCode.UNAVAILABLE if answer.is_server_error else ExitCode.REFUSED
-    raise CommandRefusedError(problem["code"], problem["detail"], exit_code)
+    members = {"items": problem["items"]} if "items" in problem else {}
+    raise CommandRefusedError(problem["code"], problem["detail"], exit_code, **members)
+
+
+def _member(answer: httpx.Response, name: str) -> Any:
+    try:
+        return answer.json()[name]
+    except (ValueError, KeyError, TypeError):
+        raise _not_understood(answer) from None
 
 
 def _problem(answer: httpx.Response) -> dict[str, Any]:

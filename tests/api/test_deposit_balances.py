@@ -117,7 +117,7 @@ async def test_the_latest_figure_up_to_a_moment(edge: Edge) -> None:
                 edge.bank.issuer_id,
                 edge.bank.classes["USD"].id,
                 DepositBalanceKind.BALANCE,
-                until=edge.bank.clock.at.replace(hour=7, minute=minute),
+                until=datetime(2026, 11, 20, 7, minute, tzinfo=UTC),
             )
             for minute in (9, 25, 59)
         ]

@@ -218,7 +218,7 @@ async def test_the_service_integrates_by_itself_and_stops(
         edge.bank.mint("HARBOUR-USD", "9.00")
         for _ in range(600):
             answer = await edge.client.get(f"/log/{edge.bank.issuer_id}/checkpoint")
-            if answer.status_code == 200 and parse_checkpoint(parse_note(answer.content).text).size == 2:
+            if answer.status_code == 200 and parse_checkpoint(parse_note(answer.content).text).size == 3:
                 break
             await asyncio.sleep(0.02)
         else:

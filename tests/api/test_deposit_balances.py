@@ -1,5 +1,6 @@
 """`/v1/deposit-balances`: kept as they were told, under one name one figure, and nothing is confirmed by them."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest

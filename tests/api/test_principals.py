@@ -129,10 +129,6 @@ def test_no_route_gives_power_to_act(shared_edge: Edge) -> None:
         f"/v1/principals/{{principal_id}}/{what}"
         for what in ("api-keys", "api-keys/rotate", "clients", "reactivate", "terms")
     }
-    assert all(
-        not {"200", "201"} & shared_edge.application.openapi()["paths"][path]["post"]["responses"].keys()
-        for path in waiting
-    )
     assert set(written) - waiting == {
         "/v1/principals",
         "/v1/principals/{principal_id}/suspend",

@@ -111,7 +111,7 @@ def test_both_are_told_as_one_in_the_order_of_time(life: Life) -> None:
     assert all(one.recorded_at <= other.recorded_at for one, other in pairwise(whole))
     settled = whole[3]
     assert settled.id == with_prefix("event", life.ids["transfer"])
-    assert (settled.number, settled.hash, settled.draft.event_index) == (None, None, 2)
+    assert (settled.number, settled.hash, settled.draft.event_index) == (None, None, 3)
     assert settled.draft.principal_id == life.bank.platform.id
     assert settled.draft.subject_id == life.ids["transfer"]
     assert settled.draft.request_hash is not None

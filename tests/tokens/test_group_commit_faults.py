@@ -150,7 +150,9 @@ def test_without_a_signing_key_nothing_settles_and_nobody_signs_instead(
     bank: Bank, queue: GroupCommit
 ) -> None:
     with bank.database.read() as connection:
-        [key] = signing.list_keys(connection, bank.issuer_id)
+        [key] = [
+            one for one in signing.list_keys(connection, bank.issuer_id) if one.use == signing.KeyUse.EVENT
+        ]
     bank.database.run(lambda on: signing.retire(on, bank.clock, bank.issuer_id, key.id))
     assert code_of(submit(queue, bank, transfer(bank, key="key"))) == "signing_key_unavailable"
     bank.database.run(lambda on: signing.create_key(on, bank.clock, bank.issuer_id, bank.key_directory))

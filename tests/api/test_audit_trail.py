@@ -38,6 +38,8 @@ IN_THE_LOG: Final = {
     "/v1/holds",
     "/v1/holds/{hold_id}/execute",
     "/v1/holds/{hold_id}/void",
+    "/v1/orders",
+    "/v1/orders/{order_id}/top-up",
     "/v1/redemptions",
     "/v1/token-classes/{token_class_id}/mode",
     "/v1/transfer-batches",

@@ -1,5 +1,6 @@
 """`/v1/deposit-balances`: kept as they were told, under one name one figure, and nothing is confirmed by them."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -117,7 +118,7 @@ async def test_the_latest_figure_up_to_a_moment(edge: Edge) -> None:
                 edge.bank.issuer_id,
                 edge.bank.classes["USD"].id,
                 DepositBalanceKind.BALANCE,
-                until=edge.bank.clock.at.replace(hour=7, minute=minute),
+                until=datetime(2026, 11, 20, 7, minute, tzinfo=UTC),
             )
             for minute in (9, 25, 59)
         ]

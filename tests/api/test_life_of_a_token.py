@@ -227,9 +227,11 @@ async def _check_the_log(bank: Sandbox) -> None:
     key_set = (await bank.client.get("/.well-known/jwks.json")).json()
     log = (await bank.get("/v1/events"))["data"]
     payloads = [verified(event["jws"], key_set) for event in log]
-    assert [payload["index"] for payload in payloads] == list(range(8))
+    assert [payload["index"] for payload in payloads] == list(range(10))
     assert [payload["type"] for payload in payloads] == [
+        "approval.approved",
         "deposit.confirmed",
+        "approval.approved",
         "token.minted",
         "token.transferred",
         "hold.placed",

@@ -1,8 +1,6 @@
 """The log over HTTP: a follower that knows only the formats gets and checks all of it; and who may see what."""
 
-import asyncio
 import base64
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -20,8 +18,7 @@ from tallystick.transparency.merkle import (
 from tallystick.transparency.notes import VerifierKey, parse_note, parse_verifier_key, verify_note
 from tallystick.transparency.proofs import parse_receipt, verify_receipt
 from tallystick.transparency.tiles import entries_of_bundle, tile_path
-from tests.api.edge import Edge, assert_problem, open_edge
-from tests.database import DatabaseUrls
+from tests.api.edge import Edge, assert_problem
 from tests.transparency.logs import add_events
 
 pytestmark = pytest.mark.anyio
@@ -209,17 +206,3 @@ async def test_the_window_is_what_no_witness_has_seen(follower: Follower) -> Non
     assert (found["window"], found["quorum"], found["witnesses"]) == (size + 1, 0, [])
     integrate(follower.edge)
     assert_problem(await follower.edge.get("/v1/log/witnessing", Role.HOLDER), 403)
-
-
-async def test_the_service_integrates_by_itself_and_stops(
-    database_urls: DatabaseUrls, tmp_path: Path, anyio_backend: str
-) -> None:
-    async with open_edge(database_urls, tmp_path / "state", log_interval_seconds=0.05) as edge:
-        edge.bank.mint("HARBOUR-USD", "9.00")
-        for _ in range(600):
-            answer = await edge.client.get(f"/log/{edge.bank.issuer_id}/checkpoint")
-            if answer.status_code == 200 and parse_checkpoint(parse_note(answer.content).text).size == 2:
-                break
-            await asyncio.sleep(0.02)
-        else:
-            pytest.fail("nothing was integrated")

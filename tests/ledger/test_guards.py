@@ -178,7 +178,7 @@ def test_the_past_is_not_changed(settled_bank: Bank, table: str, change: str) ->
         ("ledger_account", "id"),
         ("log_head", "issuer_id"),
         ("principal", "person"),
-        ("principal", "roles"),
+        ("principal", "holder_id"),
         ("signing_key", "public_key"),
         ("token_class", "scale"),
         ("token_class", "currency"),

@@ -153,7 +153,9 @@ def test_an_entry_that_another_class_signed_proves_nothing(bank: Bank) -> None:
 def test_a_key_that_is_trusted_no_more_proves_nothing(bank: Bank) -> None:
     live(bank)
     with bank.database.engine.begin() as connection:
-        [key] = signing.list_keys(connection, bank.issuer_id)
+        [key] = [
+            one for one in signing.list_keys(connection, bank.issuer_id) if one.use == signing.KeyUse.EVENT
+        ]
         signing.rotate(connection, bank.clock, bank.issuer_id, bank.key_directory)
     assert reconcile(bank)[0].verdict == "tied"
 
@@ -171,7 +173,9 @@ def test_a_key_compromised_later_still_proves_what_came_before(bank: Bank) -> No
     live(bank)
     bank.clock.at += timedelta(hours=1)
     with bank.database.engine.begin() as connection:
-        [key] = signing.list_keys(connection, bank.issuer_id)
+        [key] = [
+            one for one in signing.list_keys(connection, bank.issuer_id) if one.use == signing.KeyUse.EVENT
+        ]
         signing.revoke(
             connection,
             bank.clock,

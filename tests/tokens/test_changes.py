@@ -3,12 +3,15 @@
 import hashlib
 import itertools
 from concurrent.futures import Future
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any, Final
 
 import pytest
 import rfc8785
 
 from tallystick import participants, policy, tokens
+from tallystick.core.clock import FixedClock
 from tallystick.core.errors import DomainError
 from tallystick.core.ids import with_prefix
 from tallystick.tokens import GroupCommit, Kind, Request, Submission, SubmissionOutcome
@@ -292,4 +295,26 @@ def test_whoever_settles_several_at_once_is_told_that_the_facts_are_old(bank: Ba
         bank.settle(Submission((pause,)), Submission((transfer(bank),)))
     assert rows(bank, WRITTEN) == before
     bank.settle(Submission((transfer(bank),)), Submission((pause,)))
+    oracle(bank)
+
+
+def test_the_log_s_order_and_no_clock_says_which_rules_decide(bank: Bank) -> None:
+    """Another process's clock is behind, or was looked at before the lock was had: the new rules decide."""
+    bank.mint(HARBOUR, "5.00")
+    behind = replace(bank.settler, clock=FixedClock(bank.clock.at - timedelta(seconds=1)))
+    drafted = bank.enact(limits={"transaction": "1.00"})
+
+    def settle_behind(amount: str) -> tokens.Outcome:
+        request = transfer(bank, amount)
+        [settled] = bank.database.run(
+            lambda connection: tokens.settle(connection, behind, bank.issuer_id, [Submission((request,))])
+        )
+        return settled.outcomes[0]
+
+    assert code_of(settle_behind("1.01")) == "transaction_limit_exceeded"
+    assert code_of(settle_behind("1.00")) == "settled"
+    assert log_of(bank)[-1]["policy"] == f"{drafted.id}/1"
+    bank.approve(bank.change("policy_retirement", drafted.id).resource_id)
+    assert code_of(settle_behind("1.01")) == "settled"
+    assert log_of(bank)[-1]["policy"] == "shipped/1"
     oracle(bank)

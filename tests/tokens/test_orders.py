@@ -1,7 +1,6 @@
-"""Freezes and court orders on the write path: what each takes, blocks, gives back and seizes, alone and all at once."""
+"""Freezes and court orders on the write path: what each takes, blocks, gives back and seizes."""
 
 import json
-from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -10,88 +9,24 @@ from typing import Any, Final, NamedTuple
 import pytest
 
 from tallystick import events, orders, tokens
-from tallystick.core.errors import DomainError
-from tallystick.core.ids import new_suffix, with_prefix
-from tallystick.core.money import format_amount
-from tallystick.orders import Order
-from tallystick.tokens import Kind, Outcome, Request, Submission
+from tallystick.core.errors import InvariantError
+from tallystick.core.ids import with_prefix
+from tallystick.tokens import Kind, Request, Submission
 from tests.bank import Bank, oracle
+from tests.database import connect
 from tests.reconciliation.runs import reconcile
+from tests.tokens.ordering import (
+    HARBOUR,
+    LANTERN,
+    code_of,
+    figures,
+    new_account,
+    noted,
+    order_request,
+    refusal_of,
+    request_of,
+)
 from tests.tokens.test_journals import payload_of
-from tests.tokens.together import at_once
-
-HARBOUR: Final = "HARBOUR-USD"
-LANTERN: Final = "LANTERN-USD"
-
-
-def new_account(bank: Bank, available: str | None = None, holder: str = "LANTERN") -> str:
-    """Open an account with so many tokens on it; return the name under which the bank has it."""
-    with bank.database.engine.begin() as connection:
-        opened = tokens.open_account(
-            connection,
-            bank.clock,
-            bank.issuer_id,
-            holder_id=bank.holders[holder].id,
-            token_class_id=bank.classes["USD"].id,
-            deposit_account_number=new_suffix(),
-        )
-    bank.accounts[opened.id] = opened
-    if available is not None:
-        bank.mint(opened.id, available)
-    return opened.id
-
-
-def code_of(outcome: Outcome) -> str:
-    return "settled" if outcome.refusal is None else outcome.refusal.code
-
-
-def refusal_of(act: Callable[[], object]) -> str:
-    """Return the code that an act is refused with, or `settled`."""
-    try:
-        act()
-    except DomainError as refusal:
-        return refusal.code
-    return "settled"
-
-
-def noted(bank: Bank, order_id: str) -> list[tuple[str, int]]:
-    with bank.database.read() as connection:
-        return [
-            (one.action, one.amount_minor) for one in orders.actions(connection, bank.issuer_id, order_id)
-        ]
-
-
-def figures(bank: Bank, account: str) -> tuple[int, int]:
-    """Return what is available and what is restricted."""
-    return bank.balance_minor("2110", account), bank.balance_minor("2130", account)
-
-
-def request_of(bank: Bank, kind: Kind, **asked: Any) -> Request:
-    return bank.request(kind, bank.operator, **{"reason": "Ordered so.", **asked})
-
-
-def order_request(bank: Bank, account: str, amount: str | None = None, **payload: str) -> Request:
-    named = {"kind": "court_order", "scope": "debit", "authority": "Local court of Nowhere"}
-    return request_of(
-        bank,
-        Kind.ORDER,
-        payer_account_id=bank.account_id(account),
-        amount=amount,
-        currency=None if amount is None else "USD",
-        reference="7 M 11/26",
-        payload=named | payload,
-    )
-
-
-def transfer_request(bank: Bank, payer: str, payee: str, amount: str) -> Request:
-    return bank.request(
-        Kind.TRANSFER,
-        bank.maker,
-        amount=amount,
-        currency="USD",
-        payer_account_id=bank.account_id(payer),
-        payee_account_id=bank.account_id(payee),
-    )
 
 
 class Case(NamedTuple):
@@ -515,177 +450,21 @@ def test_what_is_no_order_is_not_found(shared_bank: Bank) -> None:
         assert code_of(bank.outcome(seizure)) == "order_not_found"
 
 
-class TestOneBatch:
-    """What is decided behind an order in one transaction sees what it took and what it blocks."""
-
-    def codes(self, bank: Bank, *requests: Request) -> list[str]:
-        return [code_of(one.outcomes[0]) for one in bank.settle(*[Submission((one,)) for one in requests])]
-
-    def test_an_order_and_payments_of_the_same_money(self, shared_bank: Bank) -> None:
-        bank = shared_bank
-        account = new_account(bank, "10.00")
-        pay = partial(transfer_request, bank, account, HARBOUR)
-        assert self.codes(
-            bank,
-            pay("2.00"),
-            order_request(bank, account, "6.00"),
-            pay("2.01"),
-            pay("2.00"),
-            order_request(bank, account, "1.00"),
-            pay("0.01"),
-        ) == ["settled", "settled", "insufficient_funds", "settled", "settled", "account_debit_blocked"]
-        assert figures(bank, account) == (0, 600)
-
-    def test_two_orders_a_credit_and_what_it_serves(self, shared_bank: Bank) -> None:
-        bank = shared_bank
-        bank.mint(HARBOUR, "9.00")
-        account = new_account(bank, "5.00")
-        first = bank.place_order(account, "6.00")
-        second = order_request(bank, account, "3.00")
-        top_up = [request_of(bank, Kind.ORDER_TOP_UP, related_id=first) for _ in range(2)]
-        pay = partial(transfer_request, bank, account, HARBOUR)
-        assert self.codes(
-            bank,
-            second,
-            pay("0.01"),
-            transfer_request(bank, HARBOUR, account, "9.00"),
-            top_up[0],
-            top_up[1],
-            pay("5.00"),
-        ) == [
-            "settled",
-            "account_debit_blocked",
-            "settled",
-            "settled",
-            "order_nothing_to_take",
-            "settled",
-        ]
-        assert figures(bank, account) == (0, 900)
-        assert [bank.order(one).held_minor for one in (first, second.id)] == [600, 300]
-
-    def test_a_lift_frees_and_a_seizure_sees_what_is_left(self, shared_bank: Bank) -> None:
-        bank = shared_bank
-        account = new_account(bank, "10.00")
-        first, second = bank.place_order(account, "6.00"), bank.place_order(account, "6.00")
-        asked = [
-            bank.ask(Kind.ORDER_LIFT, bank.maker, related_id=first, reason="x").resource_id,
-            *[
-                bank.ask(
-                    Kind.ORDER_SEIZURE,
-                    bank.maker,
-                    related_id=second,
-                    amount="4.00",
-                    currency="USD",
-                    reason="x",
-                ).resource_id
-                for _ in range(2)
-            ],
-        ]
-        approve = [
-            bank.request(
-                Kind.APPROVE,
-                bank.checker,
-                related_id=with_prefix("approval", one),
-                amount="4.00",
-                currency="USD",
-            )
-            for one in asked
-        ]
-        pay = transfer_request(bank, account, HARBOUR, "4.00")
-        assert self.codes(bank, approve[1], approve[0], approve[2], pay) == [
-            "settled",
-            "settled",
-            "seizure_exceeds_restricted",
-            "settled",
-        ]
-        assert (figures(bank, account), bank.order(second).held_minor) == ((0, 200), 200)
-
-    def test_a_closure_behind_an_order_sees_it(self, shared_bank: Bank) -> None:
-        bank = shared_bank
-        account = new_account(bank)
-        closure = request_of(bank, Kind.ACCOUNT_CLOSURE, payer_account_id=bank.account_id(account))
-        assert self.codes(bank, order_request(bank, account), closure) == ["settled", "account_has_orders"]
-
-
-class TestAtOnce:
-    """On real connections with real commits."""
-
-    def test_an_order_and_fifty_payments_of_the_same_balance(self, busy_bank: Bank) -> None:
-        bank = busy_bank
-        bank.mint(LANTERN, "10.00")
-        pays = [transfer_request(bank, LANTERN, HARBOUR, "1.00") for _ in range(49)]
-        placing = order_request(bank, LANTERN, "8.00")
-        in_order = [*pays[:10], placing, *pays[10:]]
-        outcomes = at_once([partial(bank.outcome, one) for one in in_order])
-
-        assert code_of(outcomes[10]) == "settled"
-        codes = Counter(code_of(one) for one in outcomes)
-        paid_minor = 100 * (codes["settled"] - 1)
-        restricted_minor = bank.order(placing.id).held_minor
-        assert set(codes) <= {"settled", "insufficient_funds", "account_debit_blocked"}
-        assert figures(bank, LANTERN) == (1_000 - paid_minor - restricted_minor, restricted_minor)
-        # It took all that it could: nothing is left to be spent before it has its amount.
-        assert restricted_minor == 800 or bank.balance_minor("2110", LANTERN) == 0
-        oracle(bank)
-
-    def test_orders_placed_by_many_hold_nothing_twice(self, busy_bank: Bank) -> None:
-        bank = busy_bank
-        bank.mint(LANTERN, "10.00")
-        requests = [order_request(bank, LANTERN, "3.00") for _ in range(12)]
-        outcomes = at_once([partial(bank.outcome, one) for one in requests])
-        assert {code_of(one) for one in outcomes} == {"settled"}
-        placed = sorted((bank.order(one.id) for one in requests), key=lambda one: one.created_at)
-        assert [one.held_minor for one in placed] == [300, 300, 300, 100] + [0] * 8
-        assert len({one.created_at for one in placed}) == 12
-        oracle(bank)
-
-    def test_seizures_of_many_take_no_more_than_is_held(self, busy_bank: Bank) -> None:
-        bank = busy_bank
-        bank.mint(LANTERN, "10.00")
-        order_id = bank.place_order(LANTERN)
-        asked = [
-            bank.ask(
-                Kind.ORDER_SEIZURE,
-                bank.maker,
-                related_id=order_id,
-                amount="3.00",
-                currency="USD",
-                reason="x",
-            ).resource_id
-            for _ in range(8)
-        ]
-        codes = Counter(
-            at_once([partial(refusal_of, partial(bank.approve, one, "3.00", "USD")) for one in asked])
-        )
-        assert codes == {"settled": 3, "seizure_exceeds_restricted": 5}
-        assert (figures(bank, LANTERN), bank.balance_minor("2310", "USD")) == ((0, 100), 900)
-        oracle(bank)
-
-    def test_everything_on_one_account(self, busy_bank: Bank) -> None:
-        bank = busy_bank
-        until = bank.clock.now() + timedelta(hours=1)
-        for account in (HARBOUR, LANTERN):
-            bank.mint(account, "50.00")
-        over = [bank.place_order(LANTERN, "1.00", expires_at=until) for _ in range(3)]
-        held = [bank.place_order(LANTERN, "2.00") for _ in range(6)]
-        bank.clock.at = until
-        with bank.database.read() as connection:
-            due = tokens.due(connection, bank.issuer_id, bank.clock.now(), 10)
-        assert {one.related_id for one in due} == {*over}
-        ways: list[Callable[[], object]] = [
-            *[partial(bank.outcome, one) for one in due * 2],
-            *[partial(bank.lift_order, one) for one in held[:3]],
-            *[partial(bank.seize, one, "1.00") for one in held[3:]],
-            *[partial(bank.place_order, LANTERN, "5.00") for _ in range(3)],
-            *[partial(bank.transfer, HARBOUR, LANTERN, "1.00") for _ in range(6)],
-            *[partial(bank.transfer, LANTERN, HARBOUR, "1.00") for _ in range(6)],
-            *[partial(bank.redeem, LANTERN, "1.00") for _ in range(3)],
-        ]
-        codes = Counter(at_once([partial(refusal_of, one) for one in ways]))
-        # A lift that was asked for before another one passed something on is to be asked for again.
-        assert set(codes) <= {"settled", "account_debit_blocked", "insufficient_funds", "order_changed"}
-        found: list[Order] = [bank.order(one) for one in (*over, *held)]
-        assert {one.state for one in found[:3]} == {"expired"}
-        assert sum(one.seized_minor for one in found) == bank.balance_minor("2310", "USD") == 300
-        assert format_amount(bank.balance_minor("1100", "USD"), 2) == "100.00"
-        oracle(bank)
+@pytest.mark.parametrize(
+    "change", ["restricted_minor = 600, amount_minor = 600", "state = 'lifted', ended_at = now()"]
+)
+def test_beside_an_order_that_was_changed_by_hand_nothing_is_decided(bank: Bank, change: str) -> None:
+    bank.mint(LANTERN, "10.00")
+    order_id = bank.place_order(LANTERN, "5.00")
+    asked = [
+        order_request(bank, LANTERN),
+        request_of(bank, Kind.ORDER_TOP_UP, related_id=order_id),
+        request_of(bank, Kind.ORDER_LIFT, related_id=order_id),
+        request_of(bank, Kind.ORDER_SEIZURE, related_id=order_id, amount="1.00", currency="USD"),
+    ]
+    with connect(bank.urls.superuser_url) as connection:
+        connection.execute(f"UPDATE restriction SET {change} WHERE id = %s".encode(), [order_id])
+    for one in asked:
+        with pytest.raises(InvariantError):
+            bank.outcome(one)
+    assert figures(bank, LANTERN) == (500, 500)

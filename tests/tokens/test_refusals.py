@@ -18,6 +18,7 @@ Steps = list[tuple[dict[str, Any], str]]
 ABSENT: Final = "account_01h455vb4pex5vsknk084sn02q"
 PAYER: Final = "payer_account_id"
 PAYEE: Final = "payee_account_id"
+CREDITS: Final = {"kind": "freeze", "scope": "credit", "authority": "Financial intelligence unit"}
 
 CASES: Final[dict[Kind, list[Steps]]] = {
     Kind.TRANSFER: [
@@ -158,6 +159,66 @@ CASES: Final[dict[Kind, list[Steps]]] = {
             ({PAYER: ABSENT}, "account_not_found account_id"),
             ({PAYER: "$SILKROAD-USD"}, "account_status_conflict"),
             ({PAYER: "$HARBOUR-USD"}, "account_not_empty"),
+            ({PAYER: "$LANTERN-USD"}, "account_has_orders"),
+        ]
+    ],
+    Kind.ORDER: [
+        [
+            (
+                {PAYER: ABSENT, "currency": "EUR", "amount": "1", "payload": CREDITS, "reason": "x"},
+                "account_not_found account_id",
+            ),
+            ({PAYER: "$NORTHWIND-USD"}, "account_not_found account_id"),
+            ({PAYER: "$HARBOUR-EUR"}, "account_status_conflict"),
+            ({PAYER: "$LANTERN-USD"}, "currency_mismatch"),
+            ({"currency": "USD"}, "amount_malformed"),
+            ({"amount": "1.00"}, "order_malformed"),
+            ({"amount": None, "reason": ""}, "order_malformed"),
+            ({"reason": "x", "expires_at": OPENED_AT}, "order_malformed"),
+        ]
+    ],
+    Kind.ORDER_TOP_UP: [
+        [
+            ({"related_id": "order_absent", "reason": "x"}, "order_not_found"),
+            ({"related_id": "$transfer"}, "order_not_found"),
+            ({"related_id": "$order of another"}, "order_not_found"),
+            ({"related_id": "$order lifted"}, "order_state_conflict"),
+            ({"related_id": "$order over"}, "order_state_conflict"),
+            ({"related_id": "$order"}, "order_nothing_to_take"),
+        ]
+    ],
+    Kind.ORDER_LIFT: [
+        [
+            ({"related_id": "order_absent", "reason": "x"}, "order_not_found"),
+            ({"related_id": "$transfer"}, "order_not_found"),
+            ({"related_id": "$order of another"}, "order_not_found"),
+            ({"related_id": "$order lifted"}, "order_state_conflict"),
+            ({"related_id": "$order"}, "maker_not_a_person"),
+        ]
+    ],
+    Kind.ORDER_SEIZURE: [
+        [
+            (
+                {"related_id": "order_absent", "reason": "x", "amount": "1", "currency": "XXX"},
+                "order_not_found",
+            ),
+            ({"related_id": "$transfer"}, "order_not_found"),
+            ({"related_id": "$order of another"}, "order_not_found"),
+            ({"related_id": "$order lifted"}, "currency_mismatch"),
+            ({"currency": "USD"}, "amount_malformed"),
+            ({"amount": "0.01"}, "order_state_conflict"),
+            ({"related_id": "$order over"}, "order_state_conflict"),
+            ({"related_id": "$order to freeze"}, "seizure_without_court_order"),
+            ({"related_id": "$order"}, "seizure_exceeds_restricted"),
+        ]
+    ],
+    Kind.ORDER_EXPIRY: [
+        [
+            ({"related_id": "order_absent", "reason": "x"}, "order_not_found"),
+            ({"related_id": "$transfer"}, "order_not_found"),
+            ({"related_id": "$order of another"}, "order_not_found"),
+            ({"related_id": "$order lifted"}, "order_state_conflict"),
+            ({"related_id": "$order"}, "order_not_expired"),
         ]
     ],
     Kind.APPROVE: [
@@ -224,6 +285,7 @@ def named(shared_bank: Bank) -> dict[str, str]:
     bank.mint("HARBOUR-USD", "10.00")
     in_an_hour = OPENED_AT + timedelta(hours=1)
     named["hold expired"] = bank.hold("HARBOUR-USD", "LANTERN-USD", "1.00", expires_at=in_an_hour)
+    named["order over"] = bank.place_order("LANTERN-USD", expires_at=in_an_hour)
     bank.clock.at += timedelta(hours=72)
     named["mint"] = bank.mint("NORTHWIND-USD", "3.00")
     named["approval decided"] = with_prefix("approval", named["mint"])
@@ -248,7 +310,16 @@ def named(shared_bank: Bank) -> dict[str, str]:
     named["approval without a deposit"] = asked_mint(bank, "NORTHWIND-USD")
     bank.release_deposit("NORTHWIND-USD", "1.00")
     transfer_in_euro(bank, named)
+    place_orders(bank, named)
     return named
+
+
+def place_orders(bank: Bank, named: dict[str, str]) -> None:
+    named["order of another"] = bank.place_order("NORTHWIND-USD", "1.00")
+    named["order lifted"] = bank.place_order("LANTERN-USD")
+    bank.lift_order(named["order lifted"])
+    named["order to freeze"] = bank.place_order("LANTERN-USD", kind="freeze")
+    named["order"] = bank.place_order("LANTERN-USD")
 
 
 def transfer_in_euro(bank: Bank, named: dict[str, str]) -> None:

@@ -11,6 +11,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from tallystick import participants, policy, screening
+from tallystick.core.clock import Clock, FixedClock
 from tallystick.core.errors import ConflictError
 from tallystick.participants import ClassMode
 from tallystick.tokens import store
@@ -32,13 +33,20 @@ class BreakerConflictError(ConflictError):
 _STRICTNESS: Final = {ClassMode.NORMAL: 0, ClassMode.REDEEM_ONLY: 1, ClassMode.PAUSED: 2}
 
 
+def _as_booked(applied: Applied) -> Clock:
+    """Return the moment that the log has, so that rules begin and end at their event's place in it."""
+    return FixedClock(applied.booked_at)
+
+
 def _check_activation(connection: Connection, wanted: Wanted) -> int:
     policy.check_activation(connection, wanted.clock, wanted.issuer_id, wanted.subject_id)
     return 1
 
 
 def _activate(connection: Connection, applied: Applied) -> None:
-    policy.activate(connection, applied.clock, applied.issuer_id, applied.subject_id, applied.approval_hashes)
+    policy.activate(
+        connection, _as_booked(applied), applied.issuer_id, applied.subject_id, applied.approval_hashes
+    )
 
 
 def _check_retirement(connection: Connection, wanted: Wanted) -> int:
@@ -47,7 +55,7 @@ def _check_retirement(connection: Connection, wanted: Wanted) -> int:
 
 
 def _retire(connection: Connection, applied: Applied) -> None:
-    policy.retire(connection, applied.clock, applied.issuer_id, applied.subject_id)
+    policy.retire(connection, _as_booked(applied), applied.issuer_id, applied.subject_id)
 
 
 def _check_mode(connection: Connection, wanted: Wanted) -> int:

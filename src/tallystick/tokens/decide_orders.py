@@ -50,7 +50,7 @@ def order(facts: Facts, request: Request) -> Plan:
         created_by=request.principal.id,
         created_at=facts.booked_at,
     )
-    of_account = facts.orders_on(account.account_id)
+    of_account = _orders_on(facts, account)
     step = orders.placing(new, of_account, _available_minor(facts, account), facts.now)
     return _settles(facts, request, account, step)
 
@@ -58,7 +58,7 @@ def order(facts: Facts, request: Request) -> Plan:
 def order_top_up(facts: Facts, request: Request) -> Plan:
     """Return the plan of a top-up: the account's orders take what has come in since."""
     found, account = _order(facts, request)
-    of_account = facts.orders_on(account.account_id)
+    of_account = _orders_on(facts, account)
     step = orders.topping_up(found, of_account, _available_minor(facts, account), facts.now)
     return _settles(facts, request, account, step)
 
@@ -66,14 +66,14 @@ def order_top_up(facts: Facts, request: Request) -> Plan:
 def order_expiry(facts: Facts, request: Request) -> Plan:
     """Return the plan that ends an order whose time is over."""
     found, account = _order(facts, request)
-    step = orders.ending(found, facts.orders_on(account.account_id), OrderState.EXPIRED, facts.now)
+    step = orders.ending(found, _orders_on(facts, account), OrderState.EXPIRED, facts.now)
     return _settles(facts, request, account, step)
 
 
 def order_lift(facts: Facts, request: Request) -> Plan:
     """Return the plan of a lift that waits for other people, with the amount that it would give back now."""
     found, account = _order(facts, request)
-    step = orders.ending(found, facts.orders_on(account.account_id), OrderState.LIFTED, facts.now)
+    step = orders.ending(found, _orders_on(facts, account), OrderState.LIFTED, facts.now)
     postings = _postings(request.kind, account, step.moved_minor)
     facts.book.check(postings)
     plan = waits(facts, request._replace(payer_account_id=account.account_id), account, step.moved_minor)
@@ -86,6 +86,7 @@ def order_seizure(facts: Facts, request: Request) -> Plan:
     """Return the plan of a seizure that waits for other people."""
     found, account = _order(facts, request)
     amount_minor = amount_of(request, account)
+    _orders_on(facts, account)
     step = orders.seizing(found, amount_minor, facts.now)
     facts.book.check(_postings(request.kind, account, step.moved_minor))
     plan = waits(facts, request._replace(payer_account_id=account.account_id), account, amount_minor)
@@ -95,7 +96,7 @@ def order_seizure(facts: Facts, request: Request) -> Plan:
 def settle_lift(facts: Facts, subject: Instruction, of_account: AccountFacts) -> Plan:
     """Return the plan of a lift that was approved: what people consented to is what happens, or nothing."""
     found = facts.orders[of_account.account_id][subject.related_id or ""]
-    step = orders.ending(found, facts.orders_on(of_account.account_id), OrderState.LIFTED, facts.now)
+    step = orders.ending(found, _orders_on(facts, of_account), OrderState.LIFTED, facts.now)
     if step.moved_minor != subject.amount_minor:
         raise OrderChangedError
     return _settles_subject(facts, subject, of_account, step)
@@ -104,6 +105,7 @@ def settle_lift(facts: Facts, subject: Instruction, of_account: AccountFacts) ->
 def settle_seizure(facts: Facts, subject: Instruction, of_account: AccountFacts) -> Plan:
     """Return the plan of a seizure that was approved, by everything that held when it was asked for."""
     found = facts.orders[of_account.account_id][subject.related_id or ""]
+    _orders_on(facts, of_account)
     step = orders.seizing(found, subject.amount_minor, facts.now)
     return _settles_subject(facts, subject, of_account, step)
 
@@ -119,6 +121,14 @@ def _order(facts: Facts, request: Request) -> tuple[Order, AccountFacts]:
     if found is None:
         raise OrderNotFoundError
     return found, account
+
+
+def _orders_on(facts: Facts, account: AccountFacts) -> list[Order]:
+    """Return the account's orders; raises InvariantError where its restricted balance is not what they hold."""
+    found = facts.orders_on(account.account_id)
+    restricted_id = ledger_account_id(Code.TOKENS_RESTRICTED, account.account_id)
+    orders.check_held(found, facts.book.available_minor(restricted_id))
+    return found
 
 
 def _settles(facts: Facts, request: Request, account: AccountFacts, step: Step) -> Plan:

@@ -70,6 +70,11 @@ def lock_and_read(
         rules = policy.policies_in_force(pipeline, issuer_id, now)
         known = _ask_answers(pipeline, issuer_id, [*submissions, *batches.values()])
     log_head = head.result()
+    if log_head.last_booked_at > now:
+        # Another process, whose clock is ahead or which had the lock while this one waited, may have changed the rules
+        # meanwhile: those decide that are in force where the log goes on.
+        with pipelined(connection) as pipeline:
+            rules = policy.policies_in_force(pipeline, issuer_id, log_head.last_booked_at)
     known_accounts = _known_accounts(connection, settler, issuer_id, version.result(), account_ids, now)
     facts = Facts(
         book=book.result(),

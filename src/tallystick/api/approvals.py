@@ -82,7 +82,10 @@ class ChangeRequestView(View):
 
 
 class ApprovalView(View):
-    """A request that waits, or waited, for other people. Effect, headroom and request are told of one at a time."""
+    """A request that waits, or waited, for other people.
+
+    Effect, headroom, request and the time left are told of one at a time.
+    """
 
     id: str
     object: str
@@ -98,7 +101,7 @@ class ApprovalView(View):
     quorum: int
     state: str
     expires_at: str
-    expires_in_seconds: int | None
+    expires_in_seconds: int | None = None
     votes: list[VoteView]
     waits_for: list[str]
     instruction: dict[str, Any]
@@ -155,7 +158,6 @@ def get_approvals(
     limit: Limit = 100,
 ) -> Any:
     """Return requests in the order they were made; `state=pending` is what waits, and `waits_for` names for whom."""
-    at = caller.service.clock.now()
     with caller.read() as connection:
         found = approvals.approvals(
             connection,
@@ -172,7 +174,7 @@ def get_approvals(
     return page(
         found,
         limit,
-        lambda one: _show(one, votes.get(one.id, []), checkers, at) | {"instruction": asked[one.subject_id]},
+        lambda one: _show(one, votes.get(one.id, []), checkers) | {"instruction": asked[one.subject_id]},
         lambda one: one.id,
     )
 
@@ -187,7 +189,8 @@ def get_approval(caller: StaffCaller, approval_id: PathId) -> Any:
         found = approvals.approval(connection, issuer_id, approval_id)
         votes = approvals.votes(connection, issuer_id, [found.id]).get(found.id, [])
         subject = tokens.instructions_by_id(connection, issuer_id, [found.subject_id])[found.subject_id]
-        shown = _show(found, votes, _checkers(connection, issuer_id), at)
+        shown = _show(found, votes, _checkers(connection, issuer_id))
+        shown["expires_in_seconds"] = _seconds_left(found, at)
         [shown["instruction"]] = shown_instructions(connection, issuer_id, [subject])
         if found.state == "pending":
             if found.scale is not None:
@@ -216,7 +219,7 @@ def _checkers(connection: Connection, issuer_id: str) -> list[str]:
     )
 
 
-def _show(found: Approval, votes: list[Vote], checkers: list[str], at: datetime) -> dict[str, Any]:
+def _show(found: Approval, votes: list[Vote], checkers: list[str]) -> dict[str, Any]:
     voted = {vote.person for vote in votes}
     waits_for = [one for one in checkers if one not in voted and one != found.maker_person]
     return {
@@ -234,7 +237,6 @@ def _show(found: Approval, votes: list[Vote], checkers: list[str], at: datetime)
         "quorum": found.quorum,
         "state": found.state,
         "expires_at": format_time(found.expires_at),
-        "expires_in_seconds": _seconds_left(found, at),
         "waits_for": waits_for if found.state == "pending" else [],
         "details": _details(found),
         "votes": [

@@ -305,11 +305,9 @@ def _item(number: int, outcome: Outcome) -> dict[str, Any]:
             "detail": refusal.detail,
             **refusal.members,
         }
-    shown = {"item": number, "status": "settled", "id": outcome.resource_id}
+    shown: dict[str, Any] = {"item": number, "id": outcome.resource_id}
     if outcome.event_index is None:
         # A person has to look at it first.
-        return shown | {
-            "status": "pending_approval",
-            "approval_id": with_prefix("approval", outcome.resource_id),
-        }
-    return shown | {"event_index": outcome.event_index}
+        approval_id = with_prefix("approval", outcome.resource_id)
+        return shown | {"status": "pending_approval", "approval_id": approval_id}
+    return shown | {"status": "settled", "event_index": outcome.event_index}

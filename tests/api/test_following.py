@@ -81,20 +81,20 @@ async def test_what_was_and_what_comes_is_told_once_and_in_order(served_edge: Ed
     bank = served_edge.bank
     bank.mint("HARBOUR-USD", "100.00")
     async with Following(served_edge) as stream:
-        assert await stream.take(2) == [0, 1]
-        for number in range(2, 5):
+        assert await stream.take(3) == [0, 1, 2]
+        for number in range(3, 6):
             bank.transfer("HARBOUR-USD", "LANTERN-USD", "1.00")
             index, event = await stream.next()
             assert (index, event) == (number, (await listed(served_edge))[number])
     # Where the caller stopped, the next stream goes on.
     async with Following(served_edge, last="2") as stream:
-        assert await stream.take(2) == [3, 4]
+        assert await stream.take(3) == [3, 4, 5]
     async with Following(served_edge, last="3", cursor=0) as stream:
         assert await stream.take(1) == [4]
     async with Following(served_edge, cursor=3) as stream:
-        assert await stream.take(1) == [4]
+        assert await stream.take(2) == [4, 5]
         bank.transfer("HARBOUR-USD", "LANTERN-USD", "1.00")
-        assert await stream.take(1) == [5]
+        assert await stream.take(1) == [6]
 
 
 async def test_more_than_a_page_is_told(served_edge: Edge) -> None:
@@ -112,7 +112,7 @@ async def test_more_than_a_page_is_told(served_edge: Edge) -> None:
     assert batch.json()["settled_count"] == 600
 
     async with Following(served_edge) as stream:
-        assert await stream.take(602) == list(range(602))
+        assert await stream.take(603) == list(range(603))
 
 
 async def test_customers_follow_what_is_theirs(served_edge: Edge) -> None:
@@ -123,11 +123,11 @@ async def test_customers_follow_what_is_theirs(served_edge: Edge) -> None:
         Following(served_edge, Role.HOLDER) as holder,
         Following(served_edge, Role.PLATFORM) as platform,
     ):
-        assert (await holder.take(2), await platform.take(2)) == ([0, 1], [2, 3])
+        assert (await holder.take(2), await platform.take(2)) == ([0, 2], [3, 5])
         bank.transfer("HARBOUR-USD", "LANTERN-USD", "1.00")
         bank.transfer("NORTHWIND-USD", "LANTERN-USD", "1.00")
-        assert await platform.take(2) == [4, 5]
-        assert await holder.take(1) == [5]
+        assert await platform.take(2) == [6, 7]
+        assert await holder.take(1) == [7]
 
 
 async def test_an_account_that_is_opened_meanwhile_is_followed_too(served_edge: Edge) -> None:
@@ -144,7 +144,7 @@ async def test_an_account_that_is_opened_meanwhile_is_followed_too(served_edge: 
                 deposit_account_number="4000000001",
             )
         bank.transfer("HARBOUR-USD", "NEW", "1.00")
-        assert await stream.take(1) == [2]
+        assert await stream.take(1) == [3]
 
 
 async def test_one_account_or_liability_may_be_followed(served_edge: Edge) -> None:
@@ -159,9 +159,9 @@ async def test_one_account_or_liability_may_be_followed(served_edge: Edge) -> No
     ):
         bank.deposit("LANTERN-USD", "1.00")
         bank.transfer("HARBOUR-USD", "LANTERN-USD", "1.00")
-        assert await of_account.take(2) == [2, 3]
+        assert await of_account.take(2) == [3, 4]
         # A deposit is no token yet, and no claim under the liability.
-        assert await of_liability.take(1) == [3]
+        assert await of_liability.take(1) == [4]
 
 
 @pytest.mark.parametrize("query", ["account_id", "liability_id"])
@@ -176,7 +176,7 @@ async def test_a_revoked_key_ends_its_streams(served_edge: Edge) -> None:
     bank = served_edge.bank
     bank.mint("HARBOUR-USD", "100.00")
     async with Following(served_edge) as stream:
-        assert await stream.take(2) == [0, 1]
+        assert await stream.take(3) == [0, 1, 2]
         with bank.database.engine.begin() as connection:
             for key in participants.api_keys(connection, bank.issuer_id):
                 participants.revoke_api_key(connection, bank.clock, bank.issuer_id, key.id)
@@ -188,7 +188,7 @@ async def test_a_server_that_stops_ends_its_streams_in_order(served_edge: Edge) 
     server = served_edge.server
     assert server is not None
     async with Following(served_edge) as first, Following(served_edge, Role.PLATFORM) as second:
-        assert (await first.take(2), await second.take(2)) == ([0, 1], [0, 1])
+        assert (await first.take(3), await second.take(2)) == ([0, 1, 2], [0, 2])
         stopped = asyncio.get_running_loop().run_in_executor(None, server.stop)
         assert await first.ends()
         assert await second.ends()

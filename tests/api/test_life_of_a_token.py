@@ -154,7 +154,10 @@ async def _mint(bank: Sandbox) -> None:
     account_id = bank.seeded.accounts["harbour_usd"]
     mint = await bank.post("/v1/mints", "maker", 202, account_id=account_id, amount="600.00", currency="USD")
     waiting = await bank.get(f"/v1/approvals/{mint['approval_id']}", "checker")
-    assert waiting["effect"]["after"] == {"deposits_available": "400.00", "tokens_available": "600.00"}
+    assert [(one["ledger_account_id"][:4], one["before"], one["after"]) for one in waiting["effect"]] == [
+        ("2010", "1000.00", "400.00"),
+        ("2110", "0.00", "600.00"),
+    ]
     assert await bank.balance("harbour_usd") == ("1000.00", "0.00", "0.00")
     minted = await bank.check_signed(f"/v1/mints/{mint['id']}", await bank.approve(mint), "token.minted")
     assert minted["approval_id"] == with_prefix("approval", minted["id"])
@@ -227,9 +230,11 @@ async def _check_the_log(bank: Sandbox) -> None:
     key_set = (await bank.client.get("/.well-known/jwks.json")).json()
     log = (await bank.get("/v1/events"))["data"]
     payloads = [verified(event["jws"], key_set) for event in log]
-    assert [payload["index"] for payload in payloads] == list(range(8))
+    assert [payload["index"] for payload in payloads] == list(range(10))
     assert [payload["type"] for payload in payloads] == [
+        "approval.approved",
         "deposit.confirmed",
+        "approval.approved",
         "token.minted",
         "token.transferred",
         "hold.placed",

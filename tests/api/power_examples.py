@@ -79,7 +79,7 @@ def _reactivation(bank: Bank, path: str) -> Made:
 
 
 def _terms(bank: Bank, path: str) -> Made:
-    return _asked(path, _person(bank).id, {"roles": ["treasury_checker"], "calls_per_minute_max": 100})
+    return _asked(path, _person(bank).id, {"roles": ["treasury_checker"], "scopes": ["read"]})
 
 
 def _kill_switch(bank: Bank, path: str) -> Made:

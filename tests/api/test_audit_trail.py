@@ -35,6 +35,7 @@ IN_THE_LOG: Final = {
     "/v1/accounts/{account_id}/freeze",
     "/v1/breakers/{token_class_id}/trip",
     "/v1/deposit-releases",
+    "/v1/holders/{holder_id}/suspend",
     "/v1/holds",
     "/v1/holds/{hold_id}/execute",
     "/v1/holds/{hold_id}/void",
@@ -83,7 +84,8 @@ def url(operation: Operation) -> tuple[str, str | None]:
 def name_of(operation: Operation) -> str:
     """Return what the trail calls it: writes have names, readings are called by their path."""
     if operation.method == "GET":
-        return operation.path
+        # As the framework writes it, with what a parameter may span.
+        return operation.path.replace("{tile_path}", "{tile_path:path}")
     [endpoint] = [
         route.endpoint
         for room in api._ROOMS

@@ -223,6 +223,7 @@ router.add_api_route(
         },
     },
 )
+post_screening_list.operation = "screening_list_import"  # type: ignore[attr-defined]
 post_screening_list.allowed_roles = SCREENERS  # type: ignore[attr-defined]
 
 

@@ -167,7 +167,12 @@ def reactivate(connection: Connection, issuer_id: str, principal_id: str, reason
 
 
 def check_acting_for(connection: Connection, issuer_id: str, holder_id: str) -> list[Principal]:
-    """Return the active principals that act for a holder; raises PrincipalStatusConflictError where there are none."""
+    """Return the active principals that act for a holder.
+
+    Raises HolderNotFoundError; PrincipalStatusConflictError where there are none.
+    """
+    if not store.read_holders_by_id(connection, issuer_id, [holder_id]):
+        raise HolderNotFoundError
     found = [
         one
         for one in store.read_principals(connection, issuer_id, "", None)

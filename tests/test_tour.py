@@ -54,7 +54,7 @@ def test_the_tour_works_as_it_stands(database_urls: DatabaseUrls, tmp_path: Path
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     said = done.stdout.split(f"{MARK}\n")[1:]
-    assert len(said) == len(blocks) == 11
+    assert len(said) == len(blocks) == 12
     check_minting(said[:4])
     check_moving(said[4:9])
     check_proofs(said[9:])
@@ -101,3 +101,5 @@ def check_proofs(said: list[str]) -> None:
     }
     assert all(one["ties"] for one in export["manifest"]["control_totals"])
     assert all(len(one["sha256"]) == 64 for one in export["manifest"]["files"])
+    [simulation] = documents(said[2])
+    assert (simulation["effect"], simulation["reasons"][0]["code"]) == ("deny", "insufficient_funds")

@@ -35,8 +35,8 @@ def asked_mint(edge: Edge, amount: str) -> str:
     ).resource_id
 
 
-async def test_a_mint_is_shown_with_all_that_it_would_leave(shared_edge: Edge) -> None:
-    edge, bank = shared_edge, shared_edge.bank
+async def test_a_mint_is_shown_with_all_that_it_would_leave(edge: Edge) -> None:
+    bank = edge.bank
     bank.deposit("HARBOUR-EUR", "300.00")
     unlimited = await shown(edge, asked_mint(edge, "50.00"))
     assert unlimited["headroom"] == {

@@ -24,9 +24,12 @@ SECONDS_MAX = 60
 SMALL = {"shared_buffers": "16MB"}
 
 USE_AND_WAIT = """
+import signal
 import sys
 from pathlib import Path
 from tallystick.core.embedded_postgres import embedded_postgres
+# Whoever runs the tests in the background makes them ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 try:
     with embedded_postgres(Path(sys.argv[1]), settings={"shared_buffers": "16MB"}):
         print("ready", flush=True)

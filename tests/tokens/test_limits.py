@@ -216,7 +216,8 @@ def test_approvals_at_once_stay_within_what_may_be_issued(
     assert Counter(ends) == {"settled": 9, code: 11}
     assert bank.balance_minor("2110", HARBOUR) + bank.balance_minor("2110", LANTERN) == 990
 
-    bank.redeem(HARBOUR, "1.10")
+    # Either process may have been the faster one, with the approvals of one account.
+    bank.redeem(HARBOUR if bank.balance_minor("2110", HARBOUR) else LANTERN, "1.10")
     # Only the supply has room again: what was issued in a day, or by somebody, stays issued.
     again = "settled" if code == "supply_cap_exceeded" else code
     assert code_of(bank.outcome(approvals[ends.index(code)])) == again

@@ -32,7 +32,7 @@ _RATIOS: Final = {
     "engine_vs_signing": ("engine_uniform_1k_per_second", "limit_signing_per_second"),
     "hot_vs_uniform": ("single_64_hot_per_second", "single_64_uniform_1k_per_second"),
     "growth_5m_vs_10k": ("growth_5m_single_64_per_second", "growth_10k_single_64_per_second"),
-    "policy_on_vs_off": ("single_64_uniform_1k_per_second", "unruled_64_uniform_1k_per_second"),
+    "policy_on_vs_off": ("ruled_64_per_second", "unruled_64_per_second"),
     "single_vs_empty_post": ("single_64_uniform_1k_per_second", "limit_empty_post_64_per_second"),
     "growth_5m_vs_10k_engine": ("growth_5m_engine_per_second", "growth_10k_engine_per_second"),
 }

@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+import statistics
 import sys
 import tempfile
 import time
@@ -32,6 +33,8 @@ _SETTINGS: Final = {
     "full_page_writes": "on",
 }
 _COPY_BATCHES: Final = 60
+# Turns of each side in one measurement of what the rules cost.
+_TURNS: Final = 6
 _GROWTH_SECONDS_MAX: Final = 3_600.0
 
 
@@ -99,8 +102,6 @@ def _measurements(subject: Subject, copy: CopyLimit, signing: SigningLimit) -> l
     for traffic in (Traffic.UNIFORM_1K, Traffic.HOT):
         load(f"baseline_64_{traffic}", Kind.TRANSFER, traffic, 64, "baseline")
         load(f"single_64_{traffic}", Kind.TRANSFER, traffic, 64)
-        if traffic is Traffic.UNIFORM_1K:
-            load(f"unruled_64_{traffic}", Kind.TRANSFER, traffic, 64, "unruled")
     for traffic in Traffic:
         for connections in (1, 16, 64, 256):
             if connections != 64 or traffic is Traffic.UNIFORM_100K:
@@ -122,8 +123,26 @@ def _measurements(subject: Subject, copy: CopyLimit, signing: SigningLimit) -> l
         for traffic in Traffic
     ]
     found.append(_Measurement("rules", True, decision_times))
+    found.append(_Measurement("price_of_rules", True, lambda seconds: _price_of_rules(subject, seconds)))
     found.append(_Measurement("reads", False, subject.reads))
     return found
+
+
+def _price_of_rules(subject: Subject, seconds: float) -> Samples:
+    """Return the rate with the rules and without, in turns that are short beside what disturbs a machine.
+
+    The two differ by less than one turn's noise: each turn of one stands between two of the other, and the sums count.
+    """
+    rates: dict[str, list[float]] = {"product": [], "unruled": []}
+    for number in range(_TURNS):
+        for service in rates if number % 2 == 0 else reversed(rates):
+            name = f"rules_{number}_{service}"
+            found = subject.load(name, Kind.TRANSFER, Traffic.UNIFORM_1K, 64, seconds / 2, service)
+            rates[service].append(found[f"{name}_per_second"])
+    return {
+        "ruled_64_per_second": statistics.fmean(rates["product"]),
+        "unruled_64_per_second": statistics.fmean(rates["unruled"]),
+    }
 
 
 def _copy_limit(subject: Subject, copy: CopyLimit, seconds: float) -> Samples:

@@ -6,6 +6,10 @@ from typing import Any
 
 import pytest
 
+from tallystick import audit
+from tallystick.cli.asking import ask
+from tallystick.cli.report import CommandRefusedError
+from tallystick.cli.running import chosen_issuer, load_settings, opened_database
 from tests.cli.conftest import CommandLine
 
 RIVERBANK = ("--legal-name", "Riverbank AG", "--lei", "529900T8BM49AURSDO55", "--bic", "RIVBDEFFXXX")
@@ -13,6 +17,33 @@ RIVERBANK = ("--legal-name", "Riverbank AG", "--lei", "529900T8BM49AURSDO55", "-
 
 def open_issuer(command_line: CommandLine) -> Any:
     return command_line.json("issuers", "open", *RIVERBANK, "--jurisdiction", "DE")
+
+
+def asking(command_line: CommandLine, reason: str = "Agreed with the board.") -> tuple[str, ...]:
+    """The options that ask in the operator's name."""
+    return ("--key", command_line.sandbox["keys"]["operator"], "--reason", reason)
+
+
+def approve(command_line: CommandLine, change: Any) -> None:
+    assert change["state"] == "pending_approval"
+    key = command_line.sandbox["keys"]["checker"]
+    ask(load_settings(), key, f"/v1/approvals/{change['approval_id']}/approve", {})
+
+
+def asked_and_approved(command_line: CommandLine, *arguments: object) -> Any:
+    change = command_line.json(*arguments, *asking(command_line))
+    approve(command_line, change)
+    return change
+
+
+def auditor_of(command_line: CommandLine) -> Any:
+    [found] = [one for one in command_line.json("principals", "list")["data"] if "auditor" in one["roles"]]
+    return found
+
+
+def keys_of(command_line: CommandLine, principal: str) -> dict[str, Any]:
+    listed = command_line.json("api-keys", "list")["data"]
+    return {one["id"]: one for one in listed if one["principal_id"] == principal}
 
 
 def test_a_bank_is_taken_up_from_nothing(on_database: CommandLine) -> None:
@@ -74,18 +105,120 @@ def test_two_issuers_have_to_be_told_apart(on_database: CommandLine) -> None:
 
 
 def test_a_secret_is_shown_once(on_sandbox: CommandLine) -> None:
-    principal = on_sandbox.json("principals", "list")["data"][0]["id"]
+    principal = auditor_of(on_sandbox)["id"]
 
-    ran = on_sandbox.run("api-keys", "issue", principal)
+    ran = on_sandbox.run("api-keys", "issue", principal, *asking(on_sandbox))
 
-    secret = ran.output.strip()[-43:]
-    assert ran.output.startswith("tsk_")
-    assert len(ran.output.strip()) == len("tsk_") + 26 + 26 + len("_") + 43
+    secret = ran.output.splitlines()[-1]
+    assert (ran.exit_code, len(secret)) == (0, 43)
     assert secret not in ran.errors
     listed = on_sandbox.run("api-keys", "list").output + on_sandbox.run("api-keys", "list", "--json").output
     assert secret not in listed
     for text in on_sandbox.sandbox["keys"].values():
         assert text[-43:] not in listed
+
+
+def test_a_founding_key_is_printed_whole(on_database: CommandLine) -> None:
+    open_issuer(on_database)
+    maker = on_database.json("principals", "add", "--name", "M", "--person", "m", "--role", "treasury_maker")
+
+    ran = on_database.run("api-keys", "issue", maker["id"])
+
+    text = ran.output.strip()
+    [listed] = on_database.json("api-keys", "list")["data"]
+    assert text[:-43] == listed["key_prefix"]
+    assert len(text) == len("tsk_") + 26 + 26 + len("_") + 43
+    assert text[-43:] not in ran.errors
+
+
+def found_bank(command_line: CommandLine, operator: str, checker: str, *lifetime: object) -> dict[str, Any]:
+    """Take up an operator and a checker with a key each; return their principals by role."""
+    people = {}
+    for role, person in (("operator", operator), ("treasury_checker", checker)):
+        people[role] = command_line.json(
+            "principals", "add", "--name", role, "--person", person, "--role", role
+        )
+        command_line.json("api-keys", "issue", people[role]["id"], *lifetime)
+    return people
+
+
+def test_nobody_gives_power_alone_once_two_people_can_act(on_database: CommandLine, tmp_path: Path) -> None:
+    open_issuer(on_database)
+    people = found_bank(on_database, "ines", "jonas")
+    operator, checker = people["operator"]["id"], people["treasury_checker"]["id"]
+    keys = on_database.json("api-keys", "list")["data"]
+    jwk = tmp_path / "public.json"
+    jwk.write_text('{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}')
+    giving: tuple[tuple[object, ...], ...] = (
+        ("principals", "add", "--name", "X", "--person", "x", "--role", "treasury_maker"),
+        ("principals", "change", checker, "--login", "mallory"),
+        ("principals", "reactivate", checker, "--reason", "x"),
+        ("api-keys", "issue", checker),
+        ("api-keys", "rotate", keys[0]["id"]),
+        ("clients", "register", checker, "--use", "token", "--algorithm", "EdDSA", "--jwk", jwk),
+    )
+
+    def refused() -> list[str]:
+        return [on_database.run(*one).errors.partition(":")[0] for one in giving]
+
+    assert refused() == ["another_person_required"] * len(giving)
+    # To take power away is one person's to do, and doesn't open the way back.
+    for one in keys:
+        assert on_database.run("api-keys", "revoke", one["id"]).exit_code == 0
+    for principal in (operator, checker):
+        assert on_database.run("principals", "suspend", principal, "--reason", "Stolen.").exit_code == 0
+    assert refused() == ["another_person_required"] * len(giving)
+    assert on_database.json("api-keys", "list")["data"] != keys
+    assert len(on_database.json("principals", "list")["data"]) == len(people)
+
+
+def test_one_human_with_two_logins_is_not_two_people(on_database: CommandLine) -> None:
+    open_issuer(on_database)
+    found_bank(on_database, "ines", "ines")
+
+    added = on_database.json("principals", "add", "--name", "J", "--person", "jonas", "--role", "operator")
+    assert on_database.run("api-keys", "issue", added["id"]).exit_code == 0
+    # Now jonas asks and ines approves.
+    assert on_database.run("api-keys", "issue", added["id"]).errors.startswith("another_person_required: ")
+
+
+def test_what_is_done_while_founding_is_on_record(on_database: CommandLine) -> None:
+    open_issuer(on_database)
+    people = found_bank(on_database, "ines", "jonas")
+    with opened_database(load_settings()) as database, database.read() as connection:
+        issuer_id = chosen_issuer(connection, None)
+        done = audit.page(connection, issuer_id, audit.begin(connection, issuer_id), limit=100).entries
+        assert audit.first_broken_number(connection, issuer_id) is None
+    assert [(one.draft.operation, one.draft.method) for one in done] == [
+        ("principal_add", "command"),
+        ("api_key_registration", "command"),
+    ] * 2
+    assert done[0].draft.subject_id == people["operator"]["id"]
+
+
+def test_asking_needs_a_key_that_may_and_a_reason(on_sandbox: CommandLine) -> None:
+    auditor = auditor_of(on_sandbox)
+    keys = on_sandbox.sandbox["keys"]
+    for options, code in (
+        (("--key", keys["checker"], "--reason", "x"), "role_not_allowed"),
+        (("--key", keys["operator"][:-43] + "A" * 43, "--reason", "x"), "api_key_invalid"),
+        (("--key", keys["operator"]), "reason_missing"),
+        ((*asking(on_sandbox), "--issuer", "issuer_1"), "issuer_not_found"),
+    ):
+        assert on_sandbox.run("api-keys", "issue", auditor["id"], *options).errors.startswith(f"{code}: ")
+    assert len(keys_of(on_sandbox, auditor["id"])) == 1
+
+
+def test_a_principal_is_taken_up_by_an_operator(on_sandbox: CommandLine) -> None:
+    key = on_sandbox.sandbox["keys"]["operator"]
+
+    added = on_sandbox.json(
+        *("principals", "add", "--key", key, "--name", "Lena", "--person", "lena", "--role", "auditor"),
+        *("--access-until", "2098-01-01", "--scope", "read"),
+    )
+
+    assert added in on_sandbox.json("principals", "list")["data"]
+    assert (added["scopes"], added["access_until"]) == (["read"], "2098-01-01T00:00:00.000000Z")
 
 
 def test_a_revoked_key_opens_nothing(on_sandbox: CommandLine) -> None:
@@ -102,7 +235,8 @@ def test_a_revoked_key_opens_nothing(on_sandbox: CommandLine) -> None:
 
     assert on_sandbox.run("export", "--key", auditor).errors.startswith("api_key_invalid: ")
     assert on_sandbox.run("api-keys", "revoke", key).errors.startswith("api_key_not_found: ")
-    assert on_sandbox.run("api-keys", "issue", "principal_1").errors.startswith("principal_not_found: ")
+    absent = on_sandbox.run("api-keys", "issue", "principal_1", *asking(on_sandbox))
+    assert absent.errors.startswith("principal_not_found: ")
 
 
 def test_signing_keys_live_and_end(on_sandbox: CommandLine) -> None:
@@ -167,30 +301,37 @@ def test_keys_outside_the_state_directory_are_found_with_it(
 
 
 def test_a_key_is_replaced_with_an_overlap(on_sandbox: CommandLine) -> None:
-    principal = next(
-        one["id"] for one in on_sandbox.json("principals", "list")["data"] if "auditor" in one["roles"]
-    )
-    first = on_sandbox.json("api-keys", "issue", principal, "--network", "127.0.0.1")
+    principal = auditor_of(on_sandbox)["id"]
+    before = set(keys_of(on_sandbox, principal))
+    asked_and_approved(on_sandbox, "api-keys", "issue", principal, "--network", "127.0.0.1")
+    [first_id] = set(keys_of(on_sandbox, principal)) - before
+    first = keys_of(on_sandbox, principal)[first_id]
     assert (first["ip_allow_list"], bool(first["expires_at"])) == (["127.0.0.1/32"], True)
 
-    second = on_sandbox.json("api-keys", "rotate", first["id"], "--overlap-hours", 2, "--lifetime-days", 30)
+    asked = asked_and_approved(
+        on_sandbox, "api-keys", "rotate", first_id, "--overlap-hours", 2, "--lifetime-days", 30
+    )
 
+    keys = keys_of(on_sandbox, principal)
+    [second_id] = set(keys) - before - {first_id}
+    second = keys[second_id]
     assert second["ip_allow_list"] == first["ip_allow_list"]
-    keys = {one["id"]: one for one in on_sandbox.json("api-keys", "list")["data"]}
-    assert keys[first["id"]]["expires_at"] < keys[second["id"]]["expires_at"] < first["expires_at"]
-    assert on_sandbox.run("export", "--key", second["key"]).exit_code == 0
+    assert keys[first_id]["expires_at"] < second["expires_at"] < first["expires_at"]
+    assert on_sandbox.run("export", "--key", second["key_prefix"] + asked["secret"]).exit_code == 0
     for arguments, code in (
         (("rotate", "key_absent"), "api_key_not_found"),
         (("issue", principal, "--lifetime-days", "366"), "api_key_lifetime_refused"),
         (("issue", principal, "--network", "example.com"), "ip_allow_list_malformed"),
     ):
-        assert on_sandbox.run("api-keys", *arguments).errors.startswith(f"{code}: ")
+        refused = on_sandbox.run("api-keys", *arguments, *asking(on_sandbox))
+        assert refused.errors.startswith(f"{code}: ")
 
 
 def test_a_principal_is_changed_suspended_and_reactivated(on_sandbox: CommandLine) -> None:
-    [auditor] = [one for one in on_sandbox.json("principals", "list")["data"] if "auditor" in one["roles"]]
+    auditor = auditor_of(on_sandbox)
 
-    changed = on_sandbox.json(
+    asked_and_approved(
+        on_sandbox,
         "principals",
         "change",
         auditor["id"],
@@ -198,41 +339,46 @@ def test_a_principal_is_changed_suspended_and_reactivated(on_sandbox: CommandLin
         *("--signature-from-minor", 0),
     )
 
-    assert changed == auditor | {
+    assert auditor_of(on_sandbox) == auditor | {
         "oidc_subject": "paul",
         "access_until": "2098-01-01T00:00:00.000000Z",
         "calls_per_minute_max": 60,
         "signature_required_from_minor": 0,
     }
+    asked_and_approved(on_sandbox, "principals", "change", auditor["id"], "--login", "")
+    assert auditor_of(on_sandbox)["oidc_subject"] is None
     key = on_sandbox.sandbox["keys"]["auditor"]
     suspended = on_sandbox.json("principals", "suspend", auditor["id"], "--reason", "On leave.")
     assert (suspended["status"], suspended["status_reason"]) == ("suspended", "On leave.")
     assert on_sandbox.run("export", "--key", key).errors.startswith("api_key_invalid: ")
-    assert (
-        on_sandbox.json("principals", "reactivate", auditor["id"], "--reason", "Back.")["status"] == "active"
-    )
+    asked_and_approved(on_sandbox, "principals", "reactivate", auditor["id"])
     assert on_sandbox.run("export", "--key", key).exit_code == 0
-    again = on_sandbox.run("principals", "reactivate", auditor["id"], "--reason", "Back.")
+    again = on_sandbox.run("principals", "reactivate", auditor["id"], *asking(on_sandbox))
     assert again.errors.startswith("principal_status_conflict: ")
 
 
 def test_a_client_is_registered_and_revoked(on_sandbox: CommandLine, tmp_path: Path) -> None:
-    principal = on_sandbox.json("principals", "list")["data"][0]["id"]
+    principal = auditor_of(on_sandbox)["id"]
     file = tmp_path / "public.json"
     # RFC 8037, appendix A.2.
     jwk = {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}
     file.write_text(json.dumps(jwk | {"kid": "mine"}))
     options = ("--use", "token", "--algorithm", "EdDSA", "--jwk", file)
+    before = on_sandbox.json("clients", "list", principal)["data"]
 
-    made = on_sandbox.json("clients", "register", principal, *options)
+    asked_and_approved(on_sandbox, "clients", "register", principal, *options)
 
+    [made] = [one for one in on_sandbox.json("clients", "list", principal)["data"] if one not in before]
     assert (made["jwk"], made["use"]) == (jwk, "token")
-    assert on_sandbox.json("clients", "list", principal)["data"] == [made]
-    assert on_sandbox.run("clients", "register", principal, *options).errors.startswith("client_key_reused: ")
+    # A key has one owner for ever: whoever approves it again is told.
+    again = on_sandbox.json("clients", "register", principal, *options, *asking(on_sandbox))
+    with pytest.raises(CommandRefusedError) as reused:
+        approve(on_sandbox, again)
+    assert reused.value.code == "client_key_reused"
     assert on_sandbox.json("clients", "revoke", principal, made["id"])["revoked_at"]
     absent = on_sandbox.run("clients", "revoke", principal, "client_absent")
     assert absent.errors.startswith("client_not_found: ")
     for content, code in (("[]", "jwk_refused"), ('{"kty": "oct"}', "jwk_refused"), ("{", "json_invalid")):
         file.write_text(content)
-        refused = on_sandbox.run("clients", "register", principal, *options)
+        refused = on_sandbox.run("clients", "register", principal, *options, *asking(on_sandbox))
         assert refused.errors.startswith(f"{code}: ")

@@ -1,4 +1,8 @@
-"""`tallystick api-keys …`: the bearer keys of principals. For whoever runs the machine; no API key opens this."""
+"""`tallystick api-keys …`: the bearer keys of principals.
+
+Once a bank has two people who can act, a key is asked for with an operator's API key: its secret is made here and shown
+once, only its SHA-256 is asked for, and it opens what it opens when another person has approved.
+"""
 
 # ruff: noqa: PLC0415 Each command loads only what it needs.
 
@@ -6,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tallystick.cli.options import AsJson, IssuerId
-from tallystick.cli.report import CommandRefusedError, reported
+from tallystick.cli.options import ApiKey as PresentedKey
+from tallystick.cli.options import AsJson, IssuerId, ReasonToAsk
+from tallystick.cli.report import CommandRefusedError, Report, reported
 
 if TYPE_CHECKING:
     from tallystick.participants import ApiKey
@@ -31,10 +36,11 @@ def list_api_keys(issuer: IssuerId = None, as_json: AsJson = False) -> None:
         shown = [_show(one) for one in found]
         report.document({"object": "list", "data": shown})
         report.table(
-            ["key", "principal", "name", "created", "expires", "revoked", "used"],
+            ["key", "prefix", "principal", "name", "created", "expires", "revoked", "used"],
             [
                 [
                     one["id"],
+                    one["key_prefix"],
                     one["principal_id"],
                     names.get(one["principal_id"]),
                     one["created_at"],
@@ -50,6 +56,7 @@ def list_api_keys(issuer: IssuerId = None, as_json: AsJson = False) -> None:
 @application.command("issue")
 def issue_api_key(
     principal: Annotated[str, typer.Argument(metavar="PRINCIPAL", help="Whose key it is.")],
+    *,
     lifetime_days: Annotated[
         int | None,
         typer.Option(min=1, max=3_650, help="It expires after so many days; the longest if not said."),
@@ -58,6 +65,8 @@ def issue_api_key(
         list[str] | None,
         typer.Option(help="A network that it opens from, such as 203.0.113.0/24; may be repeated."),
     ] = None,
+    reason: ReasonToAsk = None,
+    key: PresentedKey = None,
     issuer: IssuerId = None,
     as_json: AsJson = False,
 ) -> None:
@@ -66,40 +75,48 @@ def issue_api_key(
         from sqlalchemy import Connection
 
         from tallystick import participants
-        from tallystick.cli.running import chosen_issuer, load_settings, opened_database
+        from tallystick.cli.asking import found
+        from tallystick.cli.running import load_settings
         from tallystick.core.clock import SystemClock
 
-        def work(connection: Connection) -> "tuple[ApiKey, str]":
-            issuer_id = chosen_issuer(connection, issuer)
+        settings = load_settings()
+        days = lifetime_days or settings.api_key_lifetime_days_max
+        if key:
+            path = f"/v1/principals/{principal}/api-keys"
+            body = {"lifetime_days": days, "ip_allow_list": network or []}
+            _ask(report, key, path, body, reason, issuer)
+            return
+
+        def work(connection: Connection, issuer_id: str) -> "tuple[ApiKey, str]":
             participants.principal(connection, issuer_id, principal)
-            days_max = settings.api_key_lifetime_days_max
-            participants.check_lifetime(lifetime_days or days_max, days_max)
+            participants.check_lifetime(days, settings.api_key_lifetime_days_max)
             return participants.issue_api_key(
                 connection,
                 SystemClock(),
                 issuer_id,
                 principal,
-                lifetime_days=lifetime_days or days_max,
+                lifetime_days=days,
                 ip_allow_list=network or (),
             )
 
-        settings = load_settings()
-        with opened_database(settings) as database:
-            key, text = database.run(work)
-        report.document({**_show(key), "key": text})
+        made, text = found(settings, issuer, "api_key_registration", work, lambda one: one[0].id)
+        report.document({**_show(made), "key": text})
         report.say(text)
-        report.note(f"This is {key.id}. It is shown this once: keep it now.")
+        report.note(f"This is {made.id}. It is shown this once: keep it now.")
 
 
 @application.command("rotate")
 def rotate_api_key(
-    key: Annotated[str, typer.Argument(metavar="KEY", help="The id of the key to replace, `key_…`.")],
+    replaced: Annotated[str, typer.Argument(metavar="KEY", help="The id of the key to replace, `key_…`.")],
+    *,
     overlap_hours: Annotated[
         int, typer.Option(min=0, max=720, help="The old key opens for so many hours more.")
     ] = 24,
     lifetime_days: Annotated[
         int | None, typer.Option(min=1, max=3_650, help="The new key expires after so many days.")
     ] = None,
+    reason: ReasonToAsk = None,
+    key: PresentedKey = None,
     issuer: IssuerId = None,
     as_json: AsJson = False,
 ) -> None:
@@ -108,32 +125,41 @@ def rotate_api_key(
         from sqlalchemy import Connection
 
         from tallystick import participants
+        from tallystick.cli.asking import found
         from tallystick.cli.running import chosen_issuer, load_settings, opened_database
         from tallystick.core.clock import SystemClock
 
-        def work(connection: Connection) -> "tuple[ApiKey, str | None]":
-            issuer_id = chosen_issuer(connection, issuer)
-            replaced = participants.api_key(connection, issuer_id, key)
-            if replaced is None:
-                raise CommandRefusedError("api_key_not_found", "The issuer has no such key.")
-            days_max = settings.api_key_lifetime_days_max
+        settings = load_settings()
+        days_max = settings.api_key_lifetime_days_max
+        days = lifetime_days or days_max
+        with opened_database(settings) as database, database.read() as reading:
+            present = participants.api_key(reading, chosen_issuer(reading, issuer), replaced)
+        if present is None:
+            raise CommandRefusedError("api_key_not_found", "The issuer has no such key.")
+        if key:
+            path = f"/v1/principals/{present.principal_id}/api-keys/rotate"
+            body = {"key_id": replaced, "lifetime_days": days, "overlap_hours": overlap_hours}
+            _ask(report, key, path, body, reason, issuer)
+            return
+
+        def work(connection: Connection, issuer_id: str) -> "tuple[ApiKey, str | None]":
             return participants.rotate_api_key(
                 connection,
                 SystemClock(),
                 issuer_id,
-                replaced.principal_id,
-                key,
+                present.principal_id,
+                replaced,
                 overlap_hours=overlap_hours,
-                lifetime_days=lifetime_days or days_max,
+                lifetime_days=days,
                 lifetime_days_max=days_max,
             )
 
-        settings = load_settings()
-        with opened_database(settings) as database:
-            new, text = database.run(work)
+        new, text = found(settings, issuer, "api_key_rotation", work, lambda one: one[0].id)
         report.document({**_show(new), "key": text})
         report.say(text or "")
-        report.note(f"This is {new.id}. It is shown this once; {key} opens for {overlap_hours} hours more.")
+        report.note(
+            f"This is {new.id}. It is shown this once; {replaced} opens for {overlap_hours} hours more."
+        )
 
 
 @application.command("revoke")
@@ -163,7 +189,31 @@ def revoke_api_key(
         report.say(f"{key} opens nothing any more.")
 
 
+def _ask(
+    report: Report, presented: str, path: str, body: dict[str, Any], reason: str | None, issuer: str | None
+) -> None:
+    from tallystick import participants
+    from tallystick.cli.asking import ask, required_reason, tell_change
+    from tallystick.cli.running import load_settings
+
+    secret = participants.generate_secret()
+    asked = {
+        **body,
+        "secret_sha256": participants.secret_hash(secret).hex(),
+        "reason": required_reason(reason),
+    }
+    change = ask(load_settings(), presented, path, asked, issuer_id=issuer)
+    tell_change(report, change)
+    report.document({**change, "secret": secret})
+    report.say(secret)
+    report.note(
+        "This secret is shown this once. When the change is approved, the key is the `key_prefix` that "
+        "`tallystick api-keys list` shows for it, and this behind it."
+    )
+
+
 def _show(one: "ApiKey") -> dict[str, Any]:
+    from tallystick import participants
     from tallystick.core.clock import format_time
 
     return {
@@ -172,6 +222,7 @@ def _show(one: "ApiKey") -> dict[str, Any]:
         "created_at": format_time(one.created_at),
         "issuer_id": one.issuer_id,
         "principal_id": one.principal_id,
+        "key_prefix": participants.key_prefix(one.issuer_id, one.id),
         "expires_at": None if one.expires_at is None else format_time(one.expires_at),
         "revoked_at": None if one.revoked_at is None else format_time(one.revoked_at),
         "ip_allow_list": list(one.ip_allow_list),

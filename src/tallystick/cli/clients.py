@@ -1,4 +1,7 @@
-"""`tallystick clients …`: public keys that get tokens or sign messages. For whoever runs the machine."""
+"""`tallystick clients …`: public keys that get tokens or sign messages.
+
+Once a bank has two people who can act, one is asked for with an operator's API key, like over HTTP.
+"""
 
 # ruff: noqa: PLC0415 Each command loads only what it needs.
 
@@ -7,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tallystick.cli.options import AsJson, IssuerId
+from tallystick.cli.options import ApiKey, AsJson, IssuerId, ReasonToAsk
 from tallystick.cli.report import CommandRefusedError, ExitCode, reported
 
 if TYPE_CHECKING:
@@ -32,6 +35,8 @@ def register_client(
         int | None,
         typer.Option(min=1, max=3_650, help="It expires after so many days; the longest if not said."),
     ] = None,
+    reason: ReasonToAsk = None,
+    key: ApiKey = None,
     issuer: IssuerId = None,
     as_json: AsJson = False,
 ) -> None:
@@ -40,28 +45,39 @@ def register_client(
         from sqlalchemy import Connection
 
         from tallystick import identity
-        from tallystick.cli.running import chosen_issuer, load_settings, opened_database
+        from tallystick.cli.asking import ask, found, required_reason, tell_change
+        from tallystick.cli.running import load_settings
         from tallystick.core.clock import SystemClock
 
         members, for_use = _read(jwk), _use(use)
+        settings = load_settings()
+        days = lifetime_days or settings.api_key_lifetime_days_max
+        if key:
+            body = {
+                "use": for_use,
+                "jwk": members,
+                "algorithm": algorithm,
+                "lifetime_days": days,
+                "reason": required_reason(reason),
+            }
+            path = f"/v1/principals/{principal}/clients"
+            tell_change(report, ask(settings, key, path, body, issuer_id=issuer))
+            return
 
-        def work(connection: Connection) -> "Client":
-            days_max = settings.api_key_lifetime_days_max
+        def work(connection: Connection, issuer_id: str) -> "Client":
             return identity.register_client(
                 connection,
                 SystemClock(),
-                chosen_issuer(connection, issuer),
+                issuer_id,
                 principal,
                 use=for_use,
                 jwk=members,
                 algorithm=algorithm,
-                lifetime_days=lifetime_days or days_max,
-                lifetime_days_max=days_max,
+                lifetime_days=days,
+                lifetime_days_max=settings.api_key_lifetime_days_max,
             )
 
-        settings = load_settings()
-        with opened_database(settings) as database:
-            shown = _show(database.run(work))
+        shown = _show(found(settings, issuer, "client_registration", work, lambda one: one.id))
         report.document(shown)
         report.say(f"{shown['id']} calls itself {shown['client_id']}.")
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["ApiKey", "AsJson", "IssuerId", "Reason", "ServiceUrl"]
+__all__ = ["ApiKey", "AsJson", "IssuerId", "Reason", "ReasonToAsk", "ServiceUrl"]
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
@@ -24,3 +24,6 @@ ServiceUrl = Annotated[
     str, typer.Option("--url", envvar="TALLYSTICK_URL", help="Where the service runs.", metavar="URL")
 ]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept and shown.")]
+ReasonToAsk = Annotated[
+    str | None, typer.Option("--reason", help="Why; needed with --key, for whoever approves.")
+]

@@ -1,4 +1,7 @@
-"""`tallystick principals …`: who may act on an issuer. For whoever runs the machine; no API key opens this."""
+"""`tallystick principals …`: who may act on an issuer.
+
+Once a bank has two people who can act, what gives power is asked for with an operator's API key, like over HTTP.
+"""
 
 # ruff: noqa: PLC0415 Each command loads only what it needs.
 
@@ -6,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tallystick.cli.options import AsJson, IssuerId, Reason
+from tallystick.cli.options import ApiKey, AsJson, IssuerId, Reason, ReasonToAsk
 from tallystick.cli.report import CommandRefusedError, ExitCode, reported
 
 if TYPE_CHECKING:
@@ -59,6 +62,7 @@ def add_principal(
         list[str] | None,
         typer.Option(help="read, payments, treasury or administration; all if not said; may be repeated."),
     ] = None,
+    key: ApiKey = None,
     issuer: IssuerId = None,
     as_json: AsJson = False,
 ) -> None:
@@ -68,18 +72,19 @@ def add_principal(
 
         from tallystick import participants
         from tallystick.cli.acting import moment
-        from tallystick.cli.running import chosen_issuer, load_settings, opened_database
-        from tallystick.core.clock import SystemClock
+        from tallystick.cli.asking import ask, found
+        from tallystick.cli.running import load_settings
+        from tallystick.core.clock import SystemClock, format_time
 
         roles = frozenset(_role(one) for one in role)
         scopes = frozenset(_scope(one) for one in scope) if scope else None
         until = moment("--access-until", access_until)
 
-        def work(connection: Connection) -> "Principal":
+        def work(connection: Connection, issuer_id: str) -> "Principal":
             return participants.register_principal(
                 connection,
                 SystemClock(),
-                chosen_issuer(connection, issuer),
+                issuer_id,
                 name=name,
                 roles=roles,
                 person=person,
@@ -88,10 +93,20 @@ def add_principal(
                 access_until=until,
             )
 
-        with opened_database(load_settings()) as database:
-            added = database.run(work)
-        report.document(_show(added))
-        report.say(f"{added.name} is {added.id}. Next: tallystick api-keys issue {added.id}")
+        if key:
+            body = _said(
+                name=name,
+                roles=sorted(roles),
+                person=person,
+                holder_id=holder,
+                scopes=None if scopes is None else sorted(scopes),
+                access_until=None if until is None else format_time(until),
+            )
+            shown = ask(load_settings(), key, "/v1/principals", body, issuer_id=issuer)
+        else:
+            shown = _show(found(load_settings(), issuer, "principal_add", work, lambda one: one.id))
+        report.document(shown)
+        report.say(f"{shown['name']} is {shown['id']}. Next: tallystick api-keys issue {shown['id']}")
 
 
 @application.command("change")
@@ -108,6 +123,8 @@ def change_principal(
     signature_from_minor: Annotated[
         int | None, typer.Option(min=0, help="From which amount on, in minor units, its payments are signed.")
     ] = None,
+    reason: ReasonToAsk = None,
+    key: ApiKey = None,
     issuer: IssuerId = None,
     as_json: AsJson = False,
 ) -> None:
@@ -117,13 +134,26 @@ def change_principal(
 
         from tallystick import participants
         from tallystick.cli.acting import moment
-        from tallystick.cli.running import chosen_issuer, load_settings, opened_database
-        from tallystick.core.clock import SystemClock
+        from tallystick.cli.asking import ask, found, required_reason, tell_change
+        from tallystick.cli.running import load_settings
+        from tallystick.core.clock import SystemClock, format_time
 
         until = moment("--access-until", access_until)
 
-        def work(connection: Connection) -> "Principal":
-            issuer_id = chosen_issuer(connection, issuer)
+        if key:
+            body = _said(
+                access_until=None if until is None else format_time(until),
+                calls_per_minute_max=calls_per_minute,
+                signature_required_from_minor=signature_from_minor,
+            )
+            if login is not None:
+                body["oidc_subject"] = login or None
+            body["reason"] = required_reason(reason)
+            path = f"/v1/principals/{principal}/terms"
+            tell_change(report, ask(load_settings(), key, path, body, issuer_id=issuer))
+            return
+
+        def work(connection: Connection, issuer_id: str) -> "Principal":
             changed = participants.principal(connection, issuer_id, principal)
             if login is not None:
                 changed = participants.bind_login(connection, issuer_id, principal, login or None)
@@ -137,8 +167,7 @@ def change_principal(
                 )
             return changed
 
-        with opened_database(load_settings()) as database:
-            shown = _show(database.run(work))
+        shown = _show(found(load_settings(), issuer, "principal_terms", work, lambda one: one.id))
         report.document(shown)
         report.say(f"{shown['name']} is changed.")
 
@@ -151,32 +180,52 @@ def suspend_principal(
     as_json: AsJson = False,
 ) -> None:
     """Close every way in for a principal; a running service refuses it within two seconds."""
-    _set_status(principal, reason, issuer, active=False, as_json=as_json)
+    with reported(as_json=as_json) as report:
+        from tallystick import participants
+        from tallystick.cli.running import chosen_issuer, load_settings, opened_database
+
+        with opened_database(load_settings()) as database:
+            changed = database.run(
+                lambda connection: participants.suspend(
+                    connection, chosen_issuer(connection, issuer), principal, reason
+                )
+            )
+        report.document(_show(changed))
+        report.say(f"{changed.name} is {changed.status}.")
 
 
 @application.command("reactivate")
 def reactivate_principal(
     principal: Annotated[str, typer.Argument(metavar="PRINCIPAL", help="Who, `principal_…`.")],
     reason: Reason,
+    key: ApiKey = None,
     issuer: IssuerId = None,
     as_json: AsJson = False,
 ) -> None:
     """Let a suspended principal in again."""
-    _set_status(principal, reason, issuer, active=True, as_json=as_json)
-
-
-def _set_status(principal: str, reason: str, issuer: str | None, *, active: bool, as_json: bool) -> None:
     with reported(as_json=as_json) as report:
         from tallystick import participants
-        from tallystick.cli.running import chosen_issuer, load_settings, opened_database
+        from tallystick.cli.asking import ask, found, tell_change
+        from tallystick.cli.running import load_settings
 
-        verb = participants.reactivate if active else participants.suspend
-        with opened_database(load_settings()) as database:
-            changed = database.run(
-                lambda connection: verb(connection, chosen_issuer(connection, issuer), principal, reason)
-            )
+        if key:
+            path = f"/v1/principals/{principal}/reactivate"
+            tell_change(report, ask(load_settings(), key, path, {"reason": reason}, issuer_id=issuer))
+            return
+        changed = found(
+            load_settings(),
+            issuer,
+            "principal_reactivation",
+            lambda connection, issuer_id: participants.reactivate(connection, issuer_id, principal, reason),
+            lambda one: one.id,
+        )
         report.document(_show(changed))
         report.say(f"{changed.name} is {changed.status}.")
+
+
+def _said(**options: Any) -> dict[str, Any]:
+    """Return the members of a request's body that were said."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _scope(text: str) -> "Scope":

@@ -27,6 +27,7 @@ from tallystick.identity.clients import (
     client_text,
 )
 from tallystick.identity.failed_attempts import FailedAttempts
+from tallystick.identity.founding import FoundedError, is_founded, require_founding
 from tallystick.identity.key_sets import IdentityProviderUnavailableError, KeySet
 from tallystick.identity.message_signatures import (
     SIGNATURE_AGE_MAX,
@@ -68,6 +69,7 @@ __all__ = [
     "ClientNotFoundError",
     "ClientUse",
     "FailedAttempts",
+    "FoundedError",
     "HeaderLines",
     "IdentityProviderUnavailableError",
     "JwkRefusedError",
@@ -89,12 +91,14 @@ __all__ = [
     "clients",
     "find_bearer",
     "find_staff_bearer",
+    "is_founded",
     "issue_access_token",
     "lease_size",
     "looks_like_jwt",
     "prove_client",
     "public_members",
     "register_client",
+    "require_founding",
     "retry_after",
     "revoke_client",
     "take_lease",

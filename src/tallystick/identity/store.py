@@ -62,6 +62,16 @@ def read_clients(
     return [Client(**row._mapping) for row in rows]
 
 
+def read_principals_with_clients(connection: Connection, issuer_id: str, at: datetime) -> frozenset[str]:
+    """Return who has a client that gets tokens and hasn't expired; revoked ones count."""
+    rows = connection.execute(
+        select(client.c.principal_id).where(
+            client.c.issuer_id == issuer_id, client.c.use == "token", client.c.expires_at > at
+        )
+    )
+    return frozenset(rows.scalars())
+
+
 def revoke_client(connection: Connection, issuer_id: str, client_id: str, revoked_at: datetime) -> bool:
     revoked = connection.execute(
         update(client)

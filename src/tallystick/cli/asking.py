@@ -1,0 +1,110 @@
+"""Giving power through a command: asked of the API's own application, or done alone while a bank is being founded."""
+
+import asyncio
+import json
+import secrets
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any, Final, TypeVar
+
+import httpx
+from sqlalchemy import Connection
+
+from tallystick import api, audit, identity, participants
+from tallystick.audit import Decision, Draft
+from tallystick.cli.acting import opened_service
+from tallystick.cli.report import CommandRefusedError, ExitCode, Report
+from tallystick.cli.running import chosen_issuer, opened_database
+from tallystick.core.clock import SystemClock
+from tallystick.core.settings import Settings
+
+__all__ = ["ask", "found", "required_reason", "tell_change"]
+
+Result = TypeVar("Result")
+_HERE: Final = ("127.0.0.1", 0)
+
+
+def ask(
+    settings: Settings,
+    presented_key: str,
+    path: str,
+    body: Mapping[str, Any],
+    *,
+    issuer_id: str | None = None,
+) -> dict[str, Any]:
+    """POST to the API's routes in this process, with everything that they check and record; return the answer.
+
+    Nothing has to be running but the database. Raises CommandRefusedError with the problem's code and detail.
+    """
+    named = participants.named_key(presented_key)
+    if issuer_id is not None and (named is None or named[0] != issuer_id):
+        raise CommandRefusedError("issuer_not_found", "The API key is not one of this issuer.")
+    with opened_service(settings) as service:
+        app = api.build()
+        app.state.service = service
+        answer = asyncio.run(_post(app, presented_key, path, body))
+    shown: dict[str, Any] = json.loads(answer.content)
+    if answer.status_code >= HTTPStatus.BAD_REQUEST:
+        unavailable = answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+        exit_code = ExitCode.UNAVAILABLE if unavailable else ExitCode.REFUSED
+        raise CommandRefusedError(shown["code"], _detail(shown), exit_code)
+    return shown
+
+
+def found(
+    settings: Settings,
+    issuer_id: str | None,
+    operation: str,
+    work: Callable[[Connection, str], Result],
+    subject: Callable[[Result], str],
+) -> Result:
+    """Do what gives power without anybody's approval: only until the bank is founded, and on record.
+
+    `work` gets the connection and the issuer. Raises identity.FoundedError.
+    """
+    clock = SystemClock()
+
+    def alone(connection: Connection) -> Result:
+        chosen = chosen_issuer(connection, issuer_id)
+        identity.require_founding(connection, clock, chosen)
+        done = work(connection, chosen)
+        draft = Draft(
+            operation=operation,
+            decision=Decision.SETTLED,
+            method="command",
+            status=HTTPStatus.OK.value,
+            subject_id=subject(done),
+        )
+        audit.append(connection, clock, chosen, [draft])
+        return done
+
+    with opened_database(settings) as database:
+        return database.run(alone)
+
+
+def required_reason(reason: str | None) -> str:
+    """Return the reason, which whoever approves reads; refuse to ask without one."""
+    if not reason:
+        raise CommandRefusedError(
+            "reason_missing", "Whoever approves asks why: give --reason.", ExitCode.USAGE
+        )
+    return reason
+
+
+def tell_change(report: Report, change: Mapping[str, Any]) -> None:
+    """Report a change that was asked for and who has to act now."""
+    report.document(change)
+    report.say(f"{change['id']} waits for another person: approval {change['approval_id']}.")
+
+
+def _detail(problem: Mapping[str, Any]) -> str:
+    errors = [f"{one['pointer']}: {one['detail']}" for one in problem.get("errors", ())]
+    return "; ".join(errors) or str(problem.get("detail") or problem["title"])
+
+
+async def _post(app: Any, presented_key: str, path: str, body: Mapping[str, Any]) -> httpx.Response:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=app, client=_HERE), base_url="http://command.invalid"
+    ) as client:
+        headers = {"Authorization": f"Bearer {presented_key}", "Idempotency-Key": secrets.token_urlsafe(24)}
+        return await client.post(path, json=dict(body), headers=headers)

@@ -24,7 +24,6 @@ def play(report: Report, *, url: str | None, keys_file: Path | None) -> None:
         )
     story = Story(silent=report.as_json)
     with ExitStack() as stack:
-        own = None
         if url is None or keys_file is None:
             report.note("starting a service of the demo's own …")
             own = stack.enter_context(own_service())
@@ -32,7 +31,7 @@ def play(report: Report, *, url: str | None, keys_file: Path | None) -> None:
         bank = Bank.open(url, keys_file)
         stack.callback(bank.client.close)
         _require_fresh(bank)
-        tell_life(story, bank, own)
+        tell_life(story, bank)
         figures = tell_proofs(story, bank)
     report.document(
         {"object": "demo", "url": url, "claims": story.claim_count, **figures, "chapters": story.chapters}

@@ -1,5 +1,6 @@
 """The life of a token: deposit, mint, transfer, hold, redemption, reversal. Every figure is asked for and compared."""
 
+import hashlib
 import json
 import secrets
 from decimal import Decimal
@@ -9,7 +10,6 @@ from typing import Any, Final
 import httpx
 
 from tallystick.cli.demo.bank import Bank, money
-from tallystick.cli.demo.own_service import OwnService
 from tallystick.cli.demo.telling import Story
 from tallystick.cli.report import CommandRefusedError
 
@@ -18,11 +18,11 @@ __all__ = ["tell_life"]
 _STATEMENT: Final = "2026-11-20-usd.xml"
 
 
-def tell_life(story: Story, bank: Bank, own: OwnService | None) -> None:
+def tell_life(story: Story, bank: Bank) -> None:
     """Tell everything up to the point where nothing waits and nothing is held."""
     _who(story, bank)
     _deposits(story, bank)
-    _mint(story, bank, own)
+    _mint(story, bank)
     transfer = _transfers(story, bank)
     _hold(story, bank)
     _redemption(story, bank)
@@ -118,7 +118,7 @@ def _send_statement(bank: Bank, content: bytes) -> httpx.Response:
     )
 
 
-def _mint(story: Story, bank: Bank, own: OwnService | None) -> None:
+def _mint(story: Story, bank: Bank) -> None:
     story.chapter("Minting takes two people, and a deposit")
     body = {"account_id": bank.accounts["harbour_usd"], "amount": "250000.00", "currency": "USD"}
     excess = bank.send("maker", "POST", "/v1/mints", json={**body, "amount": "250000.01"})
@@ -140,13 +140,12 @@ def _mint(story: Story, bank: Bank, own: OwnService | None) -> None:
         _refused(bank.send("maker", "POST", path, json=typed)),
         (403, "role_not_allowed"),
     )
-    if own is not None:
-        _give_maker_a_second_login(bank, own)
-        story.expect(
-            "Nor can the same person with a checker's login: four-eyes counts people, not logins.",
-            _refused(bank.send("second_login", "POST", path, json=typed)),
-            (403, "checker_is_maker"),
-        )
+    _give_maker_a_second_login(story, bank)
+    story.expect(
+        "Nor can the same person with a checker's login: four-eyes counts people, not logins.",
+        _refused(bank.send("second_login", "POST", path, json=typed)),
+        (403, "checker_is_maker"),
+    )
     story.expect(
         f"The checker types amount and currency again; {money('2500000.00')} is refused.",
         _refused(bank.send("checker", "POST", path, json={**typed, "amount": "2500000.00"})),
@@ -166,20 +165,23 @@ def _mint(story: Story, bank: Bank, own: OwnService | None) -> None:
     )
 
 
-def _give_maker_a_second_login(bank: Bank, own: OwnService) -> None:
-    people = own.command("principals", "list")["data"]
+def _give_maker_a_second_login(story: Story, bank: Bank) -> None:
+    people = bank.all("auditor", "/v1/principals")
     maker = next(one["person"] for one in people if "treasury_maker" in one["roles"])
-    added = own.command(
-        "principals",
-        "add",
-        "--name",
-        "The maker's second login",
-        "--role",
-        "treasury_checker",
-        "--person",
-        maker,
+    login = {"name": "The maker's second login", "person": maker, "roles": ["treasury_checker"]}
+    added = bank.post("operator", "/v1/principals", login)
+    keys = f"/v1/principals/{added['id']}/api-keys"
+    secret = secrets.token_urlsafe(32)
+    asked = {"secret_sha256": hashlib.sha256(secret.encode()).hexdigest(), "lifetime_days": 1}
+    change = bank.post("operator", keys, {**asked, "reason": "The demo's second login."}, 202)
+    bank.post("checker", f"/v1/approvals/{change['approval_id']}/approve", {}, 200)
+    given = bank.get("auditor", keys)["data"]
+    story.expect(
+        "Nobody gives a login alone: the operator asks for the maker's second one, and the checker approves.",
+        (change["state"], len(given)),
+        ("pending_approval", 1),
     )
-    bank.keys["second_login"] = own.command("api-keys", "issue", added["id"])["key"]
+    bank.keys["second_login"] = given[0]["key_prefix"] + secret
 
 
 def _transfers(story: Story, bank: Bank) -> dict[str, Any]:

@@ -18,34 +18,15 @@ __all__ = ["OwnService", "own_service"]
 
 _START_SECONDS_MAX: Final = 120
 _STOP_SECONDS_MAX: Final = 60
-_COMMAND_SECONDS_MAX: Final = 120
 _PAUSE_SECONDS: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class OwnService:
-    """Where the service runs, where its keys are, and with which environment its commands work."""
+    """Where the service runs and where its keys are."""
 
     url: str
     keys_file: Path
-    environment: dict[str, str]
-
-    def command(self, *arguments: str) -> dict[str, Any]:
-        """Run a `tallystick` command with `--json` on this service's database and return its document."""
-        done = subprocess.run(  # noqa: S603 Our own program with our own arguments.
-            [sys.executable, "-m", "tallystick", *arguments, "--json"],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=_COMMAND_SECONDS_MAX,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise CommandRefusedError(
-                "demo_failed", f"`tallystick {' '.join(arguments)}`: {done.stderr.strip()}"
-            )
-        document: dict[str, Any] = json.loads(done.stdout)
-        return document
 
 
 @contextmanager
@@ -70,7 +51,7 @@ def own_service() -> Iterator[OwnService]:
             )
         try:
             announced = _announced(process, folder)
-            yield OwnService(announced["url"], Path(announced["keys_file"]), environment)
+            yield OwnService(announced["url"], Path(announced["keys_file"]))
         finally:
             _stop(process)
 

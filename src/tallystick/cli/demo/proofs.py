@@ -58,7 +58,7 @@ def _signatures(story: Story, bank: Bank) -> list[dict[str, Any]]:
             raise StoryBrokenError("Every event's signature verifies", f"that of {event['id']} does not.")
         payloads.append(json.loads(payload))
     story.expect(
-        f"All {len(events)} signatures verify under the {len(published['keys'])} public key that the bank publishes.",
+        f"All {len(events)} signatures verify under the bank's published keys ({len(published['keys'])}).",
         len(payloads),
         len(events),
     )

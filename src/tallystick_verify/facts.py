@@ -12,8 +12,11 @@ from tallystick_verify.chart import CHANGES
 from tallystick_verify.failures import ExitCode, Failure
 
 __all__ = [
+    "ATTESTED_TYPE",
     "BATCH_TYPE",
+    "CLOSED_TYPE",
     "FACT_TYPES",
+    "REOPENED_TYPE",
     "SUFFIX",
     "TEXTS",
     "Fact",
@@ -40,7 +43,9 @@ TEXTS: Final = {
         "operation": r"[a-z_]{1,64}",
         "outcome_hash": r"[0-9a-f]{64}",
         "payload_hash": r"[0-9a-f]{64}",
+        "original_value_date": r"[0-9]{4}-[0-9]{2}-[0-9]{2}",
         "principal_id": rf"principal_{SUFFIX}|system",
+        "reconciliation_id": rf"reconciliation_{SUFFIX}",
         "request_hash": r"[0-9a-f]{64}",
         "subject_id": r"[!-~]{1,200}",
         "token_class_id": rf"class_{SUFFIX}",
@@ -61,6 +66,10 @@ _CHANGE: Final = frozenset(
 _KEY: Final = frozenset({"approvals", "instruction_id", "key", "principal_id", "request_hash"})
 #: The end of a batch that people approved as a whole; what was booked of it stands in front of it.
 BATCH_TYPE: Final = "transfer_batch.settled"
+#: What people signed of a business date, and what a reconciliation found.
+CLOSED_TYPE: Final = "business_date.closed"
+REOPENED_TYPE: Final = "business_date.reopened"
+ATTESTED_TYPE: Final = "reconciliation.attested"
 _BATCH: Final = frozenset(
     {
         "amount",
@@ -80,6 +89,9 @@ _BATCH: Final = frozenset(
 #: A breaker that trips by itself: nobody asked for it.
 _TRIP: Final = frozenset({"reason", "token_class_id"})
 
+#: What a reconciliation found: of no instruction, as it moves nothing.
+_ATTESTATION: Final = frozenset({"attestation", "principal_id", "reconciliation_id", "token_class_id"})
+
 _MEMBERS: Final[dict[str, tuple[frozenset[str], ...]]] = {
     "approval.approved": (_VOTE,),
     "approval.expired": (_EXPIRY,),
@@ -90,6 +102,9 @@ _MEMBERS: Final[dict[str, tuple[frozenset[str], ...]]] = {
     **dict.fromkeys(CHANGES, (_CHANGE,)),
     "breaker.tripped": (_CHANGE, _TRIP),
     BATCH_TYPE: (_BATCH,),
+    CLOSED_TYPE: (_CHANGE | {"figures"},),
+    REOPENED_TYPE: (_CHANGE | {"figures"},),
+    ATTESTED_TYPE: (_ATTESTATION,),
 }
 FACT_TYPES: Final = frozenset(_MEMBERS)
 _KEY_OPERATIONS: Final = {
@@ -152,6 +167,9 @@ def read_fact(found: dict[str, Any]) -> Fact:
         _check_batch(found)
     if "reason" in own and not isinstance(found["reason"], str):
         raise odd("reason")
+    for name in own & {"attestation", "figures"}:
+        if not isinstance(found[name], dict):
+            raise odd(name)
     if "key" in own and (not isinstance(found["key"], dict) or found["id"][-26:] != _suffix(found)):
         raise odd("key or id")
     return fact
@@ -174,6 +192,7 @@ def check_texts(found: dict[str, Any], patterns: dict[str, re.Pattern[str]]) -> 
     try:
         datetime.fromisoformat(found["booked_at"])
         date.fromisoformat(found.get("value_date", "2000-01-01"))
+        date.fromisoformat(found.get("original_value_date", "2000-01-01"))
     except ValueError:
         raise odd("booked_at or value_date") from None
 

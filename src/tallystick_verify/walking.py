@@ -113,6 +113,7 @@ class Walk:
     def _post(self, event: Event | Fact) -> None:
         if isinstance(event, Fact):
             self.replay.instructions.add_fact(event)
+            self.replay.take(event)
             if not event.is_change:
                 self.unasked.add(event.index)
             if "key" in event.members:

@@ -12,7 +12,8 @@ from tallystick.participants import AccountNotFoundError, Principal
 from tallystick.tokens import store
 from tallystick.tokens.answers import Made, answer_once
 from tallystick.tokens.changes import CHANGES
-from tallystick.tokens.expiring import due
+from tallystick.tokens.changing import Applied, Change, Wanted
+from tallystick.tokens.expiring import due, system_principal
 from tallystick.tokens.group_commit import (
     DeadlineExceededError,
     GroupCommit,
@@ -45,8 +46,10 @@ __all__ = [
     "CHANGES",
     "EVENT_TYPES",
     "SIMULATED",
+    "Applied",
     "BreakerRow",
     "BreakerTrippedError",
+    "Change",
     "ConfirmedByHand",
     "DeadlineExceededError",
     "GroupCommit",
@@ -64,6 +67,7 @@ __all__ = [
     "State",
     "Submission",
     "SubmissionOutcome",
+    "Wanted",
     "answer_once",
     "breakers",
     "deposits_confirmed_by_hand",
@@ -86,6 +90,7 @@ __all__ = [
     "settle",
     "settled_keys",
     "simulate",
+    "system_principal",
 ]
 
 

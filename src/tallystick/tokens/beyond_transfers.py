@@ -94,14 +94,16 @@ def _check(
     subject_id: str,
     payload: Payload,
 ) -> CheckedChange | DomainError:
-    change = CHANGES.get(operation)
+    change = CHANGES.get(operation) or settler.further_changes.get(operation)
     if change is None:
         return ChangeUnknownError()
     try:
-        checkers = change.check(connection, Wanted(settler.clock, issuer_id, subject_id, payload))
+        wanted = Wanted(settler.clock, issuer_id, subject_id, payload)
+        checkers = change.check(connection, wanted)
+        members = {} if change.members is None else change.members(connection, wanted)
     except DomainError as refusal:
         return refusal
-    return CheckedChange(operation, change, subject_id, payload, checkers)
+    return CheckedChange(operation, change, subject_id, payload, checkers, members)
 
 
 def _kind_of(facts: Facts, request: Request) -> str:

@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from tallystick import participants, policy, screening
+from tallystick import business_dates, participants, policy, screening
 from tallystick.core.clock import Clock, FixedClock
 from tallystick.core.errors import ConflictError
 from tallystick.participants import ClassMode
@@ -121,6 +121,22 @@ def _decide_screening(decide: Callable[..., object]) -> Callable[[Connection, Ap
     return apply
 
 
+def _check_calendar(_connection: Connection, wanted: Wanted) -> int:
+    business_dates.calendar_terms(wanted.payload)
+    return 1
+
+
+def _set_calendar(connection: Connection, applied: Applied) -> None:
+    business_dates.set_calendar(
+        connection,
+        applied.issuer_id,
+        applied.payload,
+        set_by=applied.principal_id,
+        set_at=applied.booked_at,
+        event_index=applied.event_index,
+    )
+
+
 CHANGES: Final[dict[str, Change]] = {
     "policy_activation": Change("policy.activated", _check_activation, _activate),
     "policy_retirement": Change("policy.retired", _check_retirement, _retire),
@@ -131,5 +147,6 @@ CHANGES: Final[dict[str, Change]] = {
     "screening_confirmation": Change(
         "screening.confirmed", _check_confirmation, _decide_screening(screening.confirm)
     ),
+    "business_calendar": Change("business_calendar.set", _check_calendar, _set_calendar),
     **CHANGES_OF_PRINCIPALS,
 }

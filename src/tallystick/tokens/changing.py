@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -31,7 +32,7 @@ class Wanted(NamedTuple):
 
 
 class Applied(NamedTuple):
-    """A change that takes effect: who asked, whose votes let it through, and where the log has it."""
+    """A change that takes effect: who asked, whose votes let it through, where the log has it and what else it says."""
 
     clock: Clock
     issuer_id: str
@@ -41,6 +42,7 @@ class Applied(NamedTuple):
     approval_hashes: Sequence[bytes]
     event_index: int
     booked_at: datetime
+    members: Payload = MappingProxyType({})
 
 
 class Change(NamedTuple):
@@ -48,12 +50,13 @@ class Change(NamedTuple):
 
     `check` raises the DomainError that refuses it, when it is asked for and again when it is approved, and returns
     how many other people it takes; 0: none, it takes effect at once. `apply` then carries it out. Both are called under
-    the issuer's lock.
+    the issuer's lock. `members`, if given, returns what its event says beside that, read under the same lock.
     """
 
     event_type: str
     check: Callable[[Connection, Wanted], int]
     apply: Callable[[Connection, Applied], None]
+    members: Callable[[Connection, Wanted], Payload] | None = None
 
 
 class CheckedChange(NamedTuple):
@@ -64,3 +67,4 @@ class CheckedChange(NamedTuple):
     subject_id: str
     payload: Payload
     checkers: int
+    members: Payload = MappingProxyType({})

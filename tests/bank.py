@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection
 
-from tallystick import ledger, orders, participants, policy, signing, statements, tokens
+from tallystick import closing, ledger, orders, participants, policy, signing, statements, tokens
 from tallystick.core.clock import FixedClock
 from tallystick.core.database import Database
 from tallystick.core.ids import with_prefix
@@ -418,6 +418,7 @@ def _found(urls: DatabaseUrls, database: Database, key_directory: signing.KeyDir
                 clock,
                 lambda pipeline, of_issuer: signing.ask_signer(pipeline, of_issuer, key_directory),
                 APPROVAL_LIFETIME,
+                further_changes=closing.CHANGES,
             ),
             issuer=issuer,
             classes=classes,

@@ -159,6 +159,7 @@ def _create_hand_off() -> None:
         _json("totals"),
         sa.Column("sha256", postgresql.BYTEA(), nullable=False),
         _id("produced_by"),
+        sa.Column("reason", sa.Text(), nullable=True),
         _moment("produced_at"),
         sa.CheckConstraint("octet_length(sha256) = 32", name=op.f("ck_hand_off_sha256")),
         _of_issuer("hand_off"),

@@ -20,6 +20,7 @@ from tallystick.identity import ClientUse
 from tallystick.participants import HolderKind, KycStatus, Principal, Role
 from tallystick.tokens import Kind, Submission
 from tests import camt_writer
+from tests.api.date_examples import DATE_EXAMPLES
 from tests.api.edge import api_key
 from tests.api.power_examples import POWER_EXAMPLES
 from tests.bank import Bank
@@ -49,7 +50,8 @@ def examples(bank: Bank) -> dict[str, Callable[[], Example]]:
         template: partial(make, bank, template) for template, make in _EXAMPLES.items()
     }
     powers = {template: partial(_power, bank, template) for template in POWER_EXAMPLES}
-    return own | powers
+    dates = {template: partial(_dated, bank, template) for template in DATE_EXAMPLES}
+    return own | powers | dates
 
 
 def _example(role: Role, path: str, body: dict[str, Any], **other: object) -> Example:
@@ -58,6 +60,10 @@ def _example(role: Role, path: str, body: dict[str, Any], **other: object) -> Ex
 
 def _power(bank: Bank, path: str) -> Example:
     return Example(*POWER_EXAMPLES[path](bank, path))
+
+
+def _dated(bank: Bank, path: str) -> Example:
+    return Example(*DATE_EXAMPLES[path](bank, path))
 
 
 def _filled(template: str, identifier: str) -> str:
@@ -170,8 +176,8 @@ def _restrictable(bank: Bank) -> str:
 
 
 def _deposit(bank: Bank, path: str) -> Example:
-    body = {**_amount(bank), "reason": "Seen on the core's screen.", "value_date": "2026-11-20"}
-    return _example(Role.TREASURY_MAKER, path, body, value_date="2026-11-19")
+    body = {**_amount(bank), "reason": "Seen on the core's screen.", "value_date": "2031-11-20"}
+    return _example(Role.TREASURY_MAKER, path, body, value_date="2031-11-19")
 
 
 def _deposit_balance(bank: Bank, path: str) -> Example:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query
 from sqlalchemy import Connection
 
-from tallystick import participants, reconciliation
+from tallystick import attestations, participants, reconciliation
 from tallystick.api.access import STAFF_AND_AUDITORS, Caller, StaffCaller
 from tallystick.api.bodies import Moment, ObjectId, Schema
 from tallystick.api.pages import Cursor, IdQuery, Limit, PathId, page
@@ -76,8 +76,8 @@ class ReconciliationWithBreaksView(ReconciliationView):
 def _make(
     caller: Caller, connection: Connection, body: ReconciliationRequest, _path: Mapping[str, str]
 ) -> dict[str, Any]:
-    run = reconciliation.reconcile(
-        connection, caller.service.clock, caller.principal, body.token_class_id, as_of=body.as_of
+    run, _ = attestations.reconcile(
+        connection, caller.service.settler, caller.principal, body.token_class_id, as_of=body.as_of
     )
     return show_run(connection, run)
 

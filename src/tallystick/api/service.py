@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from tallystick import audit, participants, signing, transparency
+from tallystick import audit, closing, participants, signing, transparency
 from tallystick.api.bearers import Bearers
 from tallystick.api.housekeeping import Housekeeping
 from tallystick.audit import AuditTrail, AuditUnavailableError, Draft
@@ -20,6 +20,7 @@ from tallystick.core.errors import ConflictError
 from tallystick.core.settings import Settings
 from tallystick.exports import Vouching
 from tallystick.participants import Principal
+from tallystick.schedules import Scheduler
 from tallystick.signing import KeyDirectory
 from tallystick.tokens import (
     GroupCommit,
@@ -57,6 +58,7 @@ class Service:
                 pipeline, issuer_id, self.key_directory
             ),
             approval_lifetime=timedelta(hours=settings.approval_lifetime_hours),
+            further_changes=closing.CHANGES,
         )
         self.bearers = Bearers(settings, self.clock, self.database)
         self.log = transparency.Log(
@@ -72,6 +74,14 @@ class Service:
         self._housekeeping = Housekeeping(
             self.database, self.clock, settings.expiry_check_seconds, self._close_expired
         )
+        #: how late a scheduled run may be before it is an alert
+        self.schedule_grace = timedelta(minutes=settings.schedule_grace_minutes)
+        self._scheduler = Scheduler(
+            self.database,
+            self.settler,
+            every_seconds=settings.schedule_check_seconds,
+            grace=self.schedule_grace,
+        )
         self._group_commit: GroupCommit | None = None
         self._follower: LogFollower | None = None
         self._started = threading.Lock()
@@ -84,6 +94,7 @@ class Service:
     def start(self) -> None:
         """Begin what the service does by itself: for a worker, beside the processes that serve."""
         self._housekeeping.start()
+        self._scheduler.start()
         # Events go into the log's tree, and cosignatures are gathered.
         interval_seconds = self.settings.log_interval_seconds
         if interval_seconds > 0:
@@ -96,6 +107,7 @@ class Service:
         """Settle what is queued, put on record what waits for it, then close every connection."""
         self.closing = True
         self._housekeeping.stop()
+        self._scheduler.stop()
         if self._follower is not None:
             self._follower.close()
         if self._group_commit is not None:

@@ -232,8 +232,9 @@ def _signature(page: _Page, signed: SignedAttestation, public_path: str) -> None
     page.down(6)
     page.lines(
         (
-            "This page is a rendering. What is signed is the compact JWS (RFC 7515, EdDSA) at the address above; the keys are published",
-            "under /.well-known/jwks.json, and the event's place in the bank's Merkle log can be proven to anybody who holds a checkpoint.",
+            "This page is a rendering. What is signed is the compact JWS (RFC 7515, EdDSA) at the address above;",
+            "the keys are published under /.well-known/jwks.json, and that the event is in the bank's log can be",
+            "proven to whoever holds a checkpoint of it.",
             "It attests what the bank owes and what its statement showed; it is no audit opinion, and names no holder.",
         ),
         size=7.2,

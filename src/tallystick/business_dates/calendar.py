@@ -75,7 +75,7 @@ class BusinessCalendar:
             day += _ONE_DAY
 
     def moment(self, day: date, minutes: int) -> datetime:
-        """Return a wall-clock time of a day in UTC. One that a change of clocks skips is read with the offset before."""
+        """Return a wall-clock time of a day in UTC; one that clocks skip is read with the offset before."""
         local = datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(self.time_zone))
         return (local + timedelta(minutes=minutes)).astimezone(UTC)
 

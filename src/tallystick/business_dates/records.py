@@ -86,7 +86,7 @@ class BusinessDays:
     reopened: tuple[Period, ...] = ()
 
     def current(self, at: datetime) -> date:
-        """Return the business date that is booked to at a moment: the calendar's, or the first one behind the closed."""
+        """Return the business date that a moment is booked to: the calendar's, or the first behind the closed ones."""
         if self.calendar is None:
             return at.date()
         day = self.calendar.date_of(at)

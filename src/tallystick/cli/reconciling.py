@@ -5,11 +5,12 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from tallystick import audit, participants, reconciliation
+from tallystick import attestations, audit, participants
+from tallystick.api import Service
 from tallystick.api.reconciliations import RECONCILERS, show_run
-from tallystick.cli.acting import authorized, drafted, moment
+from tallystick.cli.acting import authorized, drafted, moment, opened_service
 from tallystick.cli.report import CommandRefusedError, ExitCode, Report
-from tallystick.cli.running import opened_database, require_api_key
+from tallystick.cli.running import require_api_key
 from tallystick.core.clock import SystemClock
 from tallystick.core.database import Database
 from tallystick.core.settings import Settings
@@ -34,11 +35,12 @@ def reconcile(
         raise CommandRefusedError("choice_missing", "Give either --token-class or --all.", ExitCode.USAGE)
     at = moment("--as-of", as_of)
     runs = []
-    with opened_database(settings) as database:
+    with opened_service(settings) as service:
+        database = service.database
         actor = authorized(database, presented, RECONCILERS, operation="reconciliation")
         for of_class in _classes(database, actor, token_class):
             report.note(f"reconciling {of_class.currency} {of_class.id}")
-            runs.append(_run(database, actor, presented, of_class, at))
+            runs.append(_run(service, actor, presented, of_class, at))
     report.document({"object": "list", "data": runs})
     for run in runs:
         _tell(report, run)
@@ -58,16 +60,16 @@ def _classes(database: Database, actor: Principal, chosen: str | None) -> list[T
 
 
 def _run(
-    database: Database, actor: Principal, presented_key: str, of_class: TokenClass, at: datetime | None
+    service: Service, actor: Principal, presented_key: str, of_class: TokenClass, at: datetime | None
 ) -> dict[str, Any]:
     def work(connection: Connection) -> dict[str, Any]:
-        run = reconciliation.reconcile(connection, SystemClock(), actor, of_class.id, as_of=at)
+        run, _ = attestations.reconcile(connection, service.settler, actor, of_class.id, as_of=at)
         shown = show_run(connection, run)
         done = drafted(actor, presented_key, "reconciliation", subject_id=run.id)
         audit.append(connection, SystemClock(), actor.issuer_id, [done])
         return shown
 
-    return database.run(work)
+    return service.database.run(work)
 
 
 def _tell(report: Report, run: dict[str, Any]) -> None:

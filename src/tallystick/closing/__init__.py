@@ -112,7 +112,9 @@ def business_dates_page(
     ]
 
 
-def hand_off(connection: Connection, clock: Clock, actor: Principal, day: date) -> HandOff:
+def hand_off(
+    connection: Connection, clock: Clock, actor: Principal, day: date, *, reason: str | None = None
+) -> HandOff:
     """Hand a date's entries off to the general ledger as they stand, and keep their control totals.
 
     Made again, it is another one; a close names the one that it was made with. Raises BusinessDateNotFoundError.
@@ -121,7 +123,7 @@ def hand_off(connection: Connection, clock: Clock, actor: Principal, day: date) 
     known = business_dates.days(connection, actor.issuer_id)
     period = business_dates.period_of(connection, known, actor.issuer_id, day, now)
     classes = participants.token_classes(connection, actor.issuer_id, limit=_CLASSES_MAX)
-    return _hand_off(connection, actor, period, classes, now)
+    return _hand_off(connection, actor, period, classes, now, reason)
 
 
 def _state(done: list[DateAction]) -> str:

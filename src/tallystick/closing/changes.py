@@ -90,7 +90,11 @@ def _check_close(connection: Connection, wanted: Wanted) -> int:
 def _figures_of_close(connection: Connection, wanted: Wanted) -> Mapping[str, Any]:
     period, classes, hand_off, found = _looked_at(connection, wanted)
     accepted = set(wanted.payload["accepted_break_ids"])
-    open_ids = {item.token_class_id: item.figures.get("open_break_ids", ()) for item in found.items}
+    open_ids = {
+        item.token_class_id: item.figures.get("open_break_ids", ())
+        for item in found.items
+        if item.name == "reconciled"
+    }
     return {
         "figures": {
             "classes": [

@@ -27,7 +27,12 @@ class Totals(NamedTuple):
 
 
 def hand_off(
-    connection: Connection, actor: Principal, period: Period, classes: Sequence[TokenClass], at: datetime
+    connection: Connection,
+    actor: Principal,
+    period: Period,
+    classes: Sequence[TokenClass],
+    at: datetime,
+    reason: str | None,
 ) -> HandOff:
     """Count a date's journal lines as of the end of the log, and keep what they come to; the caller commits."""
     last_index = events.last_index(connection, actor.issuer_id)
@@ -42,6 +47,7 @@ def hand_off(
         totals=[one._asdict() for one in totals.by_class],
         sha256=totals.sha256,
         produced_by=actor.id,
+        reason=reason,
         produced_at=at,
     )
     store.add_hand_off(connection, new)
@@ -72,7 +78,7 @@ def totals_of(lines: Iterable[EntryLine], classes: Sequence[TokenClass]) -> Tota
 def canonical_line(line: EntryLine, scales: Mapping[str, int]) -> str:
     """Return a line as canonical JSON (RFC 8785) and a newline.
 
-    Every value is an id, a code, a number or a day of ours, which JSON writes as they are, and the names stand in order.
+    Every value is an id, a code, a number or a day of ours, which JSON writes as they are; the names stand in order.
     """
     scale = scales[line.currency]
     return (

@@ -3,7 +3,14 @@
 from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Index, Table
 from sqlalchemy.dialects.postgresql import JSONB
 
-from tallystick.core.columns import bytes_column, date_column, id_column, integer_column, moment_column
+from tallystick.core.columns import (
+    bytes_column,
+    date_column,
+    id_column,
+    integer_column,
+    moment_column,
+    text_column,
+)
 from tallystick.core.database import metadata
 
 hand_off = Table(
@@ -17,6 +24,7 @@ hand_off = Table(
     Column("totals", JSONB, nullable=False),
     bytes_column("sha256"),
     id_column("produced_by"),
+    text_column("reason", nullable=True),
     moment_column("produced_at"),
     ForeignKeyConstraint(["issuer_id"], ["issuer.issuer_id"]),
     Index(None, "issuer_id", "business_date", "id"),

@@ -66,6 +66,7 @@ class HandOff:
     totals: Sequence[Mapping[str, Any]]
     sha256: bytes
     produced_by: str
+    reason: str | None
     produced_at: datetime
 
     def of_class(self, token_class_id: str) -> ClassTotals | None:

@@ -31,6 +31,7 @@ from tallystick.reconciliation.records import (
 from tallystick.reconciliation.tie_out import tie_out
 
 __all__ = [
+    "EXPLAINED_TYPES",
     "AsOfInFutureError",
     "Break",
     "BreakState",

@@ -60,7 +60,7 @@ def _closable(bank: Bank, day: date) -> dict[str, Any]:
     """Bring the statements and make the runs that a date's checklist asks for; return what closes it."""
     with bank.database.read() as connection:
         classes = participants.token_classes(connection, bank.issuer_id, limit=1_000)
-        used = closing.checking.used_classes(connection, bank.issuer_id, classes)  # type: ignore[attr-defined]
+        used = closing.checking.used_classes(connection, bank.issuer_id, classes)
     for of_class in used:
         _bring_statement(bank, of_class, day)
         bank.database.run(

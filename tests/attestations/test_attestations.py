@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 import tallystick
-from tallystick import attestations, participants, reconciliation, tokens
+from tallystick import attestations, participants, tokens
 from tallystick.attestations import AttestationNotFoundError, SignedAttestation
 from tests.bank import Bank, oracle
 from tests.closing.days import FRIDAY, attest, bring_statement
@@ -148,4 +148,3 @@ def test_every_run_that_the_service_makes_goes_through_here() -> None:
         if "reconciliation.reconcile(" in path.read_text()
     }
     assert callers == {"attestations/__init__.py"}
-    assert reconciliation.reconcile

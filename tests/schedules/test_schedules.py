@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tallystick import attestations, schedules
+from tallystick.business_dates import BusinessCalendar
 from tallystick.core.database import Database
 from tallystick.participants import TokenClass
 from tallystick.reconciliation import Reconciliation
@@ -55,11 +56,13 @@ class TestDue:
         return made
 
     @given(CALENDARS, MOMENTS, st.integers(0, 10), st.integers(0, 10))
-    def test_no_run_is_lost_or_due_twice(self, kept: object, at: datetime, first: int, second: int) -> None:
+    def test_no_run_is_lost_or_due_twice(
+        self, kept: BusinessCalendar, at: datetime, first: int, second: int
+    ) -> None:
         of_class = self.of_class(datetime(2020, 1, 1, tzinfo=UTC))
         times = calendar(
             set_at=datetime(2020, 1, 1, tzinfo=UTC), weekend=kept.weekend, time_zone=kept.time_zone
-        )  # type: ignore[attr-defined]
+        )
         middle, last = at + timedelta(days=first), at + timedelta(days=first + second)
         whole = due_runs(times, [of_class], at, last)
         assert due_runs(times, [of_class], at, middle) + due_runs(times, [of_class], middle, last) == whole
@@ -156,11 +159,11 @@ def test_who_does_not_lead_makes_nothing(bank: Bank) -> None:
     other = Database(bank.urls.service_url, pool_size=2)
     try:
         with bank.database.engine.begin() as leading:
-            assert schedules.store.lead(leading, bank.issuer_id, DUE)  # type: ignore[attr-defined]
+            assert schedules.store.lead(leading, bank.issuer_id, DUE)
             leading.exec_driver_sql("SAVEPOINT held")
             # The first look of all also makes the row that is locked; from then on nobody waits for it.
         with bank.database.engine.begin() as leading:
-            assert schedules.store.lead(leading, bank.issuer_id, DUE)  # type: ignore[attr-defined]
+            assert schedules.store.lead(leading, bank.issuer_id, DUE)
             assert scheduler(bank, other).look() == []
         assert len(scheduler(bank, other).look()) == 2
     finally:

@@ -18,7 +18,7 @@ from tallystick.cli.running import chosen_issuer, opened_database
 from tallystick.core.clock import SystemClock
 from tallystick.core.settings import Settings
 
-__all__ = ["ask", "found", "required_reason", "tell_change"]
+__all__ = ["ask", "fetch", "found", "required_reason", "tell_change"]
 
 Result = TypeVar("Result")
 _HERE: Final = ("127.0.0.1", 0)
@@ -39,10 +39,21 @@ def ask(
     named = participants.named_key(presented_key)
     if issuer_id is not None and (named is None or named[0] != issuer_id):
         raise CommandRefusedError("issuer_not_found", "The API key is not one of this issuer.")
+    return _answered(settings, presented_key, path, body)
+
+
+def fetch(settings: Settings, presented_key: str, path: str) -> dict[str, Any]:
+    """GET from the API's routes in this process; return the answer. Raises CommandRefusedError as `ask` does."""
+    return _answered(settings, presented_key, path, None)
+
+
+def _answered(
+    settings: Settings, presented_key: str, path: str, body: Mapping[str, Any] | None
+) -> dict[str, Any]:
     with opened_service(settings) as service:
         app = api.build()
         app.state.service = service
-        answer = asyncio.run(_post(app, presented_key, path, body))
+        answer = asyncio.run(_sent(app, presented_key, path, body))
     shown: dict[str, Any] = json.loads(answer.content)
     if answer.status_code >= HTTPStatus.BAD_REQUEST:
         unavailable = answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE
@@ -102,9 +113,12 @@ def _detail(problem: Mapping[str, Any]) -> str:
     return "; ".join(errors) or str(problem.get("detail") or problem["title"])
 
 
-async def _post(app: Any, presented_key: str, path: str, body: Mapping[str, Any]) -> httpx.Response:
+async def _sent(app: Any, presented_key: str, path: str, body: Mapping[str, Any] | None) -> httpx.Response:
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app=app, client=_HERE), base_url="http://command.invalid"
     ) as client:
-        headers = {"Authorization": f"Bearer {presented_key}", "Idempotency-Key": secrets.token_urlsafe(24)}
+        headers = {"Authorization": f"Bearer {presented_key}"}
+        if body is None:
+            return await client.get(path, headers=headers)
+        headers["Idempotency-Key"] = secrets.token_urlsafe(24)
         return await client.post(path, json=dict(body), headers=headers)

@@ -12,7 +12,17 @@ from typing import Annotated
 import typer
 
 from tallystick import __version__
-from tallystick.cli import api_keys, clients, issuers, keys, logs, principals, screening, witnesses
+from tallystick.cli import (
+    api_keys,
+    business_dates,
+    clients,
+    issuers,
+    keys,
+    logs,
+    principals,
+    screening,
+    witnesses,
+)
 from tallystick.cli.options import ApiKey, AsJson, ServiceUrl
 from tallystick.cli.report import reported
 
@@ -23,6 +33,7 @@ application.add_typer(issuers.application, name="issuers")
 application.add_typer(principals.application, name="principals")
 application.add_typer(api_keys.application, name="api-keys")
 application.add_typer(clients.application, name="clients")
+application.add_typer(business_dates.application, name="business-dates")
 application.add_typer(keys.application, name="keys")
 application.add_typer(screening.application, name="screening")
 application.add_typer(logs.application, name="log")
@@ -62,7 +73,7 @@ def serve(
 
 @application.command()
 def worker(as_json: AsJson = False) -> None:
-    """Build the log's tree, gather cosignatures and close what expired, until SIGINT or SIGTERM."""
+    """Build the log's tree, gather cosignatures, reconcile on schedule, close what expired; until SIGINT or SIGTERM."""
     with reported(as_json=as_json) as report:
         from tallystick.cli.running import load_settings
         from tallystick.cli.working import work

@@ -90,8 +90,9 @@ def _bring_statement(bank: Bank, of_class: TokenClass, day: date) -> None:
 
 
 DATE_EXAMPLES: Final[dict[str, Callable[[Bank, str], _Made]]] = {
+    # In this order: what is reopened must have been closed, and what is closed next must not be closed by that.
     "/v1/business-calendar": _calendar,
+    "/v1/business-dates/{business_date}/reopen": _reopen,
     "/v1/business-dates/{business_date}/close": _close,
     "/v1/business-dates/{business_date}/hand-off": _hand_off,
-    "/v1/business-dates/{business_date}/reopen": _reopen,
 }

@@ -547,6 +547,8 @@ def life_of(bank: Bank, holder_id: str, payer: str, payee: str) -> dict[str, str
         "account_id": bank.account_id(payee),
         "approval_id": with_prefix("approval", mint),
         "batch_id": _batch_of(bank, payer, payee),
+        # No bank's own: a day that none of them has as a business date.
+        "business_date": "2020-01-01",
         "deposit_id": bank.deposit(payee, "31.13"),
         "event_id": with_prefix("event", transfer),
         "hold_id": bank.hold(payer, payee, "7.77"),

@@ -87,6 +87,7 @@ class AttestationView(View):
     summary="Get a reconciliation's attestation",
     response_model=SignedAttestationView,
     dependencies=[public],
+    openapi_extra={"security": []},
 )
 def get_attestation(request: Request, response: Response, reconciliation_id: PathId) -> Any:
     """Return what was signed of a run, to anybody who knows its id. It never changes."""
@@ -126,6 +127,7 @@ def get_attestation(request: Request, response: Response, reconciliation_id: Pat
         }
     },
     dependencies=[public],
+    openapi_extra={"security": []},
 )
 def get_attestation_page(request: Request, reconciliation_id: PathId) -> Response:
     """Return the same as a page that can be filed, to anybody who knows the run's id."""

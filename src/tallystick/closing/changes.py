@@ -77,13 +77,13 @@ def _looked_at(connection: Connection, wanted: Wanted) -> tuple[Period, list[Tok
 
 def _check_close(connection: Connection, wanted: Wanted) -> int:
     *_, found = _looked_at(connection, wanted)
-    if found.missing:
-        raise ChecklistIncompleteError(found.missing[0], missing=found.missing)
     unknown = set(wanted.payload["accepted_break_ids"]) - set(found.open_break_ids)
     if unknown:
         raise BreakNotOpenError(
             "Not among the open breaks of the last reconciliations.", field="accepted_break_ids"
         )
+    if found.missing:
+        raise ChecklistIncompleteError(found.missing[0], missing=found.missing)
     return 1
 
 

@@ -48,6 +48,8 @@ _VERDICTS: Final = {
     "broken": ("BROKEN", _BROKEN, "There are differences that nothing explains yet."),
 }
 _BREAKS_SHOWN_MAX: Final = 8
+#: So many characters of the fixed font fit between what they are and the margin.
+_FIXED_LENGTH_MAX: Final = 80
 
 
 def attestation_page(
@@ -226,9 +228,10 @@ def _signature(page: _Page, signed: SignedAttestation, public_path: str) -> None
     )
     page.down(2)
     for name, value in rows:
-        page.down(12)
-        page.text(_LEFT, name, size=8, color=_GREY)
-        page.text(_LEFT + 34 * mm, value, size=7.6, font=_FIXED)
+        for start in range(0, len(value), _FIXED_LENGTH_MAX):
+            page.down(12 if start == 0 else 10)
+            page.text(_LEFT, name if start == 0 else "", size=8, color=_GREY)
+            page.text(_LEFT + 34 * mm, value[start : start + _FIXED_LENGTH_MAX], size=7.6, font=_FIXED)
     page.down(6)
     page.lines(
         (

@@ -57,6 +57,7 @@ __all__ = [
     "open_holder_accounts",
     "positions",
     "present_book",
+    "stream_account_lines",
     "stream_lines",
     "supply_minor",
     "touching_indexes",
@@ -203,6 +204,13 @@ def stream_lines(
 ) -> Iterator[EntryLine]:
     """Yield the same as `entry_lines` in constant memory."""
     return store.stream_lines(connection, issuer_id, first_index, last_index)
+
+
+def stream_account_lines(
+    connection: Connection, issuer_id: str, ledger_account_id: str, first_index: int, last_index: int
+) -> Iterator[EntryLine]:
+    """Yield one ledger account's lines from one index of the log to another, in order, in constant memory."""
+    return store.stream_account_lines(connection, issuer_id, ledger_account_id, first_index, last_index)
 
 
 def touching_indexes(

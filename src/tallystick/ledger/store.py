@@ -228,5 +228,23 @@ def stream_lines(
         yield from read_entry_lines(connection, issuer_id, start, min(start + page - 1, last_index))
 
 
+def stream_account_lines(
+    connection: Connection, issuer_id: str, ledger_account_id: str, first_index: int, last_index: int
+) -> Iterator[EntryLine]:
+    """Yield one account's lines in order without holding more than a page of them in memory."""
+    page, after = 1_000, (first_index, -1)
+    while True:
+        rows = connection.exec_driver_sql(
+            _SELECT_LINE
+            + """WHERE issuer_id = %s AND ledger_account_id = %s AND (event_index, line_number) > (%s, %s)
+                 AND event_index <= %s ORDER BY event_index, line_number LIMIT %s""",
+            (issuer_id, ledger_account_id, *after, last_index, page),
+        ).all()
+        yield from (EntryLine(*row) for row in rows)
+        if len(rows) < page:
+            return
+        after = rows[-1][0], rows[-1][1]
+
+
 def _read_book(cursor: psycopg.Cursor[Any]) -> Book:
     return Book({row[0]: Balance(row[1], row[2], row[3], row[4]) for row in cursor.fetchall()})

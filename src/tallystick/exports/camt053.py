@@ -273,7 +273,8 @@ def _amount(statement: AccountStatement, minor: int) -> etree._Element:
 
 
 def _node(name: str, *content: "str | etree._Element") -> etree._Element:
-    node = etree.Element(_name(name))
+    # In no namespace here, and in the document's where it is written: said once, and not for every element anew.
+    node = etree.Element(name)
     for one in content:
         if isinstance(one, str):
             node.text = one

@@ -169,6 +169,7 @@ __all__ = [
     "key_text",
     "let_in",
     "named_key",
+    "owners_of_accounts",
     "parse_key",
     "parsed_networks",
     "principal",
@@ -334,6 +335,13 @@ def accounts(
         after=after,
         limit=limit,
     )
+
+
+def owners_of_accounts(
+    connection: Connection, issuer_id: str, token_class_id: str, holder_ids: Sequence[str]
+) -> dict[str, str]:
+    """Return the accounts in a class that belong to these holders, each with its holder's id."""
+    return store.read_owners_of_accounts(connection, issuer_id, token_class_id, holder_ids)
 
 
 def accounts_by_deposit(

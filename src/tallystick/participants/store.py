@@ -140,6 +140,17 @@ def read_accounts(
     return [Account(**row._mapping) for row in rows]
 
 
+def read_owners_of_accounts(
+    connection: Connection, issuer_id: str, token_class_id: str, holder_ids: Sequence[str]
+) -> dict[str, str]:
+    rows = connection.exec_driver_sql(
+        """SELECT id, holder_id FROM account
+           WHERE issuer_id = %s AND holder_id = ANY(%s) AND token_class_id = %s""",
+        (issuer_id, list(holder_ids), token_class_id),
+    )
+    return {row[0]: row[1] for row in rows}
+
+
 def read_accounts_by_deposit(
     connection: Connection,
     issuer_id: str,

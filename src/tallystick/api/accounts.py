@@ -13,7 +13,7 @@ from tallystick.api.bodies import ObjectId, Reason, Schema
 from tallystick.api.money import money_route
 from tallystick.api.pages import Cursor, IdQuery, Limit, PathId, page
 from tallystick.api.participants import AccountNumber, Iban
-from tallystick.api.signed_books import Signed, pinned, sign, signer_of, standing
+from tallystick.api.signed_books import Asked, Signed, pinned, sign, signer_of, standing
 from tallystick.api.times import AsOf, EffectiveOn, standpoint_of
 from tallystick.api.views import AccountActionView, ListView, View
 from tallystick.api.writes import write_route
@@ -23,7 +23,7 @@ from tallystick.ledger import CLAIM_CODES, HOLDER_CODES, INDEX_MAX, Code, EntryL
 from tallystick.participants import Account, Role
 from tallystick.tokens import Kind
 
-__all__ = ["router"]
+__all__ = ["balance_document", "router"]
 
 router = APIRouter()
 
@@ -211,29 +211,7 @@ def get_balance(
 
     `effective_on=2026-11-23&as_of=2026-11-24T18:00:00Z` asks for Monday's balance as it was known on Tuesday evening.
     """
-    with caller.read() as connection:
-        account = participants.account(connection, caller.principal, account_id)
-        of_class = participants.token_class(connection, caller.issuer_id, account.token_class_id)
-        at = standpoint_of(connection, caller.issuer_id, as_of, effective_on)
-        ids = {code: ledger_account_id(code, account.id) for code in HOLDER_CODES}
-        if as_of is None and effective_on is None:
-            found = ledger.balances(connection, caller.issuer_id, list(ids.values()))
-        else:
-            found = ledger.balances_at(connection, caller.issuer_id, list(ids.values()), at)
-        balances_minor = {code: found.get(one, 0) for code, one in ids.items()}
-        signer = signer_of(caller, connection) if signed else None
-        place = pinned(caller, connection, at.event_index) if signed else {}
-    shown: dict[str, Any] = {
-        "object": "balance",
-        "account_id": account.id,
-        "currency": of_class.currency,
-        **standing(at, as_of, effective_on),
-        **place,
-    }
-    for code, name in _NAMES.items():
-        shown[name] = format_amount(balances_minor[code], of_class.scale)
-    shown["total"] = format_amount(sum(balances_minor[code] for code in CLAIM_CODES), of_class.scale)
-    return shown if signer is None else sign(signer, shown)
+    return balance_document(caller, account_id, Asked(as_of, effective_on, signed))
 
 
 @router.get(
@@ -262,6 +240,33 @@ def get_entries(
         lambda line: show_line(line, of_class.scale),
         lambda line: f"{line.event_index}.{line.line_number}",
     )
+
+
+def balance_document(caller: Caller, account_id: str, asked: Asked) -> dict[str, Any]:
+    """Return a balance as it is answered. Raises AccountNotFoundError, SigningKeyUnavailableError."""
+    with caller.read() as connection:
+        account = participants.account(connection, caller.principal, account_id)
+        of_class = participants.token_class(connection, caller.issuer_id, account.token_class_id)
+        at = standpoint_of(connection, caller.issuer_id, asked.as_of, asked.effective_on)
+        ids = {code: ledger_account_id(code, account.id) for code in HOLDER_CODES}
+        if asked.as_of is None and asked.effective_on is None:
+            found = ledger.balances(connection, caller.issuer_id, list(ids.values()))
+        else:
+            found = ledger.balances_at(connection, caller.issuer_id, list(ids.values()), at)
+        balances_minor = {code: found.get(one, 0) for code, one in ids.items()}
+        signer = signer_of(caller, connection) if asked.signed else None
+        place = pinned(caller, connection, at.event_index) if asked.signed else {}
+    shown: dict[str, Any] = {
+        "object": "balance",
+        "account_id": account.id,
+        "currency": of_class.currency,
+        **standing(at, asked),
+        **place,
+    }
+    for code, name in _NAMES.items():
+        shown[name] = format_amount(balances_minor[code], of_class.scale)
+    shown["total"] = format_amount(sum(balances_minor[code] for code in CLAIM_CODES), of_class.scale)
+    return shown if signer is None else sign(signer, shown)
 
 
 def show_line(line: EntryLine, scale: int) -> dict[str, Any]:

@@ -2,25 +2,28 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
 from tallystick import ledger, participants
-from tallystick.api.access import StaffCaller
+from tallystick.api.access import Caller, StaffCaller
 from tallystick.api.pages import RequiredIdQuery
-from tallystick.api.signed_books import RowsHash, Signed, pinned, sign, signer_of, standing
+from tallystick.api.signed_books import Asked, RowsHash, Signed, pinned, sign, signer_of, standing
 from tallystick.api.times import AsOf, EffectiveOn, standpoint_of
 from tallystick.api.views import View
 from tallystick.core.money import format_amount
 from tallystick.ledger import CHART, CLAIM_CODES, DEBIT_NORMAL_CODES, TrialBalanceRow
 from tallystick.signing import Signer
 
-__all__ = ["router"]
+__all__ = ["router", "supply_document", "trial_balance_parts"]
 
 router = APIRouter()
+
+# Each part that is sent costs a change of threads.
+_ROWS_PER_PART: Final = 500
 
 
 class _BooksView(View):
@@ -81,23 +84,7 @@ def get_supply(
     signed: Signed = False,
 ) -> Any:
     """Return all tokens of a class now or as of a moment, by value date or by all that was booked."""
-    with caller.read() as connection:
-        of_class = participants.token_class(connection, caller.issuer_id, token_class_id)
-        at = standpoint_of(connection, caller.issuer_id, as_of, effective_on)
-        signer = signer_of(caller, connection) if signed else None
-        if as_of is None and effective_on is None:
-            supply_minor = ledger.supply_minor(connection, caller.issuer_id, of_class.id)
-        else:
-            supply_minor = ledger.supply_at_minor(connection, caller.issuer_id, of_class.id, at)
-        shown = {
-            "object": "supply",
-            "token_class_id": of_class.id,
-            "currency": of_class.currency,
-            **standing(at, as_of, effective_on),
-            **({} if signer is None else pinned(caller, connection, at.event_index)),
-            "supply": format_amount(supply_minor, of_class.scale),
-        }
-    return shown if signer is None else sign(signer, shown)
+    return supply_document(caller, token_class_id, Asked(as_of, effective_on, signed))
 
 
 @router.get(
@@ -120,29 +107,50 @@ def get_trial_balance(
     signed: Signed = False,
 ) -> StreamingResponse:
     """Return every balance of a token class now or as of a moment, by value date or by all booked, and supply."""
+    parts = trial_balance_parts(caller, token_class_id, Asked(as_of, effective_on, signed))
+    return StreamingResponse(parts, media_type="application/json")
+
+
+def supply_document(caller: Caller, token_class_id: str, asked: Asked) -> dict[str, Any]:
+    """Return a class's supply as it is answered. Raises TokenClassNotFoundError, SigningKeyUnavailableError."""
+    with caller.read() as connection:
+        of_class = participants.token_class(connection, caller.issuer_id, token_class_id)
+        at = standpoint_of(connection, caller.issuer_id, asked.as_of, asked.effective_on)
+        signer = signer_of(caller, connection) if asked.signed else None
+        if asked.as_of is None and asked.effective_on is None:
+            supply_minor = ledger.supply_minor(connection, caller.issuer_id, of_class.id)
+        else:
+            supply_minor = ledger.supply_at_minor(connection, caller.issuer_id, of_class.id, at)
+        shown = {
+            "object": "supply",
+            "token_class_id": of_class.id,
+            "currency": of_class.currency,
+            **standing(at, asked),
+            **({} if signer is None else pinned(caller, connection, at.event_index)),
+            "supply": format_amount(supply_minor, of_class.scale),
+        }
+    return shown if signer is None else sign(signer, shown)
+
+
+def trial_balance_parts(caller: Caller, token_class_id: str, asked: Asked) -> Iterator[bytes]:
+    """Return a trial balance as it is answered, in parts that take constant memory.
+
+    Whatever can be refused is refused before the first part: TokenClassNotFoundError, SigningKeyUnavailableError.
+    """
     with ExitStack() as opened:
         connection = opened.enter_context(caller.read())
         of_class = participants.token_class(connection, caller.issuer_id, token_class_id)
-        at = standpoint_of(connection, caller.issuer_id, as_of, effective_on)
-        signer = signer_of(caller, connection) if signed else None
+        at = standpoint_of(connection, caller.issuer_id, asked.as_of, asked.effective_on)
+        signer = signer_of(caller, connection) if asked.signed else None
         head = {
             "object": "trial_balance",
             "token_class_id": of_class.id,
             "currency": of_class.currency,
-            **standing(at, as_of, effective_on),
+            **standing(at, asked),
             **({} if signer is None else pinned(caller, connection, at.event_index)),
         }
-        # Whatever can be refused was refused by now; from here on the answer is under way.
-        return StreamingResponse(
-            _told(
-                opened.pop_all(),
-                ledger.stream_trial_balance(connection, caller.issuer_id, of_class.id, at),
-                of_class.scale,
-                head,
-                signer,
-            ),
-            media_type="application/json",
-        )
+        rows = ledger.stream_trial_balance(connection, caller.issuer_id, of_class.id, at)
+        return _told(opened.pop_all(), rows, of_class.scale, head, signer)
 
 
 def _told(
@@ -157,6 +165,7 @@ def _told(
     rows_hash = RowsHash()
     with opened:
         yield orjson.dumps(head)[:-1] + b',"rows":['
+        part: list[bytes] = []
         separator = b""
         for row in rows:
             side = _side(row)
@@ -165,8 +174,12 @@ def _told(
             shown = _show(row, side, scale)
             if signer is not None:
                 rows_hash.add(shown)
-            yield separator + orjson.dumps(shown)
-            separator = b","
+            part.append(orjson.dumps(shown))
+            if len(part) == _ROWS_PER_PART:
+                yield separator + b",".join(part)
+                part, separator = [], b","
+        if part:
+            yield separator + b",".join(part)
     tail: dict[str, Any] = {
         "debit_total": format_amount(totals_minor["debit"], scale),
         "credit_total": format_amount(totals_minor["credit"], scale),

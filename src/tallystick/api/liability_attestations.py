@@ -24,7 +24,7 @@ from tallystick.participants import Role, TokenClass
 from tallystick.tokens import Kind
 from tallystick.transparency import EventNotIntegratedError
 
-__all__ = ["router"]
+__all__ = ["router", "show_attestation"]
 
 router = APIRouter()
 
@@ -168,9 +168,9 @@ def get_liability_attestations(
 def get_liability_attestation(caller: AnyCaller, attestation_id: PathId) -> Any:
     """Return one attestation."""
     with caller.read() as connection:
-        found = liabilities.attestation(connection, caller.issuer_id, attestation_id)
-        of_class = participants.token_class(connection, caller.issuer_id, found.tree.token_class_id)
-        return _show(found, of_class, events.event_by_index(connection, caller.issuer_id, found.event_index))
+        return show_attestation(
+            connection, liabilities.attestation(connection, caller.issuer_id, attestation_id)
+        )
 
 
 @router.get(
@@ -217,6 +217,12 @@ def get_liability_proof(
         "signed_event": signed.jws,
         "receipt": receipt,
     }
+
+
+def show_attestation(connection: Connection, one: Attestation) -> dict[str, Any]:
+    """Return an attestation as its JSON object."""
+    of_class = participants.token_class(connection, one.issuer_id, one.tree.token_class_id)
+    return _show(one, of_class, events.event_by_index(connection, one.issuer_id, one.event_index))
 
 
 def _receipt(caller: Caller, connection: Connection, event_index: int) -> str | None:

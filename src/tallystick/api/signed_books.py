@@ -9,7 +9,7 @@ when it was signed, by which the key is judged.
 
 import hashlib
 from datetime import date, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 from fastapi import Query
 from sqlalchemy import Connection
@@ -21,12 +21,20 @@ from tallystick.core.clock import format_time
 from tallystick.ledger import Standpoint
 from tallystick.signing import Signer, sign_compact
 
-__all__ = ["BOOKS_MEDIA_TYPE", "RowsHash", "Signed", "pinned", "sign", "signer_of", "standing"]
+__all__ = ["BOOKS_MEDIA_TYPE", "Asked", "RowsHash", "Signed", "pinned", "sign", "signer_of", "standing"]
 
 # The version belongs to the type, as with events.
 BOOKS_MEDIA_TYPE: Final = "tallystick-books-v1+jws"
 
 Signed = Annotated[bool, Query(description="Whether the issuer signs the answer.")]
+
+
+class Asked(NamedTuple):
+    """Which books are asked for: as known by a moment, by value date up to a day, and signed or not."""
+
+    as_of: datetime | None = None
+    effective_on: date | None = None
+    signed: bool = False
 
 
 class RowsHash:
@@ -46,11 +54,11 @@ class RowsHash:
         return {"row_count": self.count, "rows_hash": self._hash.hexdigest()}
 
 
-def standing(at: Standpoint, as_of: datetime | None, effective_on: date | None) -> dict[str, Any]:
+def standing(at: Standpoint, asked: Asked) -> dict[str, Any]:
     """Return the members that say from where the books were looked at."""
     return {
-        "as_of": None if as_of is None else format_time(as_of),
-        "effective_on": None if effective_on is None else effective_on.isoformat(),
+        "as_of": None if asked.as_of is None else format_time(asked.as_of),
+        "effective_on": None if asked.effective_on is None else asked.effective_on.isoformat(),
         "event_index": at.event_index,
     }
 

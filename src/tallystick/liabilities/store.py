@@ -174,4 +174,5 @@ def _attestations(issuer_id: str) -> Select[Any]:
 
 
 def _attestation(row: Row[Any]) -> Attestation:
-    return Attestation(row[0], PreparedTree._make(row[3:]), row[1], row[2])
+    columns: list[Any] = list(row)
+    return Attestation(columns[0], PreparedTree._make(columns[3:]), columns[1], columns[2])

@@ -405,12 +405,11 @@ class Batch:
         self.facts.approvals[approval.id] = (replace(approval, state="expired"), votes)
 
     def _take_change(self, plan: Plan, settled: Instruction, change: CheckedChange) -> None:
-        told = {name: change.payload[name] for name in change.change.told}
         index = self._draft(
             change.change.event_type,
             with_prefix("event", settled.id),
             settled.id,
-            of_class=told.get("token_class_id"),
+            of_class=change.told.get("token_class_id"),
             approvals=[one.hex() for one in plan.approval_hashes],
             instruction_id=settled.id,
             operation=change.operation,
@@ -418,7 +417,7 @@ class Batch:
             principal_id=settled.principal_id,
             request_hash=settled.request_hash.hex(),
             subject_id=change.subject_id,
-            **told,
+            **change.told,
         )
         applied = Applied(
             self._settler.clock,

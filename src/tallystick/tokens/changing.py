@@ -65,3 +65,8 @@ class CheckedChange(NamedTuple):
     subject_id: str
     payload: Payload
     checkers: int
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What the event says of the payload itself."""
+        return {name: self.payload[name] for name in self.change.told}

@@ -183,8 +183,13 @@ def get_liability_proof(
     caller: Annotated[Caller, allow(Role.HOLDER, Role.PLATFORM)],
     liability_id: PathId,
     attestation: Annotated[
-        str, Query(max_length=64, pattern=r"^[A-Za-z0-9_.\-]+$", description="An attestation's id.")
-    ],
+        str | None,
+        Query(
+            max_length=64,
+            pattern=r"^[A-Za-z0-9_.\-]+$",
+            description="An attestation's id; the newest if left out.",
+        ),
+    ] = None,
 ) -> Any:
     """Return what proves that a liability is counted in an attested total: for its holder, or who acts for it.
 
@@ -192,7 +197,10 @@ def get_liability_proof(
     """
     with caller.read() as connection:
         record = liabilities.liability(connection, caller.principal, liability_id)
-        of = liabilities.attestation(connection, caller.issuer_id, attestation)
+        if attestation is None:
+            of = liabilities.newest_attestation(connection, caller.issuer_id, record.token_class_id)
+        else:
+            of = liabilities.attestation(connection, caller.issuer_id, attestation)
         proof = liabilities.proof(connection, record, of)
         of_class = participants.token_class(connection, caller.issuer_id, record.token_class_id)
         signed = events.event_by_index(connection, caller.issuer_id, of.event_index)

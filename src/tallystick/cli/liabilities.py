@@ -13,12 +13,12 @@ __all__ = ["application"]
 
 application = typer.Typer(no_args_is_help=True, help="Proofs of what the bank owes.")
 
-_TOKEN_CLASS = "A token class's id, or its currency."
+_WHICH_CLASS = "A token class's id, or its currency."
 
 
 @application.command("attest")
 def attest_liabilities(
-    token_class: Annotated[str, typer.Option("--token-class", metavar="CLASS", help=_TOKEN_CLASS)],
+    token_class: Annotated[str, typer.Option("--token-class", metavar="CLASS", help=_WHICH_CLASS)],
     as_of: Annotated[
         str | None, typer.Option("--as-of", metavar="TIME", help="A moment with its offset (RFC 3339); now.")
     ] = None,
@@ -40,7 +40,7 @@ def attest_liabilities(
 @application.command("list")
 def list_attestations(
     token_class: Annotated[
-        str | None, typer.Option("--token-class", metavar="CLASS", help=_TOKEN_CLASS)
+        str | None, typer.Option("--token-class", metavar="CLASS", help=_WHICH_CLASS)
     ] = None,
     key: ApiKey = None,
     as_json: AsJson = False,

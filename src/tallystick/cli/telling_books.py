@@ -1,7 +1,7 @@
 """What `tallystick books …` does: the API's own answers, read in this process and told, or written to a file."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path

@@ -91,6 +91,8 @@ WITH RECURSIVE lateness(days) AS (
           AND value_date > %(effective_on)s::date - greatest(l.days, 0)
           AND value_date <= %(effective_on)s::date - least(l.days, 0)
           AND event_index <= %(event_index)s
+        -- Whatever the statistics say, one range of the index for each number of days.
+        OFFSET 0
     ) j
 )
 """

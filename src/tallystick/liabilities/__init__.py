@@ -13,13 +13,14 @@ from tallystick.core.clock import Clock
 from tallystick.core.ids import new_id
 from tallystick.ledger import CLAIM_CODES, INDEX_MAX, ledger_account_id
 from tallystick.liabilities import store
-from tallystick.liabilities.attestations import (
+from tallystick.liabilities.attesting import (
     TOLD_OF_A_TREE,
     TREE_FORMAT,
     attest,
     attestation,
     attestations,
     check_attestation,
+    newest_attestation,
     proof,
     rebuilt,
     told,
@@ -57,6 +58,7 @@ __all__ = [
     "claims",
     "liabilities",
     "liability",
+    "newest_attestation",
     "open_liability",
     "proof",
     "rebuilt",

@@ -96,7 +96,7 @@ def insert_tree(
     made_at: datetime,
 ) -> bool:
     """Keep a tree unless there is one for the request; tell whether it was kept."""
-    inserted = connection.execute(
+    kept = connection.execute(
         insert_or_keep(liability_tree)
         .values(
             issuer_id=issuer_id,
@@ -107,8 +107,9 @@ def insert_tree(
             made_at=made_at,
         )
         .on_conflict_do_nothing(index_elements=["issuer_id", "key_digest", "request_hash"])
+        .returning(liability_tree.c.id)
     )
-    return inserted.rowcount == 1
+    return kept.one_or_none() is not None
 
 
 def insert_tiles(connection: Connection, issuer_id: str, tree_id: str, tiles: Sequence[Tile]) -> None:
@@ -144,6 +145,18 @@ def insert_attestation(
 
 def read_attestation(connection: Connection, issuer_id: str, tree_id: str) -> Attestation | None:
     row = connection.execute(_attestations(issuer_id).where(liability_tree.c.id == tree_id)).one_or_none()
+    return None if row is None else _attestation(row)
+
+
+def read_newest_attestation(
+    connection: Connection, issuer_id: str, token_class_id: str
+) -> Attestation | None:
+    row = connection.execute(
+        _attestations(issuer_id)
+        .where(liability_tree.c.token_class_id == token_class_id)
+        .order_by(liability_attestation.c.event_index.desc())
+        .limit(1)
+    ).one_or_none()
     return None if row is None else _attestation(row)
 
 

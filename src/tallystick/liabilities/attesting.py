@@ -50,6 +50,7 @@ __all__ = [
     "attestation",
     "attestations",
     "check_attestation",
+    "newest_attestation",
     "proof",
     "rebuilt",
     "told",
@@ -169,6 +170,14 @@ def attest(
 def attestation(connection: Connection, issuer_id: str, attestation_id: str) -> Attestation:
     """Return one attestation or raise AttestationNotFoundError."""
     found = store.read_attestation(connection, issuer_id, attestation_id)
+    if found is None:
+        raise AttestationNotFoundError
+    return found
+
+
+def newest_attestation(connection: Connection, issuer_id: str, token_class_id: str) -> Attestation:
+    """Return what was attested last of a class, by its place in the log; raises AttestationNotFoundError."""
+    found = store.read_newest_attestation(connection, issuer_id, token_class_id)
     if found is None:
         raise AttestationNotFoundError
     return found

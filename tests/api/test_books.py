@@ -138,8 +138,6 @@ async def test_figures_are_judged_by_the_key_and_by_themselves(late: Edge) -> No
     # Whoever holds the key and signs figures that do not add up is found too.
     told = json.loads(octets)
     signer = late.bank.key_directory.signer(late.bank.issuer_id, policy.pins[0].public_key.kid)
-    from tallystick.api.signed_books import RowsHash, sign
-
     told["rows"][0]["debit"] = "1.00"
     del told["signature"]
     rows, rows_hash = told.pop("rows"), RowsHash()

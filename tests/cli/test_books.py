@@ -48,7 +48,7 @@ def test_the_books_by_value_date_signed_and_checked(
     file = tmp_path / "trial-balance.json"
     asked = ("books", "trial-balance", "--token-class", "USD", "--signed")
     shown = auditor.json(*asked)
-    assert auditor.run(*asked).output.count("1263278.27") >= 1
+    assert auditor.run(*asked).output.count("1262500.50") >= 2
     written = auditor.json(*asked, "--output", file)
     assert written["bytes"] == file.stat().st_size
     assert json.loads(file.read_text())["rows"] == shown["rows"]

@@ -59,10 +59,6 @@ def other(attested_bank: Bank, proof: Proof) -> Proof:
 @pytest.fixture(scope="module")
 def policy(attested_bank: Bank) -> Policy:
     with attested_bank.database.read() as connection:
-        from tallystick import signing
-        from tallystick_verify.ed25519 import PublicKey
-        from tallystick_verify.policy_file import Pin
-
         [key] = signing.list_keys(connection, attested_bank.issuer_id, use=signing.KeyUse.EVENT)
     return Policy(attested_bank.issuer_id, (Pin(PublicKey(key.public_key), 0, None),))
 
@@ -230,8 +226,6 @@ def test_the_command(proof: Proof, policy: Policy, tmp_path: Any, capsys: pytest
     file, rules = tmp_path / "proof.json", tmp_path / "bank.json"
     file.write_text(json.dumps(proof))
     x = policy.pins[0].public_key.octets
-    from tallystick_verify.encodings import base64url_text
-
     rules.write_text(
         json.dumps({"version": 1, "issuer_id": policy.issuer_id, "keys": [{"x": base64url_text(x).decode()}]})
     )

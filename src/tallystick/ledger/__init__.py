@@ -61,6 +61,7 @@ __all__ = [
     "positions",
     "present_book",
     "standpoint",
+    "stream_claims",
     "stream_lines",
     "stream_trial_balance",
     "supply_at_minor",
@@ -207,6 +208,13 @@ def stream_trial_balance(
 ) -> Iterator[TrialBalanceRow]:
     """Yield every ledger account of a class as it counts from a standpoint, by code and owner, in constant memory."""
     return store.stream_trial_balance(connection, issuer_id, token_class_id, at)
+
+
+def stream_claims(
+    connection: Connection, issuer_id: str, token_class_id: str, at: Standpoint
+) -> Iterator[tuple[str, int]]:
+    """Yield each holder's account with what is owed on it (2110 to 2140 together), once it was touched; unordered."""
+    return store.stream_claims(connection, issuer_id, token_class_id, list(CLAIM_CODES), at)
 
 
 def account_lines(

@@ -100,18 +100,20 @@ _NONE_UNDER_WAY: Final = (
     "WITH under_way(ledger_account_id, movement_minor) AS (SELECT ''::text, 0 WHERE false)"
 )
 _BALANCES_AT: Final = """
-SELECT i.id, (COALESCE(l.balance_minor, 0) + COALESCE(u.movement_minor, 0))::numeric
-FROM unnest(%(ids)s::text[]) AS i(id)
+SELECT a.id, (COALESCE(l.balance_minor, 0) + COALESCE(u.movement_minor, 0))::numeric
+FROM ledger_account a
 LEFT JOIN LATERAL (
     SELECT balance_minor FROM journal_line j
-    WHERE j.issuer_id = %(issuer_id)s AND j.ledger_account_id = i.id AND j.event_index <= %(base_index)s
+    WHERE j.issuer_id = a.issuer_id AND j.ledger_account_id = a.id AND j.event_index <= %(base_index)s
     ORDER BY j.event_index DESC, j.line_number DESC LIMIT 1
 ) l ON true
 LEFT JOIN (
     SELECT ledger_account_id, sum(movement_minor) AS movement_minor FROM under_way
     WHERE ledger_account_id = ANY(%(ids)s::text[]) GROUP BY ledger_account_id
-) u ON u.ledger_account_id = i.id
-WHERE l.balance_minor IS NOT NULL OR u.movement_minor IS NOT NULL
+) u ON u.ledger_account_id = a.id
+-- Most accounts were never posted to, and that is known without looking for a line.
+WHERE a.issuer_id = %(issuer_id)s AND a.id = ANY(%(ids)s::text[]) AND a.version > 0
+  AND (l.balance_minor IS NOT NULL OR u.movement_minor IS NOT NULL)
 """
 _SUM_AT: Final = """
 SELECT COALESCE((
@@ -128,6 +130,21 @@ SELECT COALESCE((
     JOIN ledger_account a ON a.issuer_id = %(issuer_id)s AND a.id = u.ledger_account_id
     WHERE a.token_class_id = %(token_class_id)s AND a.code = ANY(%(codes)s)
 ), 0)
+"""
+_CLAIMS_AT: Final = """
+SELECT a.account_id, sum(COALESCE(l.balance_minor, 0) + COALESCE(u.movement_minor, 0))::numeric
+FROM ledger_account a
+LEFT JOIN LATERAL (
+    SELECT balance_minor FROM journal_line j
+    WHERE j.issuer_id = a.issuer_id AND j.ledger_account_id = a.id AND j.event_index <= %(base_index)s
+    ORDER BY j.event_index DESC, j.line_number DESC LIMIT 1
+) l ON true
+LEFT JOIN (
+    SELECT ledger_account_id, sum(movement_minor) AS movement_minor FROM under_way GROUP BY ledger_account_id
+) u ON u.ledger_account_id = a.id
+WHERE a.issuer_id = %(issuer_id)s AND a.token_class_id = %(token_class_id)s AND a.code = ANY(%(codes)s)
+  AND a.version > 0 AND (l.balance_minor IS NOT NULL OR u.movement_minor IS NOT NULL)
+GROUP BY a.account_id
 """
 _TRIAL_BALANCE_AT: Final = """
 SELECT a.id, a.code, a.token_class_id, a.currency, a.account_id,
@@ -284,6 +301,19 @@ def stream_trial_balance(
     with rows:
         for row in rows:
             yield TrialBalanceRow._make((*row[:5], int(row[5])))
+
+
+def stream_claims(
+    connection: Connection, issuer_id: str, token_class_id: str, codes: Sequence[str], at: Standpoint
+) -> Iterator[tuple[str, int]]:
+    rows = connection.exec_driver_sql(
+        _under_way(at) + _CLAIMS_AT,
+        _parameters(issuer_id, at) | {"token_class_id": token_class_id, "codes": list(codes)},
+        execution_options={"stream_results": True, "yield_per": _ROWS_AT_ONCE},
+    )
+    with rows:
+        for row in rows:
+            yield row[0], int(row[1])
 
 
 def _under_way(at: Standpoint) -> str:

@@ -9,6 +9,7 @@ import secrets
 import threading
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from itertools import islice
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -72,7 +73,7 @@ TOLD_OF_A_TREE: Final = (
     "tree_format",
 )
 _SECRET_SIZE_BYTES: Final = 32
-_RECORDS_AT_ONCE: Final = 1_000
+_RECORDS_AT_ONCE: Final = 5_000
 # A tree takes some hundred megabytes per million liabilities, so each process makes one at a time.
 _making: Final = threading.Lock()
 
@@ -198,11 +199,11 @@ def proof(connection: Connection, record: Liability, of: Attestation) -> Liabili
     Raises LiabilityNotAttestedError, and InvariantError if the books as of the attested index are others by now.
     """
     tree = of.tree
-    amounts = dict(_amounts(connection, record.issuer_id, [record], tree.as_of_index))
-    if record.token_class_id != tree.token_class_id or record.id not in amounts:
+    amount_minor = _owed_minor(connection, record, tree.as_of_index)
+    if record.token_class_id != tree.token_class_id or amount_minor is None:
         raise LiabilityNotAttestedError
     salt = salt_of(store.read_secret(connection, record.issuer_id, tree.id), record.id)
-    own = leaf(salt, record.id, amounts[record.id])
+    own = leaf(salt, record.id, amount_minor)
     position = _position(connection, of, own)
     path: list[Node] = []
     for level in range(0, tree.depth, LEVELS_PER_TILE):
@@ -234,7 +235,10 @@ def _made(
 def _leaves(
     connection: Connection, issuer_id: str, token_class_id: str, event_index: int, secret: bytes
 ) -> Iterator[Node]:
-    after, count = "", 0
+    totals_minor = _totals(connection, issuer_id, token_class_id, event_index)
+    if len(totals_minor) > LIABILITIES_MAX:
+        raise TooManyLiabilitiesError
+    after = ""
     while page := store.read_liabilities(
         connection,
         issuer_id,
@@ -244,29 +248,36 @@ def _leaves(
         limit=_RECORDS_AT_ONCE,
     ):
         after = page[-1].id
-        for liability_id, amount_minor in _amounts(connection, issuer_id, page, event_index):
-            count += 1
-            if count > LIABILITIES_MAX:
-                raise TooManyLiabilitiesError
-            yield leaf(salt_of(secret, liability_id), liability_id, amount_minor)
+        for record in page:
+            amount_minor = totals_minor.get(record.holder_id)
+            if amount_minor is not None:
+                yield leaf(salt_of(secret, record.id), record.id, amount_minor)
 
 
-def _amounts(
-    connection: Connection, issuer_id: str, records: list[Liability], event_index: int
-) -> Iterator[tuple[str, int]]:
-    """Yield what was owed under each of these records of one class that anything had touched by then."""
-    owners = participants.owners_of_accounts(
-        connection, issuer_id, records[0].token_class_id, [record.holder_id for record in records]
-    )
-    ids = [ledger_account_id(code, account_id) for account_id in owners for code in CLAIM_CODES]
+def _totals(connection: Connection, issuer_id: str, token_class_id: str, event_index: int) -> dict[str, int]:
+    """Return what is owed to each holder that anything had touched by then; one may have several accounts."""
     totals_minor: dict[str, int] = {}
     at = standpoint(connection, issuer_id, event_index)
-    for ledger_id, balance_minor in ledger.balances_at(connection, issuer_id, ids, at).items():
-        holder_id = owners[ledger_id.partition(".")[2]]
-        totals_minor[holder_id] = totals_minor.get(holder_id, 0) + balance_minor
-    for record in records:
-        if record.holder_id in totals_minor:
-            yield record.id, totals_minor[record.holder_id]
+    claims = ledger.stream_claims(connection, issuer_id, token_class_id, at)
+    while page := list(islice(claims, _RECORDS_AT_ONCE)):
+        owners = participants.owners_of_accounts(
+            connection, issuer_id, [account_id for account_id, _ in page]
+        )
+        for account_id, claim_minor in page:
+            holder_id = owners[account_id]
+            totals_minor[holder_id] = totals_minor.get(holder_id, 0) + claim_minor
+    return totals_minor
+
+
+def _owed_minor(connection: Connection, record: Liability, event_index: int) -> int | None:
+    """Return what was owed under one record, or None if nothing had touched it by then."""
+    account_ids = participants.account_ids_of(
+        connection, record.issuer_id, record.holder_id, record.token_class_id
+    )
+    ids = [ledger_account_id(code, account_id) for account_id in account_ids for code in CLAIM_CODES]
+    at = standpoint(connection, record.issuer_id, event_index)
+    balances_minor = ledger.balances_at(connection, record.issuer_id, ids, at)
+    return sum(balances_minor.values()) if balances_minor else None
 
 
 def _position(connection: Connection, of: Attestation, own: Node) -> int:

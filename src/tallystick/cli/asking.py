@@ -31,6 +31,7 @@ def ask(
     body: Mapping[str, Any],
     *,
     issuer_id: str | None = None,
+    idempotency_key: str | None = None,
 ) -> dict[str, Any]:
     """POST to the API's routes in this process, with everything that they check and record; return the answer.
 
@@ -42,7 +43,7 @@ def ask(
     with opened_service(settings) as service:
         app = api.build()
         app.state.service = service
-        answer = asyncio.run(_post(app, presented_key, path, body))
+        answer = asyncio.run(_post(app, presented_key, path, body, idempotency_key))
     shown: dict[str, Any] = json.loads(answer.content)
     if answer.status_code >= HTTPStatus.BAD_REQUEST:
         unavailable = answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE
@@ -102,9 +103,14 @@ def _detail(problem: Mapping[str, Any]) -> str:
     return "; ".join(errors) or str(problem.get("detail") or problem["title"])
 
 
-async def _post(app: Any, presented_key: str, path: str, body: Mapping[str, Any]) -> httpx.Response:
+async def _post(
+    app: Any, presented_key: str, path: str, body: Mapping[str, Any], idempotency_key: str | None
+) -> httpx.Response:
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app=app, client=_HERE), base_url="http://command.invalid"
     ) as client:
-        headers = {"Authorization": f"Bearer {presented_key}", "Idempotency-Key": secrets.token_urlsafe(24)}
+        headers = {
+            "Authorization": f"Bearer {presented_key}",
+            "Idempotency-Key": idempotency_key or secrets.token_urlsafe(24),
+        }
         return await client.post(path, json=dict(body), headers=headers)

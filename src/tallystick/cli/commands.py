@@ -12,7 +12,18 @@ from typing import Annotated
 import typer
 
 from tallystick import __version__
-from tallystick.cli import api_keys, clients, issuers, keys, logs, principals, screening, witnesses
+from tallystick.cli import (
+    api_keys,
+    books,
+    clients,
+    issuers,
+    keys,
+    liabilities,
+    logs,
+    principals,
+    screening,
+    witnesses,
+)
 from tallystick.cli.options import ApiKey, AsJson, ServiceUrl
 from tallystick.cli.report import reported
 
@@ -26,6 +37,8 @@ application.add_typer(clients.application, name="clients")
 application.add_typer(keys.application, name="keys")
 application.add_typer(screening.application, name="screening")
 application.add_typer(logs.application, name="log")
+application.add_typer(books.application, name="books")
+application.add_typer(liabilities.application, name="liabilities")
 application.add_typer(witnesses.application, name="witness")
 
 _EXPORT_FORMATS = "csv, jsonl, parquet, xlsx, pdf, camt053, gl_csv, gl_jsonl, hledger, beancount or evidence."

@@ -10,7 +10,7 @@ from tallystick.approvals import Approval
 from tallystick.ledger import Posting
 from tallystick.participants import AccountNotFoundError, Principal
 from tallystick.tokens import store
-from tallystick.tokens.answers import Made, answer_once
+from tallystick.tokens.answers import Made, answer_once, answered
 from tallystick.tokens.changes import CHANGES
 from tallystick.tokens.expiring import due
 from tallystick.tokens.group_commit import (
@@ -65,6 +65,7 @@ __all__ = [
     "Submission",
     "SubmissionOutcome",
     "answer_once",
+    "answered",
     "breakers",
     "deposits_confirmed_by_hand",
     "due",

@@ -167,7 +167,7 @@ def test_what_cannot_be_reconciled(bank: Bank, who: str, asked: dict[str, object
         bank.database.run(
             lambda connection: reconciliation.reconcile(
                 connection,
-                bank.clock,
+                bank.settler,
                 getattr(bank, who),
                 **asked,  # type: ignore[arg-type]
             )

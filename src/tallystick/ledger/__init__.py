@@ -26,7 +26,7 @@ from tallystick.ledger.chart import (
     LedgerCode,
     ledger_account_id,
 )
-from tallystick.ledger.records import EntryLine, LedgerAccount, Position, TrialBalanceRow
+from tallystick.ledger.records import EntryLine, LedgerAccount, Moved, Position, TrialBalanceRow
 
 __all__ = [
     "CHART",
@@ -43,6 +43,7 @@ __all__ = [
     "LedgerAccount",
     "LedgerCode",
     "Line",
+    "Moved",
     "Position",
     "Posting",
     "TrialBalanceRow",
@@ -58,6 +59,7 @@ __all__ = [
     "positions",
     "present_book",
     "stream_lines",
+    "stream_moved",
     "supply_minor",
     "touching_indexes",
     "trial_balance",
@@ -203,6 +205,13 @@ def stream_lines(
 ) -> Iterator[EntryLine]:
     """Yield the same as `entry_lines` in constant memory."""
     return store.stream_lines(connection, issuer_id, first_index, last_index)
+
+
+def stream_moved(
+    connection: Connection, issuer_id: str, first_index: int, last_index: int
+) -> Iterator[Moved]:
+    """Yield of every line from one index to another only what it moved, in constant memory."""
+    return store.stream_moved(connection, issuer_id, first_index, last_index)
 
 
 def touching_indexes(

@@ -31,6 +31,12 @@ def told(found: Sequence[Break | Finding]) -> list[tuple[str, int]]:
     return [(one.type, one.difference_minor) for one in found]
 
 
+def carried(bank: Bank, found: Sequence[Finding]) -> list[Break]:
+    """The breaks that a run's findings belong to, in their order."""
+    with bank.database.read() as connection:
+        return [reconciliation.break_(connection, bank.issuer_id, one.break_id or "") for one in found]
+
+
 def live(bank: Bank) -> Statement:
     """A day of deposits from a statement, and a life of the tokens that were minted from them."""
     imported = bank.import_statement((EXAMPLES / "2026-11-20-usd.xml").read_bytes())

@@ -129,7 +129,9 @@ class Forward:
                 self.alone.append(movement)
             elif link.statement_id not in covered:
                 self.odd.append(("later", movement, link))
-            elif link.deposit_id != movement.instruction_id:
+            elif link.deposit_id != movement.instruction_id or self.marks.has(
+                link.statement_id, link.entry_number
+            ):
                 self.odd.append(("other", movement, link))
             else:
                 self.marks.set(link.statement_id, link.entry_number)

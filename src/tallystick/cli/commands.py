@@ -15,6 +15,7 @@ from tallystick import __version__
 from tallystick.cli import (
     api_keys,
     books,
+    breaks,
     clients,
     issuers,
     keys,
@@ -36,6 +37,7 @@ application.add_typer(api_keys.application, name="api-keys")
 application.add_typer(clients.application, name="clients")
 application.add_typer(keys.application, name="keys")
 application.add_typer(screening.application, name="screening")
+application.add_typer(breaks.application, name="breaks")
 application.add_typer(logs.application, name="log")
 application.add_typer(books.application, name="books")
 application.add_typer(liabilities.application, name="liabilities")
@@ -167,6 +169,10 @@ def reconcile(
     as_of: Annotated[
         str | None, typer.Option("--as-of", metavar="TIME", help="A moment with its offset (RFC 3339).")
     ] = None,
+    bank_as_of: Annotated[
+        str | None,
+        typer.Option("--bank-as-of", metavar="TIME", help="Leave out bank data that tell of a later moment."),
+    ] = None,
     key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:
@@ -175,7 +181,15 @@ def reconcile(
         from tallystick.cli.reconciling import reconcile as run
         from tallystick.cli.running import load_settings
 
-        run(report, load_settings(), key, token_class=token_class, every_class=every_class, as_of=as_of)
+        run(
+            report,
+            load_settings(),
+            key,
+            token_class=token_class,
+            every_class=every_class,
+            as_of=as_of,
+            bank_as_of=bank_as_of,
+        )
 
 
 @application.command()

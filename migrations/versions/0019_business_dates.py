@@ -11,7 +11,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision: Final = "0019"
-down_revision: Final = "0013"
+down_revision: Final = "0021"
 branch_labels: Final = None
 depends_on: Final = None
 
@@ -189,6 +189,8 @@ def _create_attestation() -> None:
         _integer("timing_minor", nullable=True),
         _json("breaks"),
         sa.Column("verdict", sa.Text(), nullable=False),
+        sa.Column("backing", sa.Text(), nullable=False),
+        sa.Column("current", sa.Boolean(), nullable=False),
         _moment("attested_at"),
         sa.CheckConstraint("verdict IN ('tied', 'broken')", name=op.f("ck_attestation_verdict")),
         _of_class("attestation"),

@@ -159,6 +159,7 @@ EVENT_KINDS: Final[dict[str, EventKind]] = {
 CHANGES: Final[dict[str, tuple[str, str]]] = {
     "api_key.registered": ("api_key_registration", "always"),
     "api_key.rotated": ("api_key_rotation", "always"),
+    "break.written_off": ("break_write_off", "always"),
     "breaker.reset": ("breaker_reset", "always"),
     "breaker.tripped": ("breaker_trip", "never"),
     "business_calendar.set": ("business_calendar", "always"),
@@ -166,6 +167,7 @@ CHANGES: Final[dict[str, tuple[str, str]]] = {
     "business_date.reopened": ("business_date_reopening", "always"),
     "client.registered": ("client_registration", "always"),
     "holder.suspended": ("holder_suspension", "never"),
+    "liabilities.attested": ("liability_attestation", "never"),
     "policy.activated": ("policy_activation", "always"),
     "policy.retired": ("policy_retirement", "always"),
     "principal.reactivated": ("principal_reactivation", "always"),

@@ -5,7 +5,6 @@ attested supply is the replay's at the index that it names.
 """
 
 import re
-from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
@@ -15,7 +14,7 @@ from tallystick_verify.events import Event, minor_units
 from tallystick_verify.facts import ATTESTED_TYPE, CLOSED_TYPE, REOPENED_TYPE, Fact
 from tallystick_verify.failures import ExitCode, Failure
 
-__all__ = ["BusinessDates", "Supplies"]
+__all__ = ["BusinessDates"]
 
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _FIGURES: Final = frozenset(
@@ -38,6 +37,7 @@ _CLASS: Final = frozenset(
 )
 _ATTESTED: Final = frozenset(
     {
+        "backing",
         "bank_as_of",
         "bank_balance",
         "breaks",
@@ -60,35 +60,15 @@ _ATTESTED: Final = frozenset(
 
 
 @dataclass(slots=True)
-class Supplies:
-    """A class's supply behind each event that changed it, so that an earlier index can be looked at."""
-
-    indexes: list[int] = field(default_factory=list)
-    supplies_minor: list[int] = field(default_factory=list)
-
-    def note(self, index: int, supply_minor: int) -> None:
-        """Keep the supply behind an event; nothing if it is what it was."""
-        if not self.supplies_minor or self.supplies_minor[-1] != supply_minor:
-            self.indexes.append(index)
-            self.supplies_minor.append(supply_minor)
-
-    def at(self, index: int) -> int:
-        """Return the supply behind the event at `index`."""
-        place = bisect_right(self.indexes, index)
-        return self.supplies_minor[place - 1] if place else 0
-
-
-@dataclass(slots=True)
 class BusinessDates:
     """How far the books are closed, and what was posted for each day."""
 
-    supplies: dict[str, Supplies] = field(default_factory=dict)
     closed_until: str = ""
     reopened: list[tuple[str, str]] = field(default_factory=list)
     # By currency and day: debits in minor units, credits, and lines.
     totals: dict[tuple[str, str], list[int]] = field(default_factory=dict)
 
-    def post(self, event: Event, supply_minor: int) -> None:
+    def post(self, event: Event) -> None:
         """Take up an event that holds; raises Failure (books) if its date was closed."""
         if self._is_closed(event.value_date):
             raise _refused(f"The entry counts from {event.value_date}, which had been closed.")
@@ -100,24 +80,23 @@ class BusinessDates:
             sums[0] += sum(line.debit_minor for line in event.lines)
             sums[1] += sum(line.credit_minor for line in event.lines)
             sums[2] += len(event.lines)
-        self.supplies.setdefault(event.token_class_id, Supplies()).note(event.index, supply_minor)
 
-    def take(self, fact: Fact, supply_minor: Callable[[str], int]) -> None:
+    def take(self, fact: Fact, supply_at: Callable[[str, int], int]) -> None:
         """Take up what was signed of a date or by a reconciliation; raises Failure (books) unless it is so.
 
-        `supply_minor` tells a class's supply here.
+        `supply_at` tells a class's supply behind an index.
         """
         if fact.type == CLOSED_TYPE:
-            self._close(fact, supply_minor)
+            self._close(fact, supply_at)
         elif fact.type == REOPENED_TYPE:
             period = _period(fact, frozenset({"period_from", "period_until"}))
             if not self._is_closed(period[1]):
                 raise _refused("A date was reopened that was not closed.")
             self.reopened.append(period)
         elif fact.type == ATTESTED_TYPE:
-            self._attested(fact)
+            self._attested(fact, supply_at)
 
-    def _close(self, fact: Fact, supply_minor: Callable[[str], int]) -> None:
+    def _close(self, fact: Fact, supply_at: Callable[[str, int], int]) -> None:
         first, last = period = _period(fact, _FIGURES)
         figures = fact.members["figures"]
         if period in self.reopened:
@@ -136,7 +115,7 @@ class BusinessDates:
             if first <= day <= last and currency not in currencies and sums[2]:
                 raise _refused(f"The close leaves out what was posted in {currency}.")
         for one in told:
-            if _minor(one, "supply") != supply_minor(one["token_class_id"]):
+            if _minor(one, "supply") != supply_at(one["token_class_id"], fact.index):
                 raise _refused(
                     f"The supply in {one['currency']} that the date was closed with is not the log's."
                 )
@@ -151,7 +130,7 @@ class BusinessDates:
                     f"The date's control totals in {one['currency']} are not those of its entries."
                 )
 
-    def _attested(self, fact: Fact) -> None:
+    def _attested(self, fact: Fact, supply_at: Callable[[str, int], int]) -> None:
         found = fact.members["attestation"]
         if found.keys() != _ATTESTED or type(found["ledger_index"]) is not int:
             raise _refused("The attestation has other members than are known here.")
@@ -160,8 +139,7 @@ class BusinessDates:
         # What a broken reconciliation found is what it says it could not prove.
         if found["verdict"] != "tied":
             return
-        supplies = self.supplies.get(fact.members["token_class_id"], Supplies())
-        of_log = supplies.at(found["ledger_index"])
+        of_log = supply_at(fact.members["token_class_id"], found["ledger_index"])
         if {_minor(found, name) for name in ("supply", "holder_balances", "trial_balance")} != {of_log}:
             raise _refused("The attested supply is not what the log leads to.")
 

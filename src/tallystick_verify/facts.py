@@ -12,6 +12,7 @@ from tallystick_verify.chart import CHANGES
 from tallystick_verify.failures import ExitCode, Failure
 
 __all__ = [
+    "ATTESTATION_TYPE",
     "ATTESTED_TYPE",
     "BATCH_TYPE",
     "CLOSED_TYPE",
@@ -47,8 +48,11 @@ TEXTS: Final = {
         "principal_id": rf"principal_{SUFFIX}|system",
         "reconciliation_id": rf"reconciliation_{SUFFIX}",
         "request_hash": r"[0-9a-f]{64}",
+        "root_hash": r"[0-9a-f]{64}",
         "subject_id": r"[!-~]{1,200}",
         "token_class_id": rf"class_{SUFFIX}",
+        "total": r"[0-9.]{1,40}",
+        "tree_format": r"merkle-sum-v1",
         "type": r"[a-z_.]{1,64}",
         "vote_hash": r"[0-9a-f]{64}",
     }.items()
@@ -86,11 +90,24 @@ _BATCH: Final = frozenset(
         "token_class_id",
     }
 )
+#: The root over all liabilities of a class; how it is made, `liability_proofs` tells.
+ATTESTATION_TYPE: Final = "liabilities.attested"
+_ATTESTATION: Final = _CHANGE | {
+    "as_of_index",
+    "currency",
+    "depth",
+    "root_hash",
+    "scale",
+    "token_class_id",
+    "total",
+    "tree_format",
+}
+_DEPTH_MAX: Final = 32
 #: A breaker that trips by itself: nobody asked for it.
 _TRIP: Final = frozenset({"reason", "token_class_id"})
 
 #: What a reconciliation found: of no instruction, as it moves nothing.
-_ATTESTATION: Final = frozenset({"attestation", "principal_id", "reconciliation_id", "token_class_id"})
+_ATTESTED: Final = frozenset({"attestation", "principal_id", "reconciliation_id", "token_class_id"})
 
 _MEMBERS: Final[dict[str, tuple[frozenset[str], ...]]] = {
     "approval.approved": (_VOTE,),
@@ -101,10 +118,11 @@ _MEMBERS: Final[dict[str, tuple[frozenset[str], ...]]] = {
     "key.revoked": (_KEY,),
     **dict.fromkeys(CHANGES, (_CHANGE,)),
     "breaker.tripped": (_CHANGE, _TRIP),
+    ATTESTATION_TYPE: (_ATTESTATION,),
     BATCH_TYPE: (_BATCH,),
     CLOSED_TYPE: (_CHANGE | {"figures"},),
     REOPENED_TYPE: (_CHANGE | {"figures"},),
-    ATTESTED_TYPE: (_ATTESTATION,),
+    ATTESTED_TYPE: (_ATTESTED,),
 }
 FACT_TYPES: Final = frozenset(_MEMBERS)
 _KEY_OPERATIONS: Final = {
@@ -165,6 +183,8 @@ def read_fact(found: dict[str, Any]) -> Fact:
         raise odd("operation or id")
     if fact.type == BATCH_TYPE:
         _check_batch(found)
+    if fact.type == ATTESTATION_TYPE:
+        _check_attestation(found)
     if "reason" in own and not isinstance(found["reason"], str):
         raise odd("reason")
     for name in own & {"attestation", "figures"}:
@@ -180,6 +200,16 @@ def _check_batch(found: dict[str, Any]) -> None:
         raise odd("booked_count or scale")
     if found["operation"] != "transfer_batch" or found["id"][-26:] != _suffix(found):
         raise odd("operation or id")
+
+
+def _check_attestation(found: dict[str, Any]) -> None:
+    if any(type(found[name]) is not int for name in ("as_of_index", "depth", "scale")):
+        raise odd("as_of_index, depth or scale")
+    # What is attested lies before what attests it.
+    if not -1 <= found["as_of_index"] < found["index"] or not 0 <= found["depth"] <= _DEPTH_MAX:
+        raise odd("as_of_index or depth")
+    if not 0 <= found["scale"] <= 9:
+        raise odd("scale")
 
 
 def check_texts(found: dict[str, Any], patterns: dict[str, re.Pattern[str]]) -> None:

@@ -178,7 +178,7 @@ async def test_an_attestation_is_anybody_s_who_has_its_id(friday: Edge) -> None:
     for absent in ("reconciliation_00000000000000000000000000", "x"):
         for suffix in ("", ".pdf"):
             answer = await edge.client.get(f"/v1/reconciliations/{absent}/attestation{suffix}")
-            assert_problem(answer, 404, "attestation_not_found")
+            assert_problem(answer, 404, "run_not_attested")
     euro = {"token_class_id": edge.bank.classes["EUR"].id}
     await ok(edge, "/v1/reconciliations", euro, 201)
     listed = (await edge.get("/v1/attestations", params={"limit": 1})).json()

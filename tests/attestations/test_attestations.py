@@ -4,13 +4,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import jwt
-import pypdfium2
+import pypdfium2  # type: ignore[import-untyped]
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 import tallystick
 from tallystick import attestations, participants, tokens
-from tallystick.attestations import AttestationNotFoundError, SignedAttestation
+from tallystick.attestations import RunNotAttestedError, SignedAttestation
 from tests.bank import Bank, oracle
 from tests.closing.days import FRIDAY, attest, bring_statement
 from tests.reconciliation.runs import live, reconcile
@@ -42,6 +42,7 @@ def test_a_run_ends_in_a_signed_fact(bank: Bank) -> None:
     assert jwt.PyJWS().decode(found.jws, public_key, algorithms=["EdDSA"])
     assert found.payload == log_of(bank)[-1]
     assert found.payload["attestation"] == {
+        "backing": "control_account",
         "bank_as_of": "2026-11-20",
         "bank_balance": "1263278.27",
         "breaks": {"timing": {"count": 1, "difference": "-777.77"}},
@@ -136,7 +137,7 @@ def test_a_broken_run_s_page_says_so_and_what_nothing_explains(bank: Bank) -> No
 def test_a_run_from_before_attestations_has_none(bank: Bank) -> None:
     run, _ = reconcile(bank)
     for absent in (run.id, "reconciliation_00000000000000000000000000", "x"):
-        with pytest.raises(AttestationNotFoundError):
+        with pytest.raises(RunNotAttestedError):
             signed(bank, absent)
 
 

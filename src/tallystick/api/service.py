@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from tallystick import audit, closing, participants, signing, transparency
+from tallystick import audit, participants, signing, transparency
 from tallystick.api.bearers import Bearers
 from tallystick.api.housekeeping import Housekeeping
 from tallystick.audit import AuditTrail, AuditUnavailableError, Draft
@@ -58,7 +58,6 @@ class Service:
                 pipeline, issuer_id, self.key_directory
             ),
             approval_lifetime=timedelta(hours=settings.approval_lifetime_hours),
-            further_changes=closing.CHANGES,
         )
         self.bearers = Bearers(settings, self.clock, self.database)
         self.log = transparency.Log(

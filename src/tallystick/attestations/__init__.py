@@ -5,7 +5,6 @@ attestation of a run that was not kept. It names no holder, and is public to who
 """
 
 from collections import Counter
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -17,21 +16,21 @@ from tallystick.attestations import store
 from tallystick.attestations.page import attestation_page
 from tallystick.attestations.records import (
     Attestation,
-    AttestationNotFoundError,
     BreakCounts,
+    RunNotAttestedError,
     SignedAttestation,
 )
 from tallystick.core.clock import format_time, parse_time
 from tallystick.core.errors import InvariantError
 from tallystick.core.money import format_amount
 from tallystick.participants import Principal, TokenClass
-from tallystick.reconciliation import Reconciliation
+from tallystick.reconciliation import Backing, Reconciliation
 from tallystick.tokens import Kind, Settler, Submission
 
 __all__ = [
     "Attestation",
-    "AttestationNotFoundError",
     "BreakCounts",
+    "RunNotAttestedError",
     "SignedAttestation",
     "attestation_page",
     "attestations",
@@ -40,7 +39,7 @@ __all__ = [
     "signed_attestation",
 ]
 
-_BREAKS_AT_ONCE = 1_000
+_FINDINGS_AT_ONCE = 1_000
 
 
 class Attested(NamedTuple):
@@ -57,21 +56,24 @@ def reconcile(
     token_class_id: str,
     *,
     as_of: datetime | None = None,
+    bank_as_of: datetime | None = None,
 ) -> Attested:
     """Reconcile a token class, sign what was found, and keep both; the caller commits.
 
     The log's head is locked from the signing to the commit, so whatever takes long belongs in front of this. Raises
     what `reconciliation.reconcile` raises.
     """
-    run = reconciliation.reconcile(connection, settler.clock, actor, token_class_id, as_of=as_of)
+    run = reconciliation.reconcile(
+        connection, settler, actor, token_class_id, as_of=as_of, bank_as_of=bank_as_of
+    )
     return Attested(run, _attest(connection, settler, actor, run))
 
 
 def signed_attestation(connection: Connection, reconciliation_id: str) -> SignedAttestation:
-    """Return a run's attestation, of whichever issuer, with its event; raises AttestationNotFoundError."""
+    """Return a run's attestation, of whichever issuer, with its event; raises RunNotAttestedError."""
     found = store.read(connection, participants.issuer_ids(connection), reconciliation_id)
     if found is None:
-        raise AttestationNotFoundError
+        raise RunNotAttestedError
     signed = events.event_by_index(connection, found.issuer_id, found.event_index)
     return SignedAttestation(found, signed.id, signed.key_id, signed.jws)
 
@@ -101,18 +103,20 @@ def attestations(
 
 
 def latest(connection: Connection, issuer_id: str, token_class_id: str) -> Attestation | None:
-    """Return what was attested last of a class, or None."""
+    """Return what was attested of a class by the last run that looked at the present, or None."""
     return store.read_latest(connection, issuer_id, token_class_id)
 
 
 def _attest(connection: Connection, settler: Settler, actor: Principal, run: Reconciliation) -> Attestation:
     of_class = participants.token_class(connection, run.issuer_id, run.token_class_id)
-    bank_as_of = None
+    bank_as_of = None if run.bank_as_of is None else run.bank_as_of.date()
     if run.statement_id is not None:
+        # What a statement tells of ends with the day that it closes, whenever it came.
         bank_as_of = statements.statement(connection, run.issuer_id, run.statement_id).closed_on
     breaks = _count_breaks(connection, run, of_class)
     supply, control = run.figures["supply"], run.figures["control_account"]
     said: dict[str, Any] = {
+        "backing": run.backing or Backing.CONTROL_ACCOUNT.value,
         "bank_as_of": None if bank_as_of is None else bank_as_of.isoformat(),
         "bank_balance": control["statement_closing"],
         "breaks": breaks,
@@ -146,6 +150,8 @@ def _attest(connection: Connection, settler: Settler, actor: Principal, run: Rec
         timing_minor=None if said["timing"] is None else _minor(said["timing"]),
         breaks=breaks,
         verdict=run.verdict,
+        backing=said["backing"],
+        current=bool(run.current),
         attested_at=attested_at,
     )
     store.add(connection, attested)
@@ -178,9 +184,11 @@ def _count_breaks(
 ) -> dict[str, dict[str, str | int]]:
     counts: Counter[str] = Counter()
     sums: Counter[str] = Counter()
-    after = ""
-    while page := _breaks(connection, run, after):
-        after = page[-1].id
+    after = 0
+    while page := reconciliation.findings(
+        connection, run.issuer_id, run.id, after=after, limit=_FINDINGS_AT_ONCE
+    ):
+        after = page[-1].finding_number
         for one in page:
             counts[one.type] += 1
             sums[one.type] += one.difference_minor
@@ -188,12 +196,6 @@ def _count_breaks(
         name: {"count": counts[name], "difference": format_amount(sums[name], of_class.scale)}
         for name in sorted(counts)
     }
-
-
-def _breaks(connection: Connection, run: Reconciliation, after: str) -> Sequence[reconciliation.Break]:
-    return reconciliation.breaks(
-        connection, run.issuer_id, reconciliation_id=run.id, after=after, limit=_BREAKS_AT_ONCE
-    )
 
 
 def _minor(amount: str | None) -> int:

@@ -1,6 +1,6 @@
 """The table of attestations: one for each reconciliation, so that history and trend need no log to be read."""
 
-from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Index, Table
+from sqlalchemy import Boolean, CheckConstraint, Column, ForeignKeyConstraint, Index, Table
 from sqlalchemy.dialects.postgresql import JSONB
 
 from tallystick.core.columns import date_column, id_column, integer_column, moment_column, text_column
@@ -22,6 +22,8 @@ attestation = Table(
     integer_column("timing_minor", nullable=True),
     Column("breaks", JSONB, nullable=False),
     text_column("verdict"),
+    text_column("backing"),
+    Column("current", Boolean, nullable=False),
     moment_column("attested_at"),
     ForeignKeyConstraint(["issuer_id", "token_class_id"], ["token_class.issuer_id", "token_class.id"]),
     ForeignKeyConstraint(

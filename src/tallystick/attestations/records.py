@@ -9,25 +9,26 @@ from typing import Any, NamedTuple, TypeAlias
 
 from tallystick.core.errors import NotFoundError
 
-__all__ = ["Attestation", "AttestationNotFoundError", "BreakCounts", "SignedAttestation"]
+__all__ = ["Attestation", "BreakCounts", "RunNotAttestedError", "SignedAttestation"]
 
 #: Of each type of break that was found: how many, and the sum of their differences as a decimal string.
 BreakCounts: TypeAlias = Mapping[str, Mapping[str, str | int]]
 
 
-class AttestationNotFoundError(NotFoundError):
+class RunNotAttestedError(NotFoundError):
     """No attestation of this reconciliation: there is no such run, or it was made before runs were attested."""
 
-    code = "attestation_not_found"
-    title = "No such attestation"
+    code = "run_not_attested"
+    title = "No such attestation of a reconciliation"
 
 
 @dataclass(frozen=True, slots=True)
 class Attestation:
     """What one reconciliation found, as the event at `event_index` signs it. Amounts are minor units.
 
-    `ledger_index` and `ledger_as_of` are how far the log was looked at; `bank_as_of` is the day of the bank's closing
-    balance, None without a statement, like `bank_minor` and `timing_minor`.
+    `current` tells that the run looked at the present. `ledger_index` and `ledger_as_of` are how far the log was looked
+    at; `bank_as_of` is the day up to which the bank's data reach, None without any, like `bank_minor` and
+    `timing_minor`.
     """
 
     issuer_id: str
@@ -43,6 +44,8 @@ class Attestation:
     timing_minor: int | None
     breaks: BreakCounts
     verdict: str
+    backing: str
+    current: bool
     attested_at: datetime
 
 

@@ -25,7 +25,11 @@ def read(connection: Connection, issuer_ids: Sequence[str], reconciliation_id: s
 def read_latest(connection: Connection, issuer_id: str, token_class_id: str) -> Attestation | None:
     row = connection.execute(
         select(attestation)
-        .where(attestation.c.issuer_id == issuer_id, attestation.c.token_class_id == token_class_id)
+        .where(
+            attestation.c.issuer_id == issuer_id,
+            attestation.c.token_class_id == token_class_id,
+            attestation.c.current,
+        )
         .order_by(attestation.c.event_index.desc())
         .limit(1)
     ).one_or_none()

@@ -101,10 +101,10 @@ def reopen_date(day: Day, *, reason: Reason, key: ApiKey = None, as_json: AsJson
 
 
 def _get(key: str | None, path: str) -> dict[str, Any]:
-    from tallystick.cli.asking import fetch
+    from tallystick.cli.asking import look
     from tallystick.cli.running import load_settings, require_api_key
 
-    return fetch(load_settings(), require_api_key(key), path)
+    return look(load_settings(), require_api_key(key), path)
 
 
 def _post(key: str | None, day: str, action: str, body: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from tallystick.api.reconciliations import RECONCILERS, show_run
 from tallystick.cli.acting import authorized, drafted, moment, opened_service
 from tallystick.cli.report import CommandRefusedError, ExitCode, Report
 from tallystick.cli.running import require_api_key
-from tallystick.core.clock import SystemClock
 from tallystick.core.database import Database
 from tallystick.core.settings import Settings
 from tallystick.participants import Principal, TokenClass
@@ -28,19 +27,19 @@ def reconcile(
     token_class: str | None,
     every_class: bool,
     as_of: str | None,
+    bank_as_of: str | None = None,
 ) -> None:
     """Reconcile, keep each run, and tell it; the exit code is 1 where a verdict is `broken`."""
     presented = require_api_key(presented_key)
     if (token_class is None) != every_class:
         raise CommandRefusedError("choice_missing", "Give either --token-class or --all.", ExitCode.USAGE)
-    at = moment("--as-of", as_of)
+    at, bank_at = moment("--as-of", as_of), moment("--bank-as-of", bank_as_of)
     runs = []
     with opened_service(settings) as service:
-        database = service.database
-        actor = authorized(database, presented, RECONCILERS, operation="reconciliation")
-        for of_class in _classes(database, actor, token_class):
+        actor = authorized(service.database, presented, RECONCILERS, operation="reconciliation")
+        for of_class in _classes(service.database, actor, token_class):
             report.note(f"reconciling {of_class.currency} {of_class.id}")
-            runs.append(_run(service, actor, presented, of_class, at))
+            runs.append(_run(service, actor, presented, of_class, at, bank_at))
     report.document({"object": "list", "data": runs})
     for run in runs:
         _tell(report, run)
@@ -60,13 +59,20 @@ def _classes(database: Database, actor: Principal, chosen: str | None) -> list[T
 
 
 def _run(
-    service: Service, actor: Principal, presented_key: str, of_class: TokenClass, at: datetime | None
+    service: Service,
+    actor: Principal,
+    presented_key: str,
+    of_class: TokenClass,
+    at: datetime | None,
+    bank_at: datetime | None,
 ) -> dict[str, Any]:
     def work(connection: Connection) -> dict[str, Any]:
-        run, _ = attestations.reconcile(connection, service.settler, actor, of_class.id, as_of=at)
+        run, _ = attestations.reconcile(
+            connection, service.settler, actor, of_class.id, as_of=at, bank_as_of=bank_at
+        )
         shown = show_run(connection, run)
         done = drafted(actor, presented_key, "reconciliation", subject_id=run.id)
-        audit.append(connection, SystemClock(), actor.issuer_id, [done])
+        audit.append(connection, service.clock, actor.issuer_id, [done])
         return shown
 
     return service.database.run(work)
@@ -84,7 +90,7 @@ def _tell(report: Report, run: dict[str, Any]) -> None:
             for name, figure in figures.items()
         ],
     )
-    for one in run["breaks"]:
-        report.say(
-            f"    {one['state']} {one['type']} {one['currency']} {one['difference']}: {one['explanation']}"
-        )
+    for one in run["findings"]:
+        report.say(f"    {one['type']} {one['currency']} {one['difference']}: {one['explanation']}")
+    if run["suspended_because"] is not None:
+        report.say(f"    NOTHING MORE MAY BE ISSUED: {run['suspended_because']}")

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from tallystick import business_dates, participants
 from tallystick.business_dates import FIRST_DAY, DateAction, LateItem, Period
 from tallystick.closing import store
-from tallystick.closing.changes import CHANGES, day_of
+from tallystick.closing.changes import day_of
 from tallystick.closing.checking import check
 from tallystick.closing.handing_off import canonical_line
 from tallystick.closing.handing_off import hand_off as _hand_off
@@ -25,7 +25,6 @@ from tallystick.core.clock import Clock
 from tallystick.participants import Principal
 
 __all__ = [
-    "CHANGES",
     "BreakNotOpenError",
     "BusinessDate",
     "Checklist",

@@ -29,9 +29,9 @@ from tallystick.closing.records import (
 )
 from tallystick.core.money import format_amount
 from tallystick.participants import TokenClass
-from tallystick.tokens import Applied, Change, Wanted
+from tallystick.tokens import Applied, Change, Wanted, add_change
 
-__all__ = ["CHANGES", "day_of"]
+__all__ = ["day_of"]
 
 _CLASSES_MAX: Final = 1_000
 
@@ -187,10 +187,10 @@ def _action(applied: Applied, action: Action) -> DateAction:
     )
 
 
-#: The changes of this room, for the write path to be given.
-CHANGES: Final[dict[str, Change]] = {
-    "business_date_close": Change("business_date.closed", _check_close, _close, _figures_of_close),
-    "business_date_reopening": Change(
-        "business_date.reopened", _check_reopening, _reopen, _figures_of_reopening
-    ),
-}
+add_change(
+    "business_date_close", Change("business_date.closed", _check_close, _close, members=_figures_of_close)
+)
+add_change(
+    "business_date_reopening",
+    Change("business_date.reopened", _check_reopening, _reopen, members=_figures_of_reopening),
+)

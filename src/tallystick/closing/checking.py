@@ -14,7 +14,7 @@ from tallystick.closing.records import Checklist, HandOff, Item
 from tallystick.core.money import format_amount
 from tallystick.ledger import Code, ledger_account_id
 from tallystick.participants import TokenClass
-from tallystick.reconciliation import EXPLAINED_TYPES, BreakState, Verdict
+from tallystick.reconciliation import ENDED_STATES, EXPLAINED_TYPES, Backing, Verdict
 
 __all__ = ["check", "used_classes"]
 
@@ -51,12 +51,18 @@ def check(
 
 
 def _statement(connection: Connection, issuer_id: str, period: Period, of_class: TokenClass) -> Item:
+    name = "statement_complete"
+    run = attestations.latest(connection, issuer_id, of_class.id)
+    if run is not None and run.backing != Backing.CONTROL_ACCOUNT:
+        # No statement proves what customers' own accounts hold: the core tells it.
+        done = run.bank_as_of is not None and run.bank_as_of >= period.last
+        return Item(name, of_class.id, done, f"The core told of holds up to {run.bank_as_of}.", {})
     latest = statements.latest_statement(connection, issuer_id, of_class.id)
     if latest is None or latest.closed_on is None:
-        return Item("statement_complete", of_class.id, False, f"No {of_class.currency} statement is in.", {})
+        return Item(name, of_class.id, False, f"No {of_class.currency} statement is in.", {})
     assert latest.closing_minor is not None
     return Item(
-        "statement_complete",
+        name,
         of_class.id,
         latest.closed_on >= period.last,
         f"The last {of_class.currency} statement closes on {latest.closed_on}.",
@@ -94,7 +100,9 @@ def _run(
     found = _open_breaks(connection, issuer_id, latest)
     left = [one for one in found if one not in accepted]
     words = f"{len(left)} open breaks in {of_class.currency}, {len(found) - len(left)} accepted by name."
-    return Item("reconciled", of_class.id, not left, words, figures | {"open_break_ids": found}), found
+    return Item(
+        "reconciled", of_class.id, bool(found) and not left, words, figures | {"open_break_ids": found}
+    ), found
 
 
 def _behind(
@@ -121,9 +129,7 @@ def _open_breaks(connection: Connection, issuer_id: str, latest: Attestation) ->
         limit=_BREAKS_AT_ONCE,
     ):
         after = page[-1].id
-        found += [
-            one.id for one in page if one.type not in EXPLAINED_TYPES and one.state != BreakState.CLOSED
-        ]
+        found += [one.id for one in page if one.type not in EXPLAINED_TYPES and one.state not in ENDED_STATES]
     return found
 
 

@@ -46,7 +46,7 @@ class Applied(NamedTuple):
 
 
 class Change(NamedTuple):
-    """One kind of change.
+    """One kind of change; `told` are the members of its payload that its event says itself, beside their hash.
 
     `check` raises the DomainError that refuses it, when it is asked for and again when it is approved, and returns
     how many other people it takes; 0: none, it takes effect at once. `apply` then carries it out. Both are called under
@@ -56,6 +56,7 @@ class Change(NamedTuple):
     event_type: str
     check: Callable[[Connection, Wanted], int]
     apply: Callable[[Connection, Applied], None]
+    told: tuple[str, ...] = ()
     members: Callable[[Connection, Wanted], Payload] | None = None
 
 
@@ -68,3 +69,8 @@ class CheckedChange(NamedTuple):
     payload: Payload
     checkers: int
     members: Payload = MappingProxyType({})
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What the event says of the payload itself."""
+        return {name: self.payload[name] for name in self.change.told}

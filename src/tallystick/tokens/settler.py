@@ -1,6 +1,6 @@
 """What the write path needs beside a connection."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -9,7 +9,6 @@ from tallystick.core.clock import Clock
 from tallystick.core.pipeline import Asked, Pipeline
 from tallystick.participants import RememberedFacts
 from tallystick.signing import Signer
-from tallystick.tokens.changing import Change
 from tallystick.tokens.known_accounts import KnownAccount
 
 __all__ = ["Settler"]
@@ -19,8 +18,8 @@ __all__ = ["Settler"]
 class Settler:
     """What the write path needs beside a connection: the time, the issuer's signer, and how long approvals wait.
 
-    `further_changes` are those of rooms above, by operation. What is remembered of accounts and of business dates
-    stands for as long as the issuer's facts have the version at which it was read.
+    What is remembered of accounts and of business dates stands for as long as the issuer's facts have the version at
+    which it was read.
     """
 
     clock: Clock
@@ -28,4 +27,3 @@ class Settler:
     approval_lifetime: timedelta
     remembered: RememberedFacts[KnownAccount] = field(default_factory=RememberedFacts)
     remembered_days: RememberedFacts[BusinessDays] = field(default_factory=RememberedFacts)
-    further_changes: Mapping[str, Change] = field(default_factory=dict)

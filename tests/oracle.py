@@ -30,7 +30,6 @@ _IMMEDIATE = {
     # It changes nothing: it says what is so.
     "liabilities.attested",
 }
-_IMMEDIATE = {"token_class.mode_changed", "breaker.tripped", "holder.suspended"}
 # Answers that are about no instruction: a vote, and what a reconciliation found.
 _FACTS = ("approval_", "attestation_")
 _NEEDS_APPROVAL = frozenset(

@@ -46,7 +46,6 @@ _MORE_CURRENCIES: Final = (
     *("INR", "THB", "IDR", "MYR", "PHP", "KRW", "ZAR", "MXN", "BRL", "CLP", "COP", "PEN"),
     *(
         "ARS",
-        "BGN",
         "BHD",
         "BOB",
         "CRC",

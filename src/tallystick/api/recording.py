@@ -203,7 +203,8 @@ def _id_in_path(scope: Scope) -> str | None:
 def _is_kept(name: str, value: str) -> bool:
     if name in _COUNTED:
         return value.isascii() and value.isdecimal() and len(value) <= _INDEX_LENGTH_MAX
-    return (_IS_DAY if name == "business_date" else _IS_OURS).fullmatch(value) is not None
+    is_day = name == "business_date" and _IS_DAY.fullmatch(value) is not None
+    return is_day or _IS_OURS.fullmatch(value) is not None
 
 
 def _id_in_query(scope: Scope) -> str | None:

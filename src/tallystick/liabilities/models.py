@@ -7,6 +7,7 @@ from sqlalchemy import ForeignKeyConstraint, Table, UniqueConstraint
 
 from tallystick.core.columns import id_column, integer_column, moment_column
 from tallystick.core.database import metadata
+from tallystick.core.table_classes import LOGGED
 
 liability = Table(
     "liability",
@@ -20,4 +21,5 @@ liability = Table(
     ForeignKeyConstraint(["issuer_id", "holder_id"], ["holder.issuer_id", "holder.id"]),
     ForeignKeyConstraint(["issuer_id", "token_class_id"], ["token_class.issuer_id", "token_class.id"]),
     UniqueConstraint("issuer_id", "token_class_id", "holder_id"),
+    info=LOGGED,
 )

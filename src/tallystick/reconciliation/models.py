@@ -5,6 +5,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from tallystick.core.columns import id_column, integer_column, moment_column, text_column
 from tallystick.core.database import metadata
+from tallystick.core.table_classes import LOGGED
 
 reconciliation = Table(
     "reconciliation",
@@ -21,6 +22,7 @@ reconciliation = Table(
     moment_column("created_at"),
     ForeignKeyConstraint(["issuer_id", "token_class_id"], ["token_class.issuer_id", "token_class.id"]),
     CheckConstraint("verdict IN ('tied', 'broken')", name="verdict"),
+    info=LOGGED,
 )
 
 reconciliation_break = Table(
@@ -42,4 +44,5 @@ reconciliation_break = Table(
     Index(None, "issuer_id", "state", "id"),
     Index(None, "issuer_id", "reconciliation_id", "id"),
     CheckConstraint("state IN ('open', 'explained', 'closed')", name="state"),
+    info=LOGGED,
 )

@@ -4,6 +4,7 @@ from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, Table, text
 
 from tallystick.core.columns import bytes_column, id_column, moment_column, text_column
 from tallystick.core.database import metadata
+from tallystick.core.table_classes import LOGGED
 
 signing_key = Table(
     "signing_key",
@@ -33,4 +34,5 @@ signing_key = Table(
     CheckConstraint("(state = 'revoked') = (revoked_at IS NOT NULL)", name="revoked_at"),
     CheckConstraint("(state = 'revoked') = (reason IS NOT NULL)", name="reason"),
     CheckConstraint("compromised_at IS NULL OR state = 'revoked'", name="compromised_at"),
+    info=LOGGED,
 )

@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from tallystick import participants, policy, screening
+from tallystick import participants, policy, screening, seals
 from tallystick.core.clock import Clock, FixedClock
 from tallystick.core.errors import ConflictError
 from tallystick.participants import ClassMode
@@ -121,12 +121,28 @@ def _decide_screening(decide: Callable[..., object]) -> Callable[[Connection, Ap
     return apply
 
 
+def _check_seal(connection: Connection, wanted: Wanted) -> int:
+    seals.check_seal(connection, wanted.issuer_id, wanted.payload)
+    return 0
+
+
+def _record_seal(connection: Connection, applied: Applied) -> None:
+    seals.record(
+        connection,
+        applied.issuer_id,
+        applied.payload,
+        sealed_at=applied.booked_at,
+        event_index=applied.event_index,
+    )
+
+
 CHANGES: Final[dict[str, Change]] = {
     "policy_activation": Change("policy.activated", _check_activation, _activate),
     "policy_retirement": Change("policy.retired", _check_retirement, _retire),
     "token_class_mode": Change("token_class.mode_changed", _check_mode, _set_mode),
     "breaker_trip": Change("breaker.tripped", _check_trip, _set_breaker("tripped")),
     "breaker_reset": Change("breaker.reset", _check_reset, _set_breaker("closed")),
+    "records_seal": Change("records.sealed", _check_seal, _record_seal),
     "screening_clearance": Change("screening.cleared", _check_clearance, _decide_screening(screening.clear)),
     "screening_confirmation": Change(
         "screening.confirmed", _check_confirmation, _decide_screening(screening.confirm)

@@ -38,11 +38,11 @@ class TableClass(StrEnum):
 class Sealing:
     """How seals cover a table's rows: each by itself, or many under one seal where they are many and never change.
 
-    `together` are the key's columns whose rows are sealed as one (a statement's entries). `along` is the column whose
-    numbers are given out in order, and which is sealed in spans of it; rows without a number are sealed each by itself.
-    `complete_by` names the table, with the same key, without whose row a group still grows. `also` are columns that
-    may change by right and stand still once the row has its number. `left_out` are columns that no seal covers, with
-    the reason.
+    `together` are the key's columns whose rows are sealed as one (a statement's entries). `along` is a column whose
+    numbers are given out in order (`event_index`, `entry_number`, `size`): the table is sealed in spans of it, and rows
+    without a number each by itself. `complete_by` names the table, with the same key, without whose row a group still
+    grows. `also` are columns that may change by right and stand still once the row has its number. `left_out` are
+    columns that no seal covers, with the reason.
     """
 
     together: tuple[str, ...] = ()

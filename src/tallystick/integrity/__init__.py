@@ -18,18 +18,18 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DataError
 
 import tallystick
-from tallystick import events, seals, tokens
+from tallystick import seals, tokens
 from tallystick.core.canonical_json import canonical_json
-from tallystick.core.database import metadata
+from tallystick.core.database import Database, metadata
 from tallystick.core.errors import InvariantError
 from tallystick.core.table_classes import TableClass, class_of, sealing_of
-from tallystick.integrity import sealed, signed
+from tallystick.integrity import sealed, signed, store
 from tallystick.integrity.books import BOOKS
 from tallystick.integrity.comparing import Expectation, compare
 from tallystick.integrity.coverage import UNCOVERED, uncovered
 from tallystick.integrity.instructions import INSTRUCTIONS
 from tallystick.integrity.lives import LIVES
-from tallystick.integrity.records import Finding, Integrity, IntegrityBrokenError, Progress
+from tallystick.integrity.records import NO_ROW, Finding, Integrity, IntegrityBrokenError, Progress
 from tallystick.participants import Principal, Role
 from tallystick.tokens import Kind, Request, Settler, Submission
 from tallystick.transparency import TileStore
@@ -49,6 +49,12 @@ __all__ = [
 ]
 
 _SYSTEM: Final = "system"
+
+
+def _no_progress(_what: str, _done: int, _total: int) -> None:
+    """Show nothing."""
+
+
 _Run = Callable[[Connection, str, TileStore], Iterator[Finding]]
 
 
@@ -88,7 +94,7 @@ def check(
     issuer_id: str,
     *,
     tables: Sequence[str] | None = None,
-    progress: Progress = lambda _what, _done, _total: None,
+    progress: Progress = _no_progress,
 ) -> Integrity:
     """Hold an issuer's rows against its log, all of them or those of some tables; nothing is written.
 
@@ -97,16 +103,20 @@ def check(
     know_every_table()
     seals.prepare_session(connection)
     chosen = sorted(metadata.tables if tables is None else tables)
-    result = Integrity(issuer_id, event_count=events.last_index(connection, issuer_id) + 1, tables=chosen)
+    result = Integrity(issuer_id, event_count=store.last_index(connection, issuer_id) + 1, tables=chosen)
     due = [one for one in _CHECKS if not one.tables.isdisjoint(chosen)]
     sealing = [name for name in chosen if sealing_of(metadata.tables[name]) is not None]
-    total = len(due) + len(sealing)
+    total = len(due) + len(sealing) + 1
     for done, one in enumerate(due):
         progress(one.name, done, total)
         _take(connection, result, one.name, partial(one.run, connection, issuer_id, tiles))
     for done, name in enumerate(sealing, len(due)):
         progress(f"sealed {name}", done, total)
         _take(connection, result, name, partial(sealed.records, connection, issuer_id, [name], result))
+    progress("rows of nobody", total - 1, total)
+    for name in chosen:
+        for stranger in store.strangers(connection, name):
+            result.add(Finding(name, stranger, "issuer_id", "an issuer with a log", NO_ROW))
     progress("done", total, total)
     return result
 
@@ -120,15 +130,21 @@ def know_every_table() -> None:
 
 
 def seal_records(
-    connection: Connection, tiles: TileStore, settler: Settler, issuer_id: str, progress: Progress
+    database: Database, tiles: TileStore, settler: Settler, issuer_id: str, progress: Progress = _no_progress
 ) -> seals.Seal:
-    """Check everything, seal what is new or has changed, and return the seal; the caller commits.
+    """Check everything, seal what is new or has changed, commit, and return the seal.
 
-    Raises IntegrityBrokenError where anything is off, for a seal would make it look right from then on.
+    Raises IntegrityBrokenError where anything is off, for a seal would make it look right from then on, and
+    SealNumberTakenError where somebody else has set a seal meanwhile.
     """
-    found = check(connection, tiles, issuer_id, progress=progress)
+    with database.read() as connection:
+        found = check(connection, tiles, issuer_id, progress=progress)
     if found.finding_count:
         raise IntegrityBrokenError(f"There are {found.finding_count} findings.", findings=found.finding_count)
+    return database.run(lambda connection: _seal(connection, settler, issuer_id))
+
+
+def _seal(connection: Connection, settler: Settler, issuer_id: str) -> seals.Seal:
     payload = seals.prepare(connection, issuer_id)
     now = settler.clock.now()
     # Nobody asks for it and nobody has to consent: it changes nothing.

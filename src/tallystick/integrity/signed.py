@@ -31,17 +31,21 @@ def log(connection: Connection, issuer_id: str) -> Iterator[Finding]:
     """Verify each event's signature, and hold its row against what it says; no index may be missing."""
     keys: dict[str | None, SigningKey] = {key.id: key for key in signing.list_keys(connection, issuer_id)}
     expected_index = 0
-    last_index = events.last_index(connection, issuer_id)
+    last_index = store.last_index(connection, issuer_id)
     # What was put behind the head is found too.
     for event in events.stream(
         connection, issuer_id, 0, max(last_index, store.newest_index(connection, issuer_id))
     ):
-        for missing in range(expected_index, event.event_index):
-            yield Finding("event", str(missing), WHOLE_ROW, ROW, NO_ROW)
+        yield from _gap(expected_index, event.event_index)
         expected_index = event.event_index + 1
         yield from _event(issuer_id, event, keys)
-    for missing in range(expected_index, last_index + 1):
-        yield Finding("event", str(missing), WHOLE_ROW, ROW, NO_ROW)
+    yield from _gap(expected_index, last_index + 1)
+
+
+def _gap(first: int, behind: int) -> Iterator[Finding]:
+    if first < behind:
+        key = str(first) if first + 1 == behind else f"{first} to {behind - 1}"
+        yield Finding("event", key, WHOLE_ROW, ROW, NO_ROW)
 
 
 def _event(issuer_id: str, event: Event, keys: dict[str | None, SigningKey]) -> Iterator[Finding]:

@@ -13,7 +13,16 @@ from tallystick.approvals import Approval, Vote
 from tallystick.core.database import streamed
 from tallystick.seals import Part, Seal
 
-__all__ = ["live_row", "newest_index", "payloads", "records_without_seal", "votes", "was_on_record"]
+__all__ = [
+    "last_index",
+    "live_row",
+    "newest_index",
+    "payloads",
+    "records_without_seal",
+    "strangers",
+    "votes",
+    "was_on_record",
+]
 
 _APPROVAL: Final = (
     "issuer_id",
@@ -77,6 +86,14 @@ _ID_COLUMNS: Final = (
 _SUFFIX_LENGTH: Final = 26
 
 
+def last_index(connection: Connection, issuer_id: str) -> int:
+    """Return the index before the log's head; -1 where there is none."""
+    found: int | None = connection.execute(
+        text("SELECT next_index - 1 FROM log_head WHERE issuer_id = :issuer_id"), {"issuer_id": issuer_id}
+    ).scalar()
+    return -1 if found is None else found
+
+
 def newest_index(connection: Connection, issuer_id: str) -> int:
     found: int | None = connection.execute(
         text("SELECT max(event_index) FROM event WHERE issuer_id = :issuer_id"), {"issuer_id": issuer_id}
@@ -114,6 +131,19 @@ def records_without_seal(connection: Connection, issuer_id: str) -> Iterator[tup
     )
     for row in rows:
         yield row[0], row[1], row[2]
+
+
+def strangers(connection: Connection, table: str) -> list[str]:
+    """Return the issuers that a table has rows of and that are none, and issuers without a log."""
+    there = "log_head" if table == "issuer" else "issuer"
+    return list(
+        connection.execute(
+            text(
+                f"SELECT DISTINCT issuer_id FROM {table} t WHERE NOT EXISTS"
+                f" (SELECT 1 FROM {there} i WHERE i.issuer_id = t.issuer_id) ORDER BY 1 LIMIT 100"
+            )
+        ).scalars()
+    )
 
 
 def live_row(connection: Connection, issuer_id: str, part: Part, key: str) -> dict[str, Any]:

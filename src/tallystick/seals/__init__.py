@@ -58,11 +58,11 @@ def prepare(connection: Connection, issuer_id: str) -> dict[str, Any]:
     prepare_session(connection)
     before = store.newest_seal(connection, issuer_id)
     number = 0 if before is None else before.number + 1
-    last_index, audit_next_number, audit_last_hash = store.read_ends(connection, issuer_id)
+    ends, audit_last_hash = store.read_ends(connection, issuer_id)
     spans: dict[str, int] = {} if before is None else dict(before.spans)
     sealed = parts(connection)
     for part in sealed:
-        last = audit_next_number - 1 if part.along == "entry_number" else last_index
+        last = -1 if part.along is None else ends[part.along]
         first = 0 if before is None else before.spans.get(part.table, 0)
         store.seal_new_records(connection, issuer_id, part, number, first=first, last=last)
         if part.along is not None:
@@ -74,7 +74,7 @@ def prepare(connection: Connection, issuer_id: str) -> dict[str, Any]:
         records_hash=digest,
         columns={part.name: list(part.columns) for part in sealed},
         spans=spans,
-        audit_next_number=audit_next_number,
+        audit_next_number=ends["entry_number"] + 1,
         audit_last_hash=audit_last_hash,
     )
 

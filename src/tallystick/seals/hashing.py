@@ -28,6 +28,8 @@ _SESSION: Final = (
     "SET LOCAL extra_float_digits = 1",
     # Whole tables are read here, on purpose.
     "SET LOCAL enable_seqscan = on",
+    # To compile these statements would take longer than they do.
+    "SET LOCAL jit = off",
 )
 _CHANGEABLE: Final = """
 SELECT a.attname FROM pg_attribute a
@@ -92,9 +94,9 @@ def split_hashes(hashes: bytes) -> list[bytes]:
 
 
 def _parts_of(table: Table, sealing: Sealing, changeable: frozenset[str]) -> list[Part]:
-    key = [column.name for column in table.primary_key if column.name != "issuer_id"] or ["issuer_id"]
+    key = [str(column.name) for column in table.primary_key if column.name != "issuer_id"] or ["issuer_id"]
     every = tuple(
-        column.name
+        str(column.name)
         for column in table.columns
         if column.name not in sealing.left_out and (column.name != "issuer_id" or key == ["issuer_id"])
     )
@@ -102,7 +104,7 @@ def _parts_of(table: Table, sealing: Sealing, changeable: frozenset[str]) -> lis
     if sealing.together:
         return [_groups(table, sealing, key, still)]
     if sealing.along is None:
-        return [_rows(table, table.name, key, every, changeable)]
+        return [_rows(table, str(table.name), key, every, changeable)]
     spans = _spans(table, sealing.along, key, still)
     if not table.c[sealing.along].nullable:
         return [spans]
@@ -115,7 +117,7 @@ def _rows(
 ) -> Part:
     key_text = _key_text(table, key)
     records = _select(table, key_text, columns, key, group_by=", ".join(f"t.{one}" for one in key))
-    return Part(name, table.name, columns, changeable, key_text, records, None)
+    return Part(name, str(table.name), columns, changeable, key_text, records, None)
 
 
 def _groups(table: Table, sealing: Sealing, key: list[str], columns: tuple[str, ...]) -> Part:
@@ -128,7 +130,7 @@ def _groups(table: Table, sealing: Sealing, key: list[str], columns: tuple[str, 
     records = _select(
         table, key_text, columns, key, group_by=", ".join(f"t.{one}" for one in together), where=condition
     )
-    return Part(table.name, table.name, columns, frozenset(), key_text, records, None)
+    return Part(str(table.name), str(table.name), columns, frozenset(), key_text, records, None)
 
 
 def _spans(table: Table, along: str, key: list[str], columns: tuple[str, ...]) -> Part:
@@ -145,7 +147,7 @@ def _spans(table: Table, along: str, key: list[str], columns: tuple[str, ...]) -
             f" AND t.{along} BETWEEN s.first AND s.last"
         ),
     )
-    return Part(table.name, table.name, columns, frozenset(), f"t.{along}::text", records, along)
+    return Part(str(table.name), str(table.name), columns, frozenset(), f"t.{along}::text", records, along)
 
 
 def _select(

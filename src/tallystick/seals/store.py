@@ -61,6 +61,7 @@ WHERE sealed.column_hashes IS DISTINCT FROM live.column_hashes
 ORDER BY 1
 """
 _LOG_END: Final = "SELECT next_index - 1 FROM log_head WHERE issuer_id = :issuer_id"
+_TREE_END: Final = "SELECT size FROM log_tree WHERE issuer_id = :issuer_id"
 _AUDIT_END: Final = "SELECT next_number, last_hash FROM audit_head WHERE issuer_id = :issuer_id"
 
 
@@ -113,11 +114,19 @@ def read_records(
             yield row[0], row[1], bytes(row[2])
 
 
-def read_ends(connection: Connection, issuer_id: str) -> tuple[int, int, bytes]:
-    """Return the log's last index, the audit trail's next number, and its last hash."""
-    last_index = connection.execute(text(_LOG_END), {"issuer_id": issuer_id}).scalar_one()
-    head = connection.execute(text(_AUDIT_END), {"issuer_id": issuer_id}).one_or_none()
-    return last_index, *((0, bytes(32)) if head is None else (head[0], bytes(head[1])))
+def read_ends(connection: Connection, issuer_id: str) -> tuple[dict[str, int], bytes]:
+    """Return the last number of each column that spans lie along, and the audit trail's last hash.
+
+    Whoever gives out these numbers holds a lock until the commit, so everything up to them is there.
+    """
+    of_issuer = {"issuer_id": issuer_id}
+    trail = connection.execute(text(_AUDIT_END), of_issuer).one_or_none()
+    ends = {
+        "event_index": connection.execute(text(_LOG_END), of_issuer).scalar_one(),
+        "entry_number": -1 if trail is None else trail[0] - 1,
+        "size": connection.execute(text(_TREE_END), of_issuer).scalar() or 0,
+    }
+    return ends, bytes(32) if trail is None else bytes(trail[1])
 
 
 def seal_new_records(

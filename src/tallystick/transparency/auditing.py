@@ -91,14 +91,20 @@ def audit(connection: Connection, tiles: TileStore, issuer_id: str) -> LogAudit:
     """Build the issuer's tree again from its events and hold everything that is stored of it against that."""
     found = LogAudit()
     try:
-        _build_again(connection, tiles, issuer_id, found)
+        row = store.read_tree(connection, issuer_id) or TreeRow("", 0, ())
+    except InvariantError as error:
+        found.expect(False, str(error), "log_tree", issuer_id)
+        return found
+    try:
+        _build_again(connection, tiles, issuer_id, row, found)
     except InvariantError as error:
         found.expect(False, str(error), "event", found.size)
     return found
 
 
-def _build_again(connection: Connection, tiles: TileStore, issuer_id: str, found: LogAudit) -> None:
-    row = store.read_tree(connection, issuer_id) or TreeRow("", 0, ())
+def _build_again(
+    connection: Connection, tiles: TileStore, issuer_id: str, row: TreeRow, found: LogAudit
+) -> None:
     keys = checkpoint_keys(connection, issuer_id, row.origin)
     checkpoints = _checkpoints(connection, issuer_id)
     subtrees = _Subtrees()
@@ -196,7 +202,7 @@ def _check_checkpoint(
     signed_with = {key_id for key_id, key in keys.items() if key in signed}
     expect(bool(signed), "is not signed by a key of this log", "note")
     expect(not signed or checkpoint.key_id in signed_with, "is signed by another key", "key_id")
-    expect(told[0] == origin, "is of another log", "note")
+    found.expect(told[0] == origin, f"{what} is of another log", "log_tree", issuer_id, "origin")
     expect(told[1:] == (checkpoint.size, checkpoint.root, ()), "is not what its row says", "note")
     expect(checkpoint.root == root, "has another root than the events", "root_hash")
     for one in store.read_cosignatures(connection, issuer_id, checkpoint.size):

@@ -76,13 +76,23 @@ _BALANCES: Final = Expectation(
     given=_LINES,
     parameters={**_PARAMETERS, "holder_codes": list(HOLDER_CODES), "issuer_codes": list(ISSUER_CODES)},
 )
+# The head also moves with what only waits: its moment is that of the newest event, or of something asked for later.
 _HEAD: Final = Expectation(
     "log_head",
     ("issuer_id",),
     ("next_index", "last_booked_at"),
     """
     SELECT i.issuer_id, coalesce(newest.event_index + 1, 0) AS next_index,
-           coalesce(newest.booked_at, i.created_at) AS last_booked_at
+           (CASE WHEN EXISTS (
+                SELECT 1 FROM log_head h WHERE h.issuer_id = i.issuer_id
+                  AND h.last_booked_at >= coalesce(newest.booked_at, i.created_at)
+                  AND (h.last_booked_at = coalesce(newest.booked_at, i.created_at)
+                       OR EXISTS (SELECT 1 FROM answer a
+                                  WHERE a.issuer_id = i.issuer_id AND a.answered_at = h.last_booked_at)
+                       OR EXISTS (SELECT 1 FROM instruction n
+                                  WHERE n.issuer_id = i.issuer_id AND n.created_at = h.last_booked_at))
+            ) THEN (SELECT h.last_booked_at FROM log_head h WHERE h.issuer_id = i.issuer_id)
+                 ELSE coalesce(newest.booked_at, i.created_at) END) AS last_booked_at
     FROM issuer i
     LEFT JOIN (SELECT event_index, booked_at FROM signed ORDER BY event_index DESC LIMIT 1) newest ON true
     WHERE i.issuer_id = :issuer_id

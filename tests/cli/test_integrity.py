@@ -1,4 +1,4 @@
-"""`tallystick check-integrity` and `seal-records`: an exit code for each outcome, one document, and where it differs."""
+"""`tallystick check-integrity` and `seal-records`: an exit code for each outcome, and where the database differs."""
 
 from tests.cli.conftest import CommandLine
 from tests.cli.processes import REPOSITORY

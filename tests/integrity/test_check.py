@@ -136,10 +136,6 @@ def test_two_seals_are_never_set_at_once(lived: Bank) -> None:
             seals.check_seal(connection, lived.issuer_id, seals.contents_of(newest))
 
 
-def test_every_table_has_its_class() -> None:
-    assert integrity.unclassed() == []
-
-
 def test_the_tree_may_lag_behind(bank: Bank) -> None:
     """Events that are not integrated yet are no difference; a tree that is ahead of them is one."""
     bank.mint("HARBOUR-USD", "10.00")

@@ -15,6 +15,7 @@ __all__ = [
     "DERIVED",
     "EPHEMERAL",
     "LOGGED",
+    "OF_LIBRARIES",
     "SIGNED",
     "Sealing",
     "TableClass",
@@ -75,6 +76,10 @@ SIGNED: Final[dict[str, Any]] = {"class": TableClass.LOGGED}
 DERIVED: Final[dict[str, Any]] = {"class": TableClass.DERIVED}
 #: Of no use once it is old.
 EPHEMERAL: Final[dict[str, Any]] = {"class": TableClass.EPHEMERAL}
+
+
+#: Tables that a library makes for itself, which say nothing of themselves.
+OF_LIBRARIES: Final[dict[str, TableClass]] = {}
 
 
 def class_of(table: Table) -> TableClass | None:

@@ -10,7 +10,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import BYTEA, JSONB
 
 revision: Final = "0022"
-down_revision: Final = "0013"
+down_revision: Final = "0021"
 branch_labels: Final = None
 depends_on: Final = None
 

@@ -46,8 +46,9 @@ _SETTLED: Final = Expectation(
            -- Of a deposit that was assigned, the event names who assigned it, and the row who imported it.
            CASE WHEN s.type = 'deposit.confirmed' AND s.p ? 'related_id' AND i.reason IS NOT NULL
                 THEN i.principal_id ELSE s.p ->> 'principal_id' END AS principal_id,
-           s.p ->> 'token_class_id' AS token_class_id,
-           coalesce(replace(s.p ->> 'amount', '.', '')::bigint, 0) AS amount_minor,
+           -- A change may tell of a class, and its instruction is of none.
+           CASE WHEN s.is_change THEN NULL ELSE s.p ->> 'token_class_id' END AS token_class_id,
+           CASE WHEN s.is_change THEN 0 ELSE replace(s.p ->> 'amount', '.', '')::bigint END AS amount_minor,
            s.p ->> 'payer_account_id' AS payer_account_id, s.p ->> 'payee_account_id' AS payee_account_id,
            coalesce(s.p ->> 'related_id', s.p ->> 'subject_id') AS related_id,
            '\\x' || (s.p ->> 'request_hash') AS request_hash,
@@ -59,7 +60,7 @@ _SETTLED: Final = Expectation(
            CASE WHEN u.voided THEN 0
                 WHEN s.type = 'hold.placed' OR u.minor IS NOT NULL
                 THEN replace(s.p ->> 'amount', '.', '')::bigint - coalesce(u.minor, 0) END AS remaining_minor
-    FROM signed s
+    FROM (SELECT *, p ? 'payload_hash' AS is_change FROM signed) s
     LEFT JOIN kinds k ON k.type = s.type
     LEFT JOIN used u ON u.id = s.p ->> 'instruction_id'
     LEFT JOIN instruction i ON i.issuer_id = :issuer_id AND i.id = s.p ->> 'instruction_id'

@@ -77,7 +77,7 @@ def _difference(
     unexplained = lawful - replayed
     if unexplained:
         row = store.live_row(connection, issuer_id, part, one.record_key)
-        if not store.was_on_record(connection, issuer_id, row, seal):
+        if not store.was_on_record(connection, issuer_id, part.table, row, seal):
             lawful -= unexplained
     if lawful:
         result.changed[part.table] += 1

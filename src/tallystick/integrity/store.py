@@ -65,19 +65,41 @@ SELECT EXISTS (
            OR operation IS NULL AND (payer_account_id = ANY(:ids) OR payee_account_id = ANY(:ids)))
 )
 """
-_SCREENED_SINCE: Final = """
+# What follows from an import is on record under the import alone: a list screens everybody anew, a statement or a
+# figure moves how far the bank's data reach.
+_SINCE: Final = {
+    "holder_id": """
 SELECT EXISTS (
-    SELECT 1 FROM screening WHERE issuer_id = :issuer_id AND holder_id = :holder_id AND screened_at > :sealed_at
+    SELECT 1 FROM screening WHERE issuer_id = :issuer_id AND holder_id = :about AND screened_at > :sealed_at
 ) OR EXISTS (
     SELECT 1 FROM screening_decision
-    WHERE issuer_id = :issuer_id AND holder_id = :holder_id AND decided_at > :sealed_at
+    WHERE issuer_id = :issuer_id AND holder_id = :about AND decided_at > :sealed_at
 )
-"""
+""",
+    "token_class_id": """
+SELECT EXISTS (
+    SELECT 1 FROM statement WHERE issuer_id = :issuer_id AND token_class_id = :about AND imported_at > :sealed_at
+) OR EXISTS (
+    SELECT 1 FROM deposit_balance
+    WHERE issuer_id = :issuer_id AND token_class_id = :about AND recorded_at > :sealed_at
+) OR EXISTS (
+    SELECT 1 FROM reconciliation WHERE issuer_id = :issuer_id AND token_class_id = :about AND created_at > :sealed_at
+)
+""",
+}
+_FOLLOWS: Final = {
+    "bank_evidence": "token_class_id",
+    "reconciliation_break": "token_class_id",
+    "screening": "holder_id",
+    "screening_standing": "holder_id",
+}
 _ID_COLUMNS: Final = (
     "id",
     "holder_id",
     "principal_id",
     "account_id",
+    "break_id",
+    "last_reconciliation_id",
     "reconciliation_id",
     "screening_id",
     "approval_id",
@@ -155,7 +177,9 @@ def live_row(connection: Connection, issuer_id: str, part: Part, key: str) -> di
     return found or {}
 
 
-def was_on_record(connection: Connection, issuer_id: str, row: dict[str, Any], seal: Seal) -> bool:
+def was_on_record(
+    connection: Connection, issuer_id: str, table: str, row: dict[str, Any], seal: Seal
+) -> bool:
     """Tell whether an act since the seal is on record that names the row, or whom or what the row is about."""
     ids = [value for name in _ID_COLUMNS if (value := row.get(name)) is not None]
     given = {
@@ -167,8 +191,8 @@ def was_on_record(connection: Connection, issuer_id: str, row: dict[str, Any], s
     }
     if connection.execute(text(_ON_RECORD), given).scalar_one():
         return True
-    if row.get("holder_id") is None:
+    name = _FOLLOWS.get(table)
+    if name is None or row.get(name) is None:
         return False
-    # An import of a list screens everybody anew, and is on record under the list alone.
-    given = {"issuer_id": issuer_id, "holder_id": row["holder_id"], "sealed_at": seal.sealed_at}
-    return bool(connection.execute(text(_SCREENED_SINCE), given).scalar_one())
+    given = {"issuer_id": issuer_id, "about": row[name], "sealed_at": seal.sealed_at}
+    return bool(connection.execute(text(_SINCE[name]), given).scalar_one())

@@ -9,7 +9,7 @@ from typing import Any, Final
 import psycopg
 from sqlalchemy import Connection
 
-from tallystick import audit, identity, integrity, seals, statements, tokens
+from tallystick import audit, identity, integrity, reconciliation, seals, statements, tokens
 from tallystick.core.ids import with_prefix
 from tallystick.exports import ExportArguments, ExportFormat, create_export
 from tallystick.identity import ClientUse
@@ -31,6 +31,7 @@ from tallystick.transparency.notes import (
 from tests.bank import Bank
 from tests.camt_writer import Entry, notification, statement
 from tests.exports.exported import vouching
+from tests.liabilities.attested import attest
 from tests.reconciliation.runs import reconcile
 from tests.screening.listed import company
 from tests.screening.screened import import_list, rescreen
@@ -66,8 +67,10 @@ def live_fully(bank: Bank) -> None:
     """Do something of every kind, and leave something waiting of every kind that can wait."""
     live(bank)
     bank.clock.at = max(bank.clock.at, datetime.now(UTC))
-    _import_and_reconcile(bank)
     _decide_rules(bank)
+    _import_and_reconcile(bank)
+    _work_on_breaks(bank)
+    attest(bank)
     _screen(bank)
     _give_powers(bank)
     _fill_a_tile(bank)
@@ -135,6 +138,20 @@ def _import_and_reconcile(bank: Bank) -> None:
         reconcile(bank, currency)
 
 
+def _work_on_breaks(bank: Bank) -> None:
+    with bank.database.read() as connection:
+        found = reconciliation.breaks(connection, bank.issuer_id, limit=10)
+    [first, second] = found[:2]
+
+    def work(connection: Connection) -> None:
+        about = (connection, bank.clock, bank.operator, first.id)
+        reconciliation.assign(*about, bank.operator.id, note="Look at it.")
+        reconciliation.add_evidence(*about, name="mail.txt", media_type="text/plain", content=b"We paid it.")
+        reconciliation.add_note(connection, bank.clock, bank.operator, second.id, "Seen.")
+
+    bank.database.run(work)
+
+
 def _decide_rules(bank: Bank) -> None:
     bank.enact(
         "USD",
@@ -147,6 +164,7 @@ def _decide_rules(bank: Bank) -> None:
     bank.change("token_class_mode", bank.classes["EUR"].id, {"mode": "redeem_only"})
     bank.change("breaker_trip", bank.classes["EUR"].id)
     bank.enact("USD", limits={"payer_day": "6000.00"}, breaker={"window_seconds": 60, "mints": 1})
+    bank.deposit("HARBOUR-USD", "2.00")
     asked = [
         bank.ask(
             Kind.MINT,

@@ -58,11 +58,18 @@ _MODES: Final = Expectation(
 _BREAKERS: Final = Expectation(
     "breaker",
     ("token_class_id",),
-    ("state", "changed_at", "event_index", "reason"),
+    ("state", "changed_at", "event_index", "reason", "clean_run_id"),
     """
-    SELECT id AS token_class_id, CASE type WHEN 'breaker.tripped' THEN 'tripped' ELSE 'closed' END AS state,
-           booked_at AS changed_at, event_index, reason
-    FROM newest
+    SELECT n.id AS token_class_id, CASE n.type WHEN 'breaker.tripped' THEN 'tripped' ELSE 'closed' END AS state,
+           n.booked_at AS changed_at, n.event_index, n.reason,
+           CASE WHEN r.event_index >= n.event_index AND r.verdict = 'tied' AND r.suspended_because IS NULL
+                THEN r.id END AS clean_run_id
+    FROM newest n
+    -- What a reset needs is the newest run of the present, if that looked behind the breaker and found nothing.
+    LEFT JOIN (
+        SELECT DISTINCT ON (token_class_id) * FROM reconciliation
+        WHERE issuer_id = :issuer_id AND current ORDER BY token_class_id, created_at DESC, id DESC
+    ) r ON r.token_class_id = n.id
     """,
     given="""
     newest AS (

@@ -39,6 +39,7 @@ IN_THE_LOG: Final = {
     "/v1/holds",
     "/v1/holds/{hold_id}/execute",
     "/v1/holds/{hold_id}/void",
+    "/v1/liability-attestations",
     "/v1/orders",
     "/v1/orders/{order_id}/top-up",
     "/v1/redemptions",

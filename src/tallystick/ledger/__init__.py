@@ -26,7 +26,7 @@ from tallystick.ledger.chart import (
     LedgerCode,
     ledger_account_id,
 )
-from tallystick.ledger.records import EntryLine, LedgerAccount, Position, TrialBalanceRow
+from tallystick.ledger.records import EntryLine, LedgerAccount, Moved, Position, TrialBalanceRow
 from tallystick.ledger.standpoints import Standpoint, standpoint
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "LedgerAccount",
     "LedgerCode",
     "Line",
+    "Moved",
     "Position",
     "Posting",
     "Standpoint",
@@ -61,8 +62,10 @@ __all__ = [
     "positions",
     "present_book",
     "standpoint",
+    "stream_account_lines",
     "stream_claims",
     "stream_lines",
+    "stream_moved",
     "stream_trial_balance",
     "supply_at_minor",
     "supply_minor",
@@ -239,6 +242,20 @@ def stream_lines(
 ) -> Iterator[EntryLine]:
     """Yield the same as `entry_lines` in constant memory."""
     return store.stream_lines(connection, issuer_id, first_index, last_index)
+
+
+def stream_account_lines(
+    connection: Connection, issuer_id: str, ledger_account_id: str, first_index: int, last_index: int
+) -> Iterator[EntryLine]:
+    """Yield one ledger account's lines from one index of the log to another, in order, in constant memory."""
+    return store.stream_account_lines(connection, issuer_id, ledger_account_id, first_index, last_index)
+
+
+def stream_moved(
+    connection: Connection, issuer_id: str, first_index: int, last_index: int
+) -> Iterator[Moved]:
+    """Yield of every line from one index to another only what it moved, in constant memory."""
+    return store.stream_moved(connection, issuer_id, first_index, last_index)
 
 
 def touching_indexes(

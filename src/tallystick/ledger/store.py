@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from tallystick.core.arrays import BigintArray, IdArray, TextArray
 from tallystick.core.pipeline import Asked, Pipeline
 from tallystick.ledger.book import Balance, Book, Line
-from tallystick.ledger.records import EntryLine, LedgerAccount, Position, TrialBalanceRow
+from tallystick.ledger.records import EntryLine, LedgerAccount, Moved, Position, TrialBalanceRow
 from tallystick.ledger.standpoints import Standpoint
 
 _LOCK: Final = """
@@ -371,6 +371,38 @@ def stream_lines(
     page = 5_000
     for start in range(first_index, last_index + 1, page):
         yield from read_entry_lines(connection, issuer_id, start, min(start + page - 1, last_index))
+
+
+def stream_account_lines(
+    connection: Connection, issuer_id: str, ledger_account_id: str, first_index: int, last_index: int
+) -> Iterator[EntryLine]:
+    """Yield one account's lines in order without holding more than a page of them in memory."""
+    page, after = 1_000, (first_index, -1)
+    while True:
+        rows = connection.exec_driver_sql(
+            _SELECT_LINE
+            + """WHERE issuer_id = %s AND ledger_account_id = %s AND (event_index, line_number) > (%s, %s)
+                 AND event_index <= %s ORDER BY event_index, line_number LIMIT %s""",
+            (issuer_id, ledger_account_id, *after, last_index, page),
+        ).all()
+        yield from (EntryLine(*row) for row in rows)
+        if len(rows) < page:
+            return
+        after = rows[-1][0], rows[-1][1]
+
+
+def stream_moved(
+    connection: Connection, issuer_id: str, first_index: int, last_index: int
+) -> Iterator[Moved]:
+    page = 2_000
+    for start in range(first_index, last_index + 1, page):
+        rows = connection.exec_driver_sql(
+            """SELECT event_index, ledger_account_id, debit_minor, credit_minor FROM journal_line
+               WHERE issuer_id = %s AND event_index BETWEEN %s AND %s ORDER BY event_index, line_number""",
+            (issuer_id, start, min(start + page - 1, last_index)),
+        )
+        for row in rows.cursor.fetchall():
+            yield Moved._make(row)
 
 
 def _read_book(cursor: psycopg.Cursor[Any]) -> Book:

@@ -140,6 +140,7 @@ __all__ = [
     "account_ids_of",
     "accounts",
     "accounts_by_deposit",
+    "accounts_by_id",
     "api_key",
     "api_keys",
     "ask_facts_version",
@@ -357,6 +358,11 @@ def accounts_by_deposit(
 ) -> list[Account]:
     """Return the class's accounts that are funded from one of these deposit accounts or bear such a reference."""
     return store.read_accounts_by_deposit(connection, issuer_id, token_class_id, ibans, references)
+
+
+def accounts_by_id(connection: Connection, issuer_id: str, account_ids: Sequence[str]) -> dict[str, Account]:
+    """Return accounts by id; absent ones are left out."""
+    return {one.id: one for one in store.read_accounts_by_id(connection, issuer_id, account_ids)}
 
 
 def account_facts(

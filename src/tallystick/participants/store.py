@@ -140,6 +140,13 @@ def read_accounts(
     return [Account(**row._mapping) for row in rows]
 
 
+def read_accounts_by_id(connection: Connection, issuer_id: str, account_ids: Sequence[str]) -> list[Account]:
+    rows = connection.execute(
+        select(account).where(account.c.issuer_id == issuer_id, account.c.id.in_(account_ids))
+    )
+    return [Account(**row._mapping) for row in rows]
+
+
 def read_owners_of_accounts(
     connection: Connection, issuer_id: str, account_ids: Sequence[str]
 ) -> dict[str, str]:

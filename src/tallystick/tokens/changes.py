@@ -19,7 +19,7 @@ from tallystick.tokens.changes_of_principals import CHANGES_OF_PRINCIPALS
 from tallystick.tokens.changing import Applied, Change, Wanted
 from tallystick.tokens.store import BreakerRow
 
-__all__ = ["CHANGES", "BreakerConflictError"]
+__all__ = ["CHANGES", "BreakerConflictError", "CleanRunNeededError", "add_change"]
 
 
 class BreakerConflictError(ConflictError):
@@ -27,6 +27,13 @@ class BreakerConflictError(ConflictError):
 
     code = "breaker_conflict"
     title = "The breaker is in this state already"
+
+
+class CleanRunNeededError(ConflictError):
+    """A suspended issuance goes on only behind a reconciliation of the present that found nothing wrong since."""
+
+    code = "clean_run_needed"
+    title = "A reconciliation without open breaks is needed first"
 
 
 # The less a mode lets through, the further it stands behind.
@@ -83,6 +90,8 @@ def _check_trip(connection: Connection, wanted: Wanted) -> int:
 
 def _check_reset(connection: Connection, wanted: Wanted) -> int:
     _check_breaker(connection, wanted, "closed")
+    if store.read_breakers(connection, wanted.issuer_id)[wanted.subject_id].clean_run_id is None:
+        raise CleanRunNeededError
     return 1
 
 
@@ -147,3 +156,8 @@ CHANGES: Final[dict[str, Change]] = {
     ),
     **CHANGES_OF_PRINCIPALS,
 }
+
+
+def add_change(operation: str, change: Change) -> None:
+    """Make a change known that a room above this one carries out; to be called while that room is loaded."""
+    CHANGES[operation] = change

@@ -140,7 +140,6 @@ class Batch:
             new_id("event"),
             trip.token_class_id,
             token_class_id=trip.token_class_id,
-            of_class=trip.token_class_id,
             reason=trip.reason,
         )
         self._breakers.append(
@@ -375,7 +374,6 @@ class Batch:
             "transfer_batch.settled",
             with_prefix("event", settled.id),
             settled.id,
-            of_class=settled.token_class_id,
             **members,
         )
         self._changed[settled.id] = self.facts.instructions[settled.id] = settled
@@ -425,7 +423,6 @@ class Batch:
             change.change.event_type,
             with_prefix("event", settled.id),
             settled.id,
-            of_class=change.told.get("token_class_id"),
             approvals=[one.hex() for one in plan.approval_hashes],
             instruction_id=settled.id,
             operation=change.operation,
@@ -447,12 +444,11 @@ class Batch:
         )
         self._changes.append((change.change.apply, applied))
 
-    def _draft(
-        self, event_type: str, event_id: str, about: str, *, of_class: str | None = None, **members: Any
-    ) -> int:
+    def _draft(self, event_type: str, event_id: str, about: str, **members: Any) -> int:
         """Draft the event of what moves no money, and return its index."""
         index = self.facts.next_index
         payload = fact_payload(self.issuer_id, event_id, index, self.booked_at, event_type, **members)
+        of_class = members.get("token_class_id")
         self._drafts.append(EventDraft(index, event_id, event_type, about, of_class, payload))
         self.facts.next_index += 1
         return index

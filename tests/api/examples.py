@@ -753,14 +753,14 @@ async def staff_life_of(client: httpx.AsyncClient, bank: Bank) -> dict[str, str]
         "/v1/screenings", json={"limit": 100}, headers=operator | {"Idempotency-Key": "screen"}
     )
     hits = await client.get("/v1/screenings?state=hit", headers=operator)
-    file = await client.post(
+    letter = await client.post(
         f"/v1/breaks/{run.json()['findings'][0]['break_id']}/evidence",
         json={"name": "letter.txt", "media_type": "text/plain", "content": "SGVsbG8="},
         headers=maker | {"Idempotency-Key": "letter"},
     )
     figure = _deposit_balance(bank, "/v1/deposit-balances")
     pushed = await client.post(figure.path, json=figure.body, headers=keyed)
-    made = {imported, run, file, export, policy, screened, holders, pushed}
+    made = {imported, run, letter, export, policy, screened, holders, pushed}
     assert {one.status_code for one in made} == {201}
     change = await client.post(
         f"/v1/policies/{policy.json()['id']}/activate", json={"reason": "Decided."}, headers=operator
@@ -774,7 +774,7 @@ async def staff_life_of(client: httpx.AsyncClient, bank: Bank) -> dict[str, str]
         "statement_id": imported.json()["statements"][0]["id"],
         "reconciliation_id": run.json()["id"],
         "break_id": run.json()["findings"][0]["break_id"],
-        "sha256": file.json()["sha256"],
+        "sha256": letter.json()["sha256"],
         "deposit_balance_id": pushed.json()["id"],
         "export_id": export.json()["id"],
         "policy_id": policy.json()["id"],

@@ -104,23 +104,30 @@ def reconcile(
         suspended_because=judged.suspended_because,
         current=current,
     )
+    _keep(connection, settler, run, judged, terms)
+    return run
+
+
+def _keep(
+    connection: Connection, settler: Settler, run: Reconciliation, judged: _Judged, terms: ReconciliationTerms
+) -> None:
+    """Write a run with what it found; one of the present moves the breaker and the breaks too."""
     store.add(connection, run)
     break_ids: Sequence[str | None] = judged.known_ids
-    if current:
+    if run.current:
         tokens.tell_run(
             connection,
             settler,
-            issuer_id,
-            token_class_id,
+            run.issuer_id,
+            run.token_class_id,
             run_id=run.id,
-            event_index=last_index,
+            event_index=run.event_index,
             clean=judged.verdict is Verdict.TIED,
             suspends_because=judged.suspended_because,
         )
         # The log's head is locked from here on, so runs carry breaks one after the other.
         break_ids = _carry(connection, run, judged.drafts, terms.due_hours)
-    store.add_findings(connection, issuer_id, _findings(run, judged.drafts, break_ids))
-    return run
+    store.add_findings(connection, run.issuer_id, _findings(run, judged.drafts, break_ids))
 
 
 def _terms(connection: Connection, of_class: TokenClass, at: datetime) -> ReconciliationTerms:

@@ -14,7 +14,7 @@ from tallystick.participants import Principal, TokenClass
 from tallystick.policy import ClassFacts, ReconciliationTerms
 from tallystick.reconciliation import store
 from tallystick.reconciliation.breaks import BreakDraft, Money
-from tallystick.reconciliation.carrying import accepted, carry, with_causes
+from tallystick.reconciliation.carrying import accepted, carry, corrected, with_causes
 from tallystick.reconciliation.comparing import AsOf, Compared, gather
 from tallystick.reconciliation.records import (
     EXPLAINED_TYPES,
@@ -152,7 +152,12 @@ def _judge(  # noqa: PLR0917 What a judgement rests on.
         one.cause: one
         for one in store.read_known(connection, of_class.issuer_id, of_class.id, causes, lock=False)
     }
-    left = [draft for draft in drafts if not accepted(draft, known.get(draft.cause))]
+    made_up_for = corrected(drafts, known.values())
+    left = [
+        draft
+        for draft in drafts
+        if draft.cause not in made_up_for and not accepted(draft, known.get(draft.cause))
+    ]
     counted = [draft for draft in left if draft.type not in EXPLAINED_TYPES or _overdue(draft, known, at)]
     control_id = ledger_account_id(Code.DEPOSITS_AT_CORE, of_class.id)
     because = suspends_because(

@@ -164,6 +164,7 @@ CHANGES: Final[dict[str, tuple[str, str]]] = {
     "breaker.tripped": ("breaker_trip", "never"),
     "client.registered": ("client_registration", "always"),
     "holder.suspended": ("holder_suspension", "never"),
+    "liabilities.attested": ("liability_attestation", "never"),
     "policy.activated": ("policy_activation", "always"),
     "policy.retired": ("policy_retirement", "always"),
     "principal.reactivated": ("principal_reactivation", "always"),

@@ -35,6 +35,7 @@ from tests import camt_writer
 from tests.api.edge import api_key
 from tests.api.power_examples import POWER_EXAMPLES
 from tests.bank import Bank
+from tests.liabilities.attested import attest
 
 __all__ = ["Example", "Strangers", "add_strangers", "examples", "integrate_all", "life_of", "staff_life_of"]
 
@@ -391,6 +392,11 @@ def _break_write_off(bank: Bank, path: str) -> Example:
     return _example(Role.OPERATOR, _filled(path, found.id), body, reason="Other.")
 
 
+def _attestation(bank: Bank, path: str) -> Example:
+    body = {"token_class_id": bank.classes["USD"].id, "as_of": "2026-11-20T08:00:00Z"}
+    return _example(Role.AUDITOR, path, body, token_class_id=bank.classes["EUR"].id)
+
+
 def _policy(bank: Bank, path: str) -> Example:
     document = {
         "format": "tallystick-policy/1",
@@ -591,6 +597,7 @@ _EXAMPLES: Final[dict[str, Callable[[Bank, str], Example]]] = {
     "/v1/holds": _movement,
     "/v1/holds/{hold_id}/execute": _hold_execution,
     "/v1/holds/{hold_id}/void": _hold_void,
+    "/v1/liability-attestations": _attestation,
     "/v1/mints": _from_deposit,
     "/v1/orders": _order,
     "/v1/orders/{order_id}/lift": _order_lift,
@@ -679,6 +686,7 @@ def life_of(bank: Bank, holder_id: str, payer: str, payee: str) -> dict[str, str
     return {
         "account_id": bank.account_id(payee),
         "approval_id": with_prefix("approval", mint),
+        "attestation_id": attest(bank, key=new_suffix()).tree.id,
         "batch_id": _batch_of(bank, payer, payee),
         "deposit_id": bank.deposit(payee, "31.13"),
         "event_id": with_prefix("event", transfer),

@@ -7,11 +7,18 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from tallystick.exports import Export, ExportArguments, ExportFormat, Vouching, create_export
+from tallystick.exports import (
+    Export,
+    ExportArguments,
+    ExportFormat,
+    ExportOptions,
+    Vouching,
+    create_export,
+)
 from tallystick.transparency import NO_WITNESSES, DatabaseTiles
 from tests.bank import OPENED_AT, Bank
 
-__all__ = ["DAYS", "contents", "csv_rows", "export_of", "json_rows", "live_three_days", "vouching"]
+__all__ = ["DAYS", "contents", "csv_rows", "export_of", "json_rows", "live_three_days", "needed", "vouching"]
 
 # The moment that each day's business is booked at.
 DAYS: Final = tuple(OPENED_AT + timedelta(days=number) for number in range(3))
@@ -46,16 +53,26 @@ def export_of(
     after: datetime | None = None,
     until: datetime | None = None,
     token_class_id: str | None = None,
+    **options: Any,
 ) -> Export:
-    """Export as the bank's auditor."""
+    """Export as the bank's auditor; `options` are those of ExportOptions."""
     return create_export(
         bank.database,
         bank.clock,
         bank.auditor,
-        ExportArguments(export_format, after, until, token_class_id),
+        ExportArguments(export_format, after, until, token_class_id, ExportOptions(**options)),
         directory,
         vouching(bank),
     )
+
+
+def needed(bank: Bank, export_format: ExportFormat) -> dict[str, Any]:
+    """Return the options that a format can't do without."""
+    if export_format in {ExportFormat.PDF, ExportFormat.CAMT053}:
+        return {"account_id": bank.account_id("HARBOUR-USD")}
+    if export_format in {ExportFormat.GL_CSV, ExportFormat.GL_JSONL}:
+        return {"business_date": (bank.clock.at - timedelta(days=1)).date()}
+    return {}
 
 
 def contents(directory: Path, export: Export) -> dict[str, bytes]:

@@ -31,7 +31,7 @@ def ask(
     body: Mapping[str, Any],
     *,
     issuer_id: str | None = None,
-    key: str | None = None,
+    idempotency_key: str | None = None,
 ) -> dict[str, Any]:
     """POST to the API's routes in this process, with everything that they check and record; return the answer.
 
@@ -44,7 +44,7 @@ def ask(
     with opened_service(settings) as service:
         app = api.build()
         app.state.service = service
-        answer = asyncio.run(_send(app, presented_key, "POST", path, body, key))
+        answer = asyncio.run(_send(app, presented_key, "POST", path, body, idempotency_key))
     return _told(answer)
 
 
@@ -123,7 +123,7 @@ async def _send(
     method: str,
     path: str,
     body: Mapping[str, Any] | None,
-    key: str | None,
+    idempotency_key: str | None,
 ) -> httpx.Response:
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app=app, client=_HERE), base_url="http://command.invalid"
@@ -131,5 +131,5 @@ async def _send(
         headers = {"Authorization": f"Bearer {presented_key}"}
         if body is None:
             return await client.request(method, path, headers=headers)
-        headers["Idempotency-Key"] = key or secrets.token_urlsafe(24)
+        headers["Idempotency-Key"] = idempotency_key or secrets.token_urlsafe(24)
         return await client.request(method, path, json=dict(body), headers=headers)

@@ -194,7 +194,7 @@ def _ask(path: str, body: dict[str, Any], idempotency_key: str | None, key: str 
     from tallystick.cli.asking import ask
     from tallystick.cli.running import load_settings, require_api_key
 
-    return ask(load_settings(), require_api_key(key), path, body, key=idempotency_key)
+    return ask(load_settings(), require_api_key(key), path, body, idempotency_key=idempotency_key)
 
 
 def _look(path: str, key: str | None) -> dict[str, Any]:

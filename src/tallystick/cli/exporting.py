@@ -1,7 +1,9 @@
 """`tallystick export`: the books and the log of a period, as files in a directory of one's choice."""
 
+from datetime import date
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tallystick import exports, transparency
 from tallystick.api.access import STAFF_AND_AUDITORS
@@ -10,10 +12,41 @@ from tallystick.cli.report import CommandRefusedError, ExitCode, Report
 from tallystick.cli.running import opened_database, require_api_key
 from tallystick.core.clock import SystemClock, format_time
 from tallystick.core.settings import Settings
-from tallystick.exports import ExportArguments, ExportFormat, Vouching
+from tallystick.exports import (
+    ExportArguments,
+    ExportFormat,
+    ExportOptions,
+    LedgerDetail,
+    SampleMethod,
+    Vouching,
+)
 from tallystick.signing import KeyDirectory
 
-__all__ = ["export"]
+__all__ = ["asked_options", "export"]
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+def asked_options(
+    *,
+    account_id: str | None,
+    business_date: str | None,
+    business_date_until: str | None,
+    detail: str | None,
+    sample_size: int | None,
+    seed: str | None,
+    sample_method: str | None,
+) -> ExportOptions:
+    """Return the options as they were typed; refuse, as wrong usage, what is no day and no such choice."""
+    return ExportOptions(
+        account_id=account_id,
+        business_date=_day("--business-date", business_date),
+        business_date_until=_day("--business-date-until", business_date_until),
+        detail=_choice("--detail", LedgerDetail, detail),
+        sample_size=sample_size,
+        seed=seed,
+        sample_method=_choice("--sample-method", SampleMethod, sample_method),
+    )
 
 
 def export(
@@ -25,6 +58,7 @@ def export(
     booked_until: str | None,
     export_format: str,
     token_class_id: str | None,
+    options: ExportOptions,
     output: Path | None,
 ) -> None:
     """Make an export under `output`/<export id>, by default where the service serves it from."""
@@ -38,6 +72,7 @@ def export(
         moment("--from", booked_after),
         moment("--to", booked_until),
         token_class_id,
+        options,
     )
     directory = output or settings.export_directory
     with opened_database(settings) as database:
@@ -79,3 +114,24 @@ def export(
         report.say(f"{total['currency']}: debits {total['debits']}, credits {total['credits']}, {ties}")
     if not all(total["ties"] for total in manifest["control_totals"]):
         report.exit_code = ExitCode.REFUSED
+
+
+def _day(option: str, text: str | None) -> date | None:
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise CommandRefusedError(
+            "date_malformed", f"{option} takes a date: 2026-11-20.", ExitCode.USAGE
+        ) from None
+
+
+def _choice(option: str, choices: type[Choice], text: str | None) -> Choice | None:
+    if text is None:
+        return None
+    if text not in set(choices):
+        raise CommandRefusedError(
+            "choice_unknown", f"{option} is one of {', '.join(choices)}.", ExitCode.USAGE
+        )
+    return choices(text)

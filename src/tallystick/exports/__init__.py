@@ -11,9 +11,17 @@ from sqlalchemy import Connection
 from tallystick.core.clock import Clock
 from tallystick.core.database import Database
 from tallystick.exports import store
+from tallystick.exports.arguments import (
+    SAMPLE_SIZE_MAX,
+    SEED_LENGTH_MAX,
+    ExportFormatLimitError,
+    ExportFormatUnavailableError,
+    ExportOptionsInvalidError,
+)
 from tallystick.exports.folders import holds, storage
 from tallystick.exports.making import PreparedExport, make_again, prepared_export
 from tallystick.exports.manifest import files_of
+from tallystick.exports.options import ExportOptions, LedgerDetail, SampleMethod
 from tallystick.exports.records import (
     Export,
     ExportArguments,
@@ -29,22 +37,32 @@ from tallystick.exports.records import (
     FileFacts,
     Vouching,
 )
+from tallystick.exports.written_by import ExportWriterChangedError
 from tallystick.participants import Principal
 
 __all__ = [
+    "SAMPLE_SIZE_MAX",
+    "SEED_LENGTH_MAX",
     "Export",
     "ExportArguments",
     "ExportFile",
     "ExportFileNotFoundError",
     "ExportFormat",
+    "ExportFormatLimitError",
+    "ExportFormatUnavailableError",
     "ExportNotAllowedError",
     "ExportNotFoundError",
+    "ExportOptions",
+    "ExportOptionsInvalidError",
     "ExportPeriodInvalidError",
     "ExportScopeInvalidError",
     "ExportStorageError",
+    "ExportWriterChangedError",
     "ExportsBusyError",
     "FileFacts",
+    "LedgerDetail",
     "PreparedExport",
+    "SampleMethod",
     "Vouching",
     "create_export",
     "export",

@@ -17,16 +17,19 @@ from tallystick.core.database import Database
 from tallystick.core.durable_files import write_durably
 from tallystick.core.errors import InvariantError
 from tallystick.core.ids import new_id
+from tallystick.exports.account_statement import pinned_statement
+from tallystick.exports.arguments import STATEMENT_FORMATS, checked_arguments
 from tallystick.exports.evidence import pinned_evidence, write_evidence
 from tallystick.exports.folders import publish, put_back, storage, working_folder
+from tallystick.exports.formats import write_format
 from tallystick.exports.manifest import (
     MANIFEST_MEDIA_TYPE,
     MANIFEST_NAME,
     SIGNATURE_NAME,
+    ControlTotals,
     build_manifest,
     manifest_bytes,
 )
-from tallystick.exports.plain_text import write_plain_text
 from tallystick.exports.reading import scope_of
 from tallystick.exports.records import (
     Export,
@@ -39,7 +42,7 @@ from tallystick.exports.records import (
     Pinned,
     Vouching,
 )
-from tallystick.exports.tables import TABLE_FORMATS, write_tables
+from tallystick.exports.written_by import check_writers
 from tallystick.participants import Principal
 from tallystick.signing import Signer
 
@@ -85,7 +88,8 @@ def prepared_export(
     """Make an export's files and yield it, to be recorded and then published; else they are removed at the end.
 
     No transaction is open while they wait for that. `vouching` is for evidence packs, whose manifest is signed.
-    Raises ExportNotAllowedError, ExportPeriodInvalidError, ExportScopeInvalidError, TokenClassNotFoundError,
+    Raises ExportNotAllowedError, ExportPeriodInvalidError, ExportScopeInvalidError, ExportOptionsInvalidError,
+    ExportFormatUnavailableError, ExportFormatLimitError, TokenClassNotFoundError, AccountNotFoundError,
     ExportsBusyError, ExportStorageError, SigningKeyUnavailableError, DatabaseUnavailableError, and InvariantError when
     the log has a gap.
     """
@@ -109,8 +113,9 @@ def make_again(database: Database, viewer: Principal, export: Export, directory:
     """Make the files of a recorded export again, from the part of the log that was pinned for it.
 
     Raises InvariantError, and leaves what is there, when they would not be the bytes of its manifest: then the books
-    or the log have been changed since.
+    or the log have been changed since. ExportWriterChangedError comes first, where a library has changed.
     """
+    check_writers(export.pinned.arguments.format, export.manifest)
     with _place(), working_folder(directory) as folder:
         with database.read() as connection:
             manifest = _make_files(connection, viewer, export.pinned, folder)
@@ -144,7 +149,9 @@ def _write_signature(folder: Path, pinned: Pinned) -> None:
 
 
 def _pin(connection: Connection, clock: Clock, viewer: Principal, arguments: ExportArguments) -> Pinned:
-    after, until, now = arguments.booked_after, arguments.booked_until, clock.now()
+    now = clock.now()
+    arguments = checked_arguments(arguments, now)
+    after, until = arguments.booked_after, arguments.booked_until
     if arguments.format == ExportFormat.EVIDENCE and arguments.token_class_id is not None:
         raise ExportScopeInvalidError
     if until is not None and until > now:
@@ -156,26 +163,25 @@ def _pin(connection: Connection, clock: Clock, viewer: Principal, arguments: Exp
     if after is not None and after > (until or now):
         raise ExportPeriodInvalidError("The period must end after it begins.")
     issuer_id = viewer.issuer_id
-    return Pinned(
+    pinned = Pinned(
         arguments,
         0 if after is None else events.index_as_of(connection, issuer_id, after) + 1,
         events.last_index(connection, issuer_id)
         if until is None
         else events.index_as_of(connection, issuer_id, until),
     )
+    return pinned_statement(connection, viewer, pinned) if arguments.format in STATEMENT_FORMATS else pinned
 
 
 def _make_files(connection: Connection, viewer: Principal, pinned: Pinned, folder: Path) -> dict[str, Any]:
     scope = scope_of(connection, viewer, pinned)
     issuer = participants.issuer(connection, viewer, viewer.issuer_id)
-    export_format = pinned.arguments.format
+    totals: ControlTotals
     with storage():
         if pinned.evidence is not None:
             files, totals = write_evidence(connection, scope, folder, pinned.evidence)
-        elif export_format in TABLE_FORMATS:
-            files, totals = write_tables(connection, scope, folder, export_format)
         else:
-            files, totals = write_plain_text(connection, scope, folder, export_format)
+            files, totals = write_format(connection, issuer, scope, folder, pinned)
         manifest = build_manifest(issuer, pinned, files, totals)
         write_durably(folder / MANIFEST_NAME, manifest_bytes(manifest).decode())
     return manifest

@@ -10,7 +10,7 @@ from tallystick.approvals import Approval
 from tallystick.ledger import Posting
 from tallystick.participants import AccountNotFoundError, Principal
 from tallystick.tokens import store
-from tallystick.tokens.answers import Made, answer_once
+from tallystick.tokens.answers import Made, answer_once, answered
 from tallystick.tokens.changes import CHANGES, BreakerConflictError, CleanRunNeededError, add_change
 from tallystick.tokens.changing import Applied, Change, Wanted
 from tallystick.tokens.evidence import bank_data_until, tell_bank_data, tell_run
@@ -80,6 +80,7 @@ __all__ = [
     "Wanted",
     "add_change",
     "answer_once",
+    "answered",
     "bank_data_until",
     "breakers",
     "deposits_confirmed_by_hand",

@@ -425,6 +425,7 @@ class Batch:
             change.change.event_type,
             with_prefix("event", settled.id),
             settled.id,
+            of_class=change.told.get("token_class_id"),
             approvals=[one.hex() for one in plan.approval_hashes],
             instruction_id=settled.id,
             operation=change.operation,
@@ -432,6 +433,7 @@ class Batch:
             principal_id=settled.principal_id,
             request_hash=settled.request_hash.hex(),
             subject_id=change.subject_id,
+            **change.told,
         )
         applied = Applied(
             self._settler.clock,

@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from tallystick import participants, policy, screening
+from tallystick import liabilities, participants, policy, screening
 from tallystick.core.clock import Clock, FixedClock
 from tallystick.core.errors import ConflictError
 from tallystick.participants import ClassMode
@@ -130,7 +130,21 @@ def _decide_screening(decide: Callable[..., object]) -> Callable[[Connection, Ap
     return apply
 
 
+def _check_attestation(connection: Connection, wanted: Wanted) -> int:
+    liabilities.check_attestation(connection, wanted.issuer_id, wanted.subject_id, wanted.payload)
+    return 0
+
+
+def _attest(connection: Connection, applied: Applied) -> None:
+    liabilities.attest(
+        connection, applied.issuer_id, applied.subject_id, applied.event_index, applied.booked_at
+    )
+
+
 CHANGES: Final[dict[str, Change]] = {
+    "liability_attestation": Change(
+        "liabilities.attested", _check_attestation, _attest, liabilities.TOLD_OF_A_TREE
+    ),
     "policy_activation": Change("policy.activated", _check_activation, _activate),
     "policy_retirement": Change("policy.retired", _check_retirement, _retire),
     "token_class_mode": Change("token_class.mode_changed", _check_mode, _set_mode),

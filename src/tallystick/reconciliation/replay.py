@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import orjson
 from sqlalchemy import Connection
 
-from tallystick import events, ledger, signing
+from tallystick import events, ledger, signing, transparency
 from tallystick.core.clock import format_time
 from tallystick.core.money import parse_amount
 from tallystick.events import Event
@@ -63,6 +63,8 @@ class _Reader:
     money: Money
     ledger_ids: frozenset[str]
     keys: dict[str | None, SigningKey]
+    # Of a key that is revoked: how much of the log somebody else had cosigned before that.
+    covered: dict[str, int]
     found: BreakCollector
     result: Replay = field(default_factory=Replay)
 
@@ -84,7 +86,13 @@ def replay(
     to `take_movement` in the order of the log; breaks go to `found`.
     """
     keys: dict[str | None, SigningKey] = {key.id: key for key in signing.list_keys(connection, issuer_id)}
-    reader = _Reader(issuer_id, token_class_id, money, ledger_ids, keys, found)
+    covered = {
+        key.id: 0
+        if key.revoked_index is None
+        else transparency.cosigned_size(connection, issuer_id, key.revoked_index)
+        for key in keys.values()
+    }
+    reader = _Reader(issuer_id, token_class_id, money, ledger_ids, keys, covered, found)
     control_id = ledger_account_id(Code.DEPOSITS_AT_CORE, token_class_id)
     for index, event, lines in _side_by_side(connection, issuer_id, last_index):
         own_lines = [line for line in lines if line.ledger_account_id in ledger_ids]
@@ -157,7 +165,9 @@ def _signed(reader: _Reader, index: int, event: Event | None) -> tuple[dict[str,
     if event is None:
         return None, f"The log has no event at index {index}."
     try:
-        content = verify_compact(event.jws, lambda key_id: _trusted_key(reader, key_id, event.booked_at))
+        content = verify_compact(
+            event.jws, lambda key_id: _trusted_key(reader, key_id, index, event.booked_at)
+        )
     except JwsInvalidError as error:
         return None, f"The event at index {index} does not verify ({error.code})."
     payload: dict[str, Any] = orjson.loads(content)
@@ -168,10 +178,17 @@ def _signed(reader: _Reader, index: int, event: Event | None) -> tuple[dict[str,
     return payload, ""
 
 
-def _trusted_key(reader: _Reader, key_id: str | None, booked_at: datetime) -> VerificationKey | None:
-    # The row's time is our own record and no witness's: enough to compare our own records with each other.
+def _trusted_key(
+    reader: _Reader, key_id: str | None, index: int, booked_at: datetime
+) -> VerificationKey | None:
     key = reader.keys.get(key_id)
-    return key.verification_key if key is not None and key.trusted_for(booked_at) else None
+    if key is None:
+        return None
+    if key.compromised_at is not None and key.revoked_index is None:
+        # It was revoked before the log had events about keys. The row's time is our own record and no witness's: enough
+        # to compare our own records with each other.
+        return key.verification_key if key.trusted_for(booked_at) else None
+    return key.verification_key if key.proves(index, reader.covered[key.id]) else None
 
 
 def _count_supply(reader: _Reader, payload: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from tallystick.tokens import store
 from tallystick.tokens.answers import Made, answer_once
 from tallystick.tokens.changes import CHANGES
 from tallystick.tokens.expiring import due
+from tallystick.tokens.founding_logs import ROOT_FOLDER, change_unasked, found_log
 from tallystick.tokens.group_commit import (
     DeadlineExceededError,
     GroupCommit,
@@ -44,6 +45,7 @@ from tallystick.tokens.transfer_batches import postings_of_batch, read_batch
 __all__ = [
     "CHANGES",
     "EVENT_TYPES",
+    "ROOT_FOLDER",
     "SIMULATED",
     "BreakerRow",
     "BreakerTrippedError",
@@ -66,8 +68,10 @@ __all__ = [
     "SubmissionOutcome",
     "answer_once",
     "breakers",
+    "change_unasked",
     "deposits_confirmed_by_hand",
     "due",
+    "found_log",
     "instruction",
     "instructions",
     "instructions_about",

@@ -16,6 +16,7 @@ from tallystick.core.errors import ConflictError
 from tallystick.participants import ClassMode
 from tallystick.tokens import store
 from tallystick.tokens.changes_of_principals import CHANGES_OF_PRINCIPALS
+from tallystick.tokens.changes_of_signing_keys import CHANGES_OF_SIGNING_KEYS
 from tallystick.tokens.changing import Applied, Change, Wanted
 from tallystick.tokens.store import BreakerRow
 
@@ -132,4 +133,5 @@ CHANGES: Final[dict[str, Change]] = {
         "screening.confirmed", _check_confirmation, _decide_screening(screening.confirm)
     ),
     **CHANGES_OF_PRINCIPALS,
+    **CHANGES_OF_SIGNING_KEYS,
 }

@@ -63,7 +63,22 @@ CHANGEABLE = {
     "screening": {"state", "hits", "decided_at", "superseded_by"},
     "screening_scope": {"number"},
     "screening_standing": {"state", "scope_number", "last_number", "changed_at"},
-    "signing_key": {"state", "retired_at", "revoked_at", "compromised_at", "reason"},
+    # A first version that names the wrong roots can be replaced until a key was activated under it.
+    "root_manifest": {"document", "sha256", "imported_at"},
+    "signing_key": {
+        "state",
+        "activated_at",
+        "retired_at",
+        "revoked_at",
+        "compromised_at",
+        "reason",
+        "activated_index",
+        "from_index",
+        "until_index",
+        "revoked_index",
+        "compromised_from_index",
+        "manifest_version",
+    },
     "token_class": {"mode", "terms_version"},
 }
 # Rows that are of no use and no evidence once they have expired, and then may be deleted.

@@ -15,6 +15,7 @@ from tallystick.tokens.changes import CHANGES, BreakerConflictError, CleanRunNee
 from tallystick.tokens.changing import Applied, Change, Wanted
 from tallystick.tokens.evidence import bank_data_until, tell_bank_data, tell_run
 from tallystick.tokens.expiring import due
+from tallystick.tokens.founding_logs import ROOT_FOLDER, change_unasked, found_log
 from tallystick.tokens.group_commit import (
     DeadlineExceededError,
     GroupCommit,
@@ -52,6 +53,7 @@ from tallystick.tokens.transfer_batches import postings_of_batch, read_batch
 __all__ = [
     "CHANGES",
     "EVENT_TYPES",
+    "ROOT_FOLDER",
     "SIMULATED",
     "Applied",
     "BankDataKind",
@@ -83,8 +85,10 @@ __all__ = [
     "answered",
     "bank_data_until",
     "breakers",
+    "change_unasked",
     "deposits_confirmed_by_hand",
     "due",
+    "found_log",
     "instruction",
     "instructions",
     "instructions_about",

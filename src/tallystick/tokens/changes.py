@@ -16,7 +16,8 @@ from tallystick.core.errors import ConflictError
 from tallystick.participants import ClassMode
 from tallystick.tokens import store
 from tallystick.tokens.changes_of_principals import CHANGES_OF_PRINCIPALS
-from tallystick.tokens.changing import Applied, Change, Wanted
+from tallystick.tokens.changes_of_signing_keys import CHANGES_OF_SIGNING_KEYS
+from tallystick.tokens.changing import Applied, Change, Told, Wanted
 from tallystick.tokens.store import BreakerRow
 
 __all__ = ["CHANGES", "BreakerConflictError", "CleanRunNeededError", "add_change"]
@@ -135,6 +136,10 @@ def _check_attestation(connection: Connection, wanted: Wanted) -> int:
     return 0
 
 
+def _tell_attestation(_connection: Connection, wanted: Wanted) -> Told:
+    return Told({name: wanted.payload[name] for name in liabilities.TOLD_OF_A_TREE})
+
+
 def _attest(connection: Connection, applied: Applied) -> None:
     liabilities.attest(
         connection, applied.issuer_id, applied.subject_id, applied.event_index, applied.booked_at
@@ -142,9 +147,7 @@ def _attest(connection: Connection, applied: Applied) -> None:
 
 
 CHANGES: Final[dict[str, Change]] = {
-    "liability_attestation": Change(
-        "liabilities.attested", _check_attestation, _attest, liabilities.TOLD_OF_A_TREE
-    ),
+    "liability_attestation": Change("liabilities.attested", _check_attestation, _attest, _tell_attestation),
     "policy_activation": Change("policy.activated", _check_activation, _activate),
     "policy_retirement": Change("policy.retired", _check_retirement, _retire),
     "token_class_mode": Change("token_class.mode_changed", _check_mode, _set_mode),
@@ -155,6 +158,7 @@ CHANGES: Final[dict[str, Change]] = {
         "screening.confirmed", _check_confirmation, _decide_screening(screening.confirm)
     ),
     **CHANGES_OF_PRINCIPALS,
+    **CHANGES_OF_SIGNING_KEYS,
 }
 
 

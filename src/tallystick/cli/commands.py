@@ -12,7 +12,19 @@ from typing import Annotated
 import typer
 
 from tallystick import __version__
-from tallystick.cli import api_keys, clients, issuers, keys, logs, principals, screening, witnesses
+from tallystick.cli import (
+    api_keys,
+    books,
+    breaks,
+    clients,
+    issuers,
+    keys,
+    liabilities,
+    logs,
+    principals,
+    screening,
+    witnesses,
+)
 from tallystick.cli.options import ApiKey, AsJson, ServiceUrl
 from tallystick.cli.report import reported
 
@@ -25,7 +37,10 @@ application.add_typer(api_keys.application, name="api-keys")
 application.add_typer(clients.application, name="clients")
 application.add_typer(keys.application, name="keys")
 application.add_typer(screening.application, name="screening")
+application.add_typer(breaks.application, name="breaks")
 application.add_typer(logs.application, name="log")
+application.add_typer(books.application, name="books")
+application.add_typer(liabilities.application, name="liabilities")
 application.add_typer(witnesses.application, name="witness")
 
 _EXPORT_FORMATS = "csv, jsonl, parquet, xlsx, pdf, camt053, gl_csv, gl_jsonl, hledger, beancount or evidence."
@@ -154,6 +169,10 @@ def reconcile(
     as_of: Annotated[
         str | None, typer.Option("--as-of", metavar="TIME", help="A moment with its offset (RFC 3339).")
     ] = None,
+    bank_as_of: Annotated[
+        str | None,
+        typer.Option("--bank-as-of", metavar="TIME", help="Leave out bank data that tell of a later moment."),
+    ] = None,
     key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:
@@ -162,7 +181,15 @@ def reconcile(
         from tallystick.cli.reconciling import reconcile as run
         from tallystick.cli.running import load_settings
 
-        run(report, load_settings(), key, token_class=token_class, every_class=every_class, as_of=as_of)
+        run(
+            report,
+            load_settings(),
+            key,
+            token_class=token_class,
+            every_class=every_class,
+            as_of=as_of,
+            bank_as_of=bank_as_of,
+        )
 
 
 @application.command()

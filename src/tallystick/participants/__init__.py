@@ -137,6 +137,7 @@ __all__ = [
     "TokenClassNotFoundError",
     "account",
     "account_facts",
+    "account_ids_of",
     "accounts",
     "accounts_by_deposit",
     "accounts_by_id",
@@ -170,6 +171,7 @@ __all__ = [
     "key_text",
     "let_in",
     "named_key",
+    "owners_of_accounts",
     "parse_key",
     "parsed_networks",
     "principal",
@@ -335,6 +337,16 @@ def accounts(
         after=after,
         limit=limit,
     )
+
+
+def account_ids_of(connection: Connection, issuer_id: str, holder_id: str, token_class_id: str) -> list[str]:
+    """Return every account that a holder has, or had, in a class."""
+    return store.read_account_ids_of(connection, issuer_id, holder_id, token_class_id)
+
+
+def owners_of_accounts(connection: Connection, issuer_id: str, account_ids: Sequence[str]) -> dict[str, str]:
+    """Return whose these accounts are: holders' ids by accounts' ids."""
+    return store.read_owners_of_accounts(connection, issuer_id, account_ids)
 
 
 def accounts_by_deposit(

@@ -93,6 +93,7 @@ def _fill(urls: list[str], directory: Path, events: int) -> dict[str, str]:
     settler = Settler(
         _CLOCK,
         lambda pipeline, issuer_id: signing.ask_signer(pipeline, issuer_id, keys),
+        keys.signer,
         timedelta(hours=1),
     )
     maker, auditor, class_id, account_ids = database.run(lambda connection: _open(connection, keys))
@@ -264,6 +265,7 @@ def _child() -> None:
     settler = Settler(
         _CLOCK,
         lambda pipeline, issuer_id: signing.ask_signer(pipeline, issuer_id, keys),
+        keys.signer,
         timedelta(hours=1),
     )
     with database.read() as connection:

@@ -318,7 +318,7 @@ def supply_remainder(world: World) -> None:
 
 def _log_break(world: World, break_type: BreakType, kind: str, moved: dict[str, int]) -> None:
     scope = replay.Scope("issuer_1", CLASS, USD, frozenset(), frozenset(), frozenset())
-    reader = replay._Reader(scope, {}, CONTROL, replay.Part(world.log))
+    reader = replay._Reader(scope, {}, {}, CONTROL, replay.Part(world.log))
     replay._add(reader, kind, break_type, 10_000 + len(world.faults), moved, "Seeded.")
 
 

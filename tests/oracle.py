@@ -33,6 +33,9 @@ _IMMEDIATE = {
     "signing_key.activated",
     "signing_key.revoked",
 }
+_IMMEDIATE = {"token_class.mode_changed", "breaker.tripped", "holder.suspended"}
+# Answers that are about no instruction: a vote, and what a reconciliation found.
+_FACTS = ("approval_", "attestation_")
 _NEEDS_APPROVAL = frozenset(
     {"token.minted", "transfer.reversed", "account.unfrozen", "order.lifted", "order.seized"}
 )
@@ -242,7 +245,7 @@ def _check_acknowledged(
         )
     }
     for resource_id, event_index in answered.values():
-        assert event_index is None or resource_id in settled or resource_id.startswith("approval_")
+        assert event_index is None or resource_id in settled or resource_id.startswith(_FACTS)
     told = set(answered.values())
     for resource_id, event_index in acknowledged:
         assert (resource_id, event_index) in told, f"the answer about {resource_id} is lost"

@@ -115,6 +115,7 @@ class Walk:
     def _post(self, event: Event | Fact) -> None:
         if isinstance(event, Fact):
             self.replay.instructions.add_fact(event)
+            self.replay.take(event)
             if not event.is_change:
                 self.unasked.add(event.index)
             if event.type == ATTESTATION_TYPE:

@@ -20,6 +20,7 @@ from tallystick.core.errors import ConflictError
 from tallystick.core.settings import Settings
 from tallystick.exports import Vouching
 from tallystick.participants import Principal
+from tallystick.schedules import Scheduler
 from tallystick.signing import KeyDirectory
 from tallystick.tokens import (
     GroupCommit,
@@ -68,6 +69,14 @@ class Service:
         self._housekeeping = Housekeeping(
             self.database, self.clock, settings.expiry_check_seconds, self._close_expired
         )
+        #: how late a scheduled run may be before it is an alert
+        self.schedule_grace = timedelta(minutes=settings.schedule_grace_minutes)
+        self._scheduler = Scheduler(
+            self.database,
+            self.settler,
+            every_seconds=settings.schedule_check_seconds,
+            grace=self.schedule_grace,
+        )
         self._group_commit: GroupCommit | None = None
         self._follower: LogFollower | None = None
         self._started = threading.Lock()
@@ -80,6 +89,7 @@ class Service:
     def start(self) -> None:
         """Begin what the service does by itself: for a worker, beside the processes that serve."""
         self._housekeeping.start()
+        self._scheduler.start()
         # Events go into the log's tree, and cosignatures are gathered.
         interval_seconds = self.settings.log_interval_seconds
         if interval_seconds > 0:
@@ -92,6 +102,7 @@ class Service:
         """Settle what is queued, put on record what waits for it, then close every connection."""
         self.closing = True
         self._housekeeping.stop()
+        self._scheduler.stop()
         if self._follower is not None:
             self._follower.close()
         if self._group_commit is not None:

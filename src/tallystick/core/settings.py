@@ -81,6 +81,18 @@ class Settings(BaseModel):
     expiry_check_seconds: float = Field(
         default=5.0, gt=0, le=3600, description="How often expired approvals and holds are closed."
     )
+    schedule_check_seconds: float = Field(
+        default=5.0,
+        ge=0,
+        le=3600,
+        description="How often a worker looks for reconciliations that are due; 0: not in this process.",
+    )
+    schedule_grace_minutes: int = Field(
+        default=15,
+        ge=1,
+        le=1_440,
+        description="How late a scheduled reconciliation may be before it is missed.",
+    )
     public_url: str = Field(
         default="http://127.0.0.1:8000", description="Where callers reach the service, without a path."
     )

@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from tallystick import liabilities, participants, policy, screening
+from tallystick import business_dates, liabilities, participants, policy, screening
 from tallystick.core.clock import Clock, FixedClock
 from tallystick.core.errors import ConflictError
 from tallystick.participants import ClassMode
@@ -131,6 +131,22 @@ def _decide_screening(decide: Callable[..., object]) -> Callable[[Connection, Ap
     return apply
 
 
+def _check_calendar(_connection: Connection, wanted: Wanted) -> int:
+    business_dates.calendar_terms(wanted.payload)
+    return 1
+
+
+def _set_calendar(connection: Connection, applied: Applied) -> None:
+    business_dates.set_calendar(
+        connection,
+        applied.issuer_id,
+        applied.payload,
+        set_by=applied.principal_id,
+        set_at=applied.booked_at,
+        event_index=applied.event_index,
+    )
+
+
 def _check_attestation(connection: Connection, wanted: Wanted) -> int:
     liabilities.check_attestation(connection, wanted.issuer_id, wanted.subject_id, wanted.payload)
     return 0
@@ -157,6 +173,7 @@ CHANGES: Final[dict[str, Change]] = {
     "screening_confirmation": Change(
         "screening.confirmed", _check_confirmation, _decide_screening(screening.confirm)
     ),
+    "business_calendar": Change("business_calendar.set", _check_calendar, _set_calendar),
     **CHANGES_OF_PRINCIPALS,
     **CHANGES_OF_SIGNING_KEYS,
 }

@@ -33,7 +33,7 @@ class Wanted(NamedTuple):
 
 
 class Applied(NamedTuple):
-    """A change that takes effect: who asked, whose votes let it through, and where the log has it."""
+    """A change that takes effect: who asked, whose votes let it through, where the log has it and what else it says."""
 
     clock: Clock
     issuer_id: str
@@ -43,6 +43,7 @@ class Applied(NamedTuple):
     approval_hashes: Sequence[bytes]
     event_index: int
     booked_at: datetime
+    members: Payload = MappingProxyType({})
 
 
 class Told(NamedTuple):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from tallystick import signing
+from tallystick.business_dates import BusinessDays
 from tallystick.core.clock import Clock
 from tallystick.core.pipeline import Asked, Pipeline
 from tallystick.participants import RememberedFacts
@@ -19,6 +20,8 @@ class Settler:
     """What the write path needs beside a connection: the time, who signs, and how long approvals wait.
 
     `ask_signer` is of an issuer's active key, `signer_of` of any key by issuer and id, for one that begins to sign.
+    What is remembered of accounts and of business dates stands for as long as the issuer's facts have the version at
+    which it was read.
     """
 
     clock: Clock
@@ -26,6 +29,7 @@ class Settler:
     approval_lifetime: timedelta
     signer_of: Callable[[str, str], Signer]
     remembered: RememberedFacts[KnownAccount] = field(default_factory=RememberedFacts)
+    remembered_days: RememberedFacts[BusinessDays] = field(default_factory=RememberedFacts)
 
     @classmethod
     def of(cls, clock: Clock, key_directory: KeyDirectory, approval_lifetime: timedelta) -> "Settler":

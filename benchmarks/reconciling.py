@@ -93,10 +93,13 @@ def _fill(urls: list[str], directory: Path, events: int) -> dict[str, str]:
     settler = Settler(
         _CLOCK,
         lambda pipeline, issuer_id: signing.ask_signer(pipeline, issuer_id, keys),
-        keys.signer,
         timedelta(hours=1),
+        keys.signer,
     )
-    maker, auditor, class_id, account_ids = database.run(lambda connection: _open(connection, keys))
+    roots = KeyDirectory(directory / "reconciling-root", None)
+    maker, auditor, class_id, account_ids = database.run(
+        lambda connection: _open(connection, settler, keys, roots)
+    )
     rows: list[str] = []
     with connect(urls[2]) as connection:
         connection.execute(b"SET session_replication_role = replica")
@@ -129,7 +132,7 @@ def _fill(urls: list[str], directory: Path, events: int) -> dict[str, str]:
 
 
 def _open(
-    connection: sqlalchemy.Connection, keys: KeyDirectory
+    connection: sqlalchemy.Connection, settler: Settler, keys: KeyDirectory, roots: KeyDirectory
 ) -> tuple[Principal, Principal, str, list[str]]:
     issuer_id = tokens.open_issuer(
         connection,
@@ -139,7 +142,7 @@ def _open(
         bic="RIVBDEFFXXX",
         jurisdiction="DE",
     ).issuer_id
-    signing.create_key(connection, _CLOCK, issuer_id, keys)
+    tokens.found_log(connection, settler, issuer_id, keys, roots, origin=f"benchmark.invalid/{issuer_id}")
     of_class = tokens.open_token_class(
         connection, _CLOCK, issuer_id, currency="EUR", name="Riverbank euro", backing_account_number="C-1"
     )
@@ -265,8 +268,8 @@ def _child() -> None:
     settler = Settler(
         _CLOCK,
         lambda pipeline, issuer_id: signing.ask_signer(pipeline, issuer_id, keys),
-        keys.signer,
         timedelta(hours=1),
+        keys.signer,
     )
     with database.read() as connection:
         auditor = participants.principal(connection, asked["issuer_id"], asked["auditor_id"])

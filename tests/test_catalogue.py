@@ -11,9 +11,11 @@ import pytest
 import sqlalchemy
 from alembic import command
 
+from tallystick import integrity
 from tallystick.core import migrations
-from tallystick.core.database import SERVICE_ROLE
+from tallystick.core.database import SERVICE_ROLE, metadata
 from tallystick.core.embedded_postgres import EmbeddedPostgres
+from tallystick.core.table_classes import OF_LIBRARIES, TableClass, class_of
 from tests.bank import Bank
 from tests.database import cloned_database, connect
 
@@ -93,6 +95,8 @@ CHANGEABLE = {
 }
 # Rows that are of no use and no evidence once they have expired, and then may be deleted.
 EPHEMERAL = {"access_token", "client_nonce"}
+# Rows that are kept and prove nothing: counters for caches and for limits on calls.
+WORTHLESS = {"facts_version", "rate_bucket"}
 PUBLIC_TABLES = "FROM pg_class c WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace"
 
 
@@ -124,6 +128,18 @@ def test_every_table_begins_with_its_tenant(catalogue: psycopg.Connection[Any]) 
     assert {name: first[name] for name in tables(catalogue)} == dict.fromkeys(
         tables(catalogue), "issuer_id NO"
     )
+
+
+def test_every_table_has_a_class(catalogue: psycopg.Connection[Any]) -> None:
+    """Logged, derived or ephemeral: what `check-integrity` holds it against. See `core.table_classes`."""
+    integrity.know_every_table()
+    classes = {name: class_of(table) for name, table in metadata.tables.items()} | OF_LIBRARIES
+    assert {name for name in tables(catalogue) if classes.get(name) is None} == set()
+    assert {
+        name for name in tables(catalogue) if classes[name] == TableClass.EPHEMERAL
+    } == EPHEMERAL | WORTHLESS
+    # A derived table is one that a replay yields again, or one that is told to be covered by nothing.
+    assert integrity.unclassed() == []
 
 
 def test_every_index_begins_with_the_tenant(catalogue: psycopg.Connection[Any]) -> None:

@@ -172,6 +172,7 @@ CHANGES: Final[dict[str, tuple[str, str]]] = {
     "policy.retired": ("policy_retirement", "always"),
     "principal.reactivated": ("principal_reactivation", "always"),
     "principal.terms_changed": ("principal_terms", "always"),
+    "records.sealed": ("records_seal", "never"),
     "screening.cleared": ("screening_clearance", "always"),
     "screening.confirmed": ("screening_confirmation", "always"),
     "signing_key.activated": ("signing_key_activation", "sometimes"),

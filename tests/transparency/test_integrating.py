@@ -16,13 +16,14 @@ from tallystick.core import durable_files
 from tallystick.core.errors import InvariantError
 from tallystick.signing import KeyUse, SigningKeyUnavailableError
 from tallystick.transparency import DatabaseTiles, DirectoryTiles, TileStore
+from tallystick.transparency.auditing import LogFinding
 from tallystick.transparency.integrating import integrate
 from tests.bank import Bank, oracle
 from tests.database import connect
 from tests.older_keys import begin_older_key, end_older_key, replace_older_key
 from tests.transparency.logs import Issuer, add_events, audited, head, log_of, stored
 
-CLEAN: Final[list[str]] = []
+CLEAN: Final[list[LogFinding]] = []
 
 
 class CrashError(Exception):

@@ -4,6 +4,7 @@ from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, Table, text
 
 from tallystick.core.columns import bytes_column, id_column, integer_column, moment_column, text_column
 from tallystick.core.database import metadata
+from tallystick.core.table_classes import LOGGED
 
 signing_key = Table(
     "signing_key",
@@ -48,6 +49,7 @@ signing_key = Table(
     CheckConstraint("compromised_at IS NULL OR state = 'revoked'", name="compromised_at"),
     CheckConstraint("compromised_from_index IS NULL OR state = 'revoked'", name="compromised_from_index"),
     CheckConstraint("(activated_index IS NULL) = (manifest_version IS NULL)", name="manifest_version"),
+    info=LOGGED,
 )
 
 root_manifest = Table(
@@ -61,4 +63,5 @@ root_manifest = Table(
     ForeignKeyConstraint(["issuer_id"], ["issuer.issuer_id"]),
     CheckConstraint("version > 0", name="version"),
     CheckConstraint("octet_length(sha256) = 32", name="sha256"),
+    info=LOGGED,
 )

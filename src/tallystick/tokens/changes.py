@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from tallystick import business_dates, liabilities, participants, policy, screening
+from tallystick import business_dates, liabilities, participants, policy, screening, seals
 from tallystick.core.clock import Clock, FixedClock
 from tallystick.core.errors import ConflictError
 from tallystick.participants import ClassMode
@@ -147,6 +147,21 @@ def _set_calendar(connection: Connection, applied: Applied) -> None:
     )
 
 
+def _check_seal(connection: Connection, wanted: Wanted) -> int:
+    seals.check_seal(connection, wanted.issuer_id, wanted.payload)
+    return 0
+
+
+def _record_seal(connection: Connection, applied: Applied) -> None:
+    seals.record(
+        connection,
+        applied.issuer_id,
+        applied.payload,
+        sealed_at=applied.booked_at,
+        event_index=applied.event_index,
+    )
+
+
 def _check_attestation(connection: Connection, wanted: Wanted) -> int:
     liabilities.check_attestation(connection, wanted.issuer_id, wanted.subject_id, wanted.payload)
     return 0
@@ -169,6 +184,7 @@ CHANGES: Final[dict[str, Change]] = {
     "token_class_mode": Change("token_class.mode_changed", _check_mode, _set_mode),
     "breaker_trip": Change("breaker.tripped", _check_trip, _set_breaker("tripped")),
     "breaker_reset": Change("breaker.reset", _check_reset, _set_breaker("closed")),
+    "records_seal": Change("records.sealed", _check_seal, _record_seal),
     "screening_clearance": Change("screening.cleared", _check_clearance, _decide_screening(screening.clear)),
     "screening_confirmation": Change(
         "screening.confirmed", _check_confirmation, _decide_screening(screening.confirm)

@@ -84,7 +84,10 @@ class WitnessStanding:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How far the log is recorded, signed and witnessed; `window` counts the events that no quorum has seen yet."""
+    """How far the log is recorded, signed and witnessed; `window` counts the events that no quorum has seen yet.
+
+    `unwitnessed_since` is when the oldest of those was booked; None where there is none.
+    """
 
     origin: str | None
     sequenced_size: int
@@ -93,11 +96,18 @@ class Standing:
     witnessed_size: int
     quorum: int
     witnesses: Sequence[WitnessStanding]
+    unwitnessed_since: datetime | None
 
     @property
     def window(self) -> int:
         """The events that could still be changed without a witness noticing."""
         return self.sequenced_size - self.witnessed_size
+
+    def window_seconds(self, at: datetime) -> int:
+        """How long the oldest of them has been waiting to be seen, in whole seconds; 0 where there is none."""
+        if self.unwitnessed_since is None:
+            return 0
+        return max(0, int((at - self.unwitnessed_since).total_seconds()))
 
 
 def log_keys(connection: Connection, issuer_id: str) -> tuple[str, list[str]]:
@@ -237,14 +247,18 @@ def standing(connection: Connection, issuer_id: str, policy: WitnessPolicy) -> S
                 None if last is None else last.cosigned_at,
             )
         )
+    sequenced_size = events.last_index(connection, issuer_id) + 1
+    witnessed_size = 0 if witnessed is None else witnessed.size
+    oldest = events.events_at(connection, issuer_id, [witnessed_size])
     return Standing(
         origin=None if row is None else row.origin,
-        sequenced_size=events.last_index(connection, issuer_id) + 1,
+        sequenced_size=sequenced_size,
         signed_size=0 if newest is None else newest.size,
         signed_at=None if newest is None else newest.signed_at,
-        witnessed_size=0 if witnessed is None else witnessed.size,
+        witnessed_size=witnessed_size,
         quorum=policy.quorum,
         witnesses=found,
+        unwitnessed_since=oldest[0].booked_at if oldest else None,
     )
 
 

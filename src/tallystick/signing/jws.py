@@ -182,7 +182,9 @@ def _read_header(segment: str) -> dict[str, str]:
 
 def _decoded(segment: str) -> bytes:
     try:
-        octets = binascii.a2b_base64(segment.translate(_TO_BASE64) + "=" * (-len(segment) % 4))
+        octets = binascii.a2b_base64(
+            segment.encode("ascii").translate(_TO_BASE64) + b"=" * (-len(segment) % 4)
+        )
     except binascii.Error:
         raise JwsMalformedError("A segment is not base64url.") from None
     # The decoder skips foreign characters and ignores spare bits: only the one encoding of these bytes is taken.
@@ -191,4 +193,4 @@ def _decoded(segment: str) -> bytes:
     return octets
 
 
-_TO_BASE64: Final = str.maketrans("-_", "+/")
+_TO_BASE64: Final = bytes.maketrans(b"-_", b"+/")

@@ -155,7 +155,7 @@ def _found(connection: Connection, service: Service) -> _People:
         jurisdiction="DE",
     ).issuer_id
     roots = KeyDirectory(service.settings.state_directory / "root")
-    origin = f"{service.settings.log_origin_prefix}/{issuer}"
+    origin = f"{service.settings.log_origin_or_unnamed}/{issuer}"
     tokens.found_log(connection, service.settler, issuer, service.key_directory, roots, origin=origin)
     euro = tokens.open_token_class(
         connection, _CLOCK, issuer, currency=CURRENCY, name="Riverbank euro", backing_account_number="CONTROL"

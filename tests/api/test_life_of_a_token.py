@@ -107,7 +107,7 @@ async def open_sandbox(urls: DatabaseUrls, state_directory: Path) -> AsyncIterat
             SystemClock(),
             KeyDirectory(settings.key_directory),
             state_directory,
-            origin_prefix=settings.log_origin_prefix,
+            origin_prefix=settings.log_origin_or_unnamed,
         )
     finally:
         database.close()

@@ -235,8 +235,8 @@ def test_mints_and_a_trip_at_the_same_moment(bank: Bank) -> None:
     def approve(one: tokens.Request) -> None:
         outcomes.append(bank.outcome(one))
 
-    calls: list[Callable[[], None]] = [partial(approve, one) for one in approvals]
-    at_once([*calls, run])
+    calls: list[Callable[[], None]] = [*[partial(approve, one) for one in approvals], run]
+    at_once(calls)
     codes = [code_of(one) for one in outcomes]
     assert set(codes) <= {"settled", "issuance_suspended"}
     kinds = [one["type"] for one in log_of(bank) if one["type"] in {"token.minted", "breaker.tripped"}]

@@ -38,8 +38,6 @@ __all__ = ["Service"]
 
 # How often an unknown issuer is looked for among those that were taken up meanwhile.
 _ISSUERS_LIFETIME_SECONDS: Final = 1.0
-# What a trial on one's own machine calls its logs: RFC 2606 keeps `.invalid` from ever being anybody's.
-UNNAMED_LOGS: Final = "tallystick.invalid/log"
 _AUDIT_QUEUE_LENGTH_MAX: Final = 10_000
 _AUDIT_SECONDS_MAX: Final = 10.0
 # The queue drops what is not begun in time; what was begun is given this long to end.
@@ -61,7 +59,7 @@ class Service:
         self.log = transparency.Log(
             self.clock,
             self.key_directory,
-            settings.log_origin or UNNAMED_LOGS,
+            settings.log_origin_or_unnamed,
             transparency.tile_store(settings.log_tile_directory),
         )
         self.witness_policy = transparency.parse_witness_policy(settings.log_witnesses, settings.log_quorum)

@@ -70,7 +70,7 @@ def open_issuer(
                     bank.issuer_id,
                     key_directory,
                     root_directory(root),
-                    origin=f"{settings.log_origin_prefix}/{bank.issuer_id}",
+                    origin=f"{settings.log_origin_or_unnamed}/{bank.issuer_id}",
                 )
             signing.prepare_key(connection, clock, bank.issuer_id, key_directory, use=KeyUse.CHECKPOINT)
             return bank, signing.prepare_key(connection, clock, bank.issuer_id, key_directory)

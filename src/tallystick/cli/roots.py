@@ -78,7 +78,7 @@ def draft_manifest(
             drafted = signing.draft_manifest(
                 connection,
                 chosen,
-                origin=origin_of(connection, settings.log_origin_prefix, chosen),
+                origin=origin_of(connection, settings.log_origin_or_unnamed, chosen),
                 root_keys=root_keys,
                 threshold=threshold,
                 spans=events.key_spans(connection, chosen) if first else None,
@@ -132,7 +132,7 @@ def import_manifest(file: ManifestFile, issuer: IssuerId = None, as_json: AsJson
 
         def work(connection: Connection) -> "SignedManifest":
             chosen = chosen_issuer(connection, issuer)
-            origin = origin_of(connection, settings.log_origin_prefix, chosen)
+            origin = origin_of(connection, settings.log_origin_or_unnamed, chosen)
             taken = signing.import_manifest(connection, clock, chosen, document, origin=origin)
             draft = Draft(
                 operation="root_manifest_import",

@@ -122,9 +122,11 @@ def movements_at(connection: Connection, scope: Scope, indexes: Sequence[int]) -
     for start in range(0, len(indexes), _PAIRED_AT_ONCE):
         for event in events.events_at(connection, scope.issuer_id, indexes[start : start + _PAIRED_AT_ONCE]):
             payload, _ = _signed(reader, event.event_index, event)
-            movement = None if payload is None else _control_movement(payload, reader.control_id)
-            if movement is not None:
-                found.append(movement)
+            if payload is None:
+                continue
+            movement_minor = _signed_movements(payload).get(reader.control_id, 0)
+            if movement_minor:
+                found.append(_control_movement(payload, movement_minor))
     return found
 
 
@@ -242,15 +244,10 @@ def _take_control_movement(reader: _Reader, payload: dict[str, Any], signed: _Mo
     if movement_minor < 0:
         reader.result.forward.releases.append((payload["index"], movement_minor))
         return
-    movement = _control_movement(payload, reader.control_id)
-    assert movement is not None
-    reader.queue.append(movement)
+    reader.queue.append(_control_movement(payload, movement_minor))
 
 
-def _control_movement(payload: dict[str, Any], control_id: str) -> ControlMovement | None:
-    movement_minor = _signed_movements(payload).get(control_id, 0)
-    if not movement_minor:
-        return None
+def _control_movement(payload: dict[str, Any], movement_minor: int) -> ControlMovement:
     return ControlMovement(
         event_index=payload["index"],
         instruction_id=payload["instruction_id"],

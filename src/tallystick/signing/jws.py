@@ -184,7 +184,9 @@ def _read_header(segment: str) -> dict[str, str]:
 def decoded(segment: str) -> bytes:
     """Return the octets of canonical base64url without padding. Raises JwsMalformedError."""
     try:
-        octets = binascii.a2b_base64(segment.translate(_TO_BASE64) + "=" * (-len(segment) % 4))
+        octets = binascii.a2b_base64(
+            segment.encode("ascii").translate(_TO_BASE64) + b"=" * (-len(segment) % 4)
+        )
     except binascii.Error:
         raise JwsMalformedError("A segment is not base64url.") from None
     # The decoder skips foreign characters and ignores spare bits: only the one encoding of these bytes is taken.
@@ -193,4 +195,4 @@ def decoded(segment: str) -> bytes:
     return octets
 
 
-_TO_BASE64: Final = str.maketrans("-_", "+/")
+_TO_BASE64: Final = bytes.maketrans(b"-_", b"+/")

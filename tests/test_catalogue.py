@@ -96,7 +96,7 @@ CHANGEABLE = {
 # Rows that are of no use and no evidence once they have expired, and then may be deleted.
 EPHEMERAL = {"access_token", "client_nonce"}
 # Rows that are kept and prove nothing: counters for caches and for limits on calls.
-WORTHLESS = {"facts_version", "rate_bucket"}
+WORTHLESS = {"facts_version", "rate_bucket", "scheduled_run", "schedule_leader", "reconciled_statement"}
 PUBLIC_TABLES = "FROM pg_class c WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace"
 
 

@@ -30,7 +30,15 @@ CHANGEABLE = {
     "audit_head": {"next_number", "last_recorded_at", "last_hash"},
     "client": {"revoked_at"},
     "holder": {"kyc_status", "kyc_expires_on"},
-    "instruction": {"state", "remaining_minor", "payee_account_id", "reason", "settled_at", "event_index"},
+    "instruction": {
+        "state",
+        "remaining_minor",
+        "payee_account_id",
+        "reason",
+        "settled_at",
+        "event_index",
+        "value_date",
+    },
     "ledger_account": {"balance_minor", "version", "last_event_index"},
     "limit_usage": {"hour", "buckets", "total_minor"},
     "log_head": {"next_index", "last_booked_at"},
@@ -62,16 +70,33 @@ CHANGEABLE = {
         "ended_at",
     },
     "restriction": {"restricted_minor", "seized_minor", "state", "ended_at"},
+    "schedule_leader": {"looked_at"},
+    "scheduled_run": {"missed_at", "done_at", "reconciliation_id"},
     "screening": {"state", "hits", "decided_at", "superseded_by"},
     "screening_scope": {"number"},
     "screening_standing": {"state", "scope_number", "last_number", "changed_at"},
-    "signing_key": {"state", "retired_at", "revoked_at", "compromised_at", "reason"},
+    # A first version that names the wrong roots can be replaced until a key was activated under it.
+    "root_manifest": {"document", "sha256", "imported_at"},
+    "signing_key": {
+        "state",
+        "activated_at",
+        "retired_at",
+        "revoked_at",
+        "compromised_at",
+        "reason",
+        "activated_index",
+        "from_index",
+        "until_index",
+        "revoked_index",
+        "compromised_from_index",
+        "manifest_version",
+    },
     "token_class": {"mode", "terms_version"},
 }
 # Rows that are of no use and no evidence once they have expired, and then may be deleted.
 EPHEMERAL = {"access_token", "client_nonce"}
 # Rows that are kept and prove nothing: counters for caches and for limits on calls.
-WORTHLESS = {"facts_version", "rate_bucket"}
+WORTHLESS = {"facts_version", "rate_bucket", "scheduled_run", "schedule_leader", "reconciled_statement"}
 PUBLIC_TABLES = "FROM pg_class c WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace"
 
 

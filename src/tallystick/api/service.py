@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from tallystick import audit, participants, signing, transparency
+from tallystick import audit, participants, transparency
 from tallystick.api.bearers import Bearers
 from tallystick.api.housekeeping import Housekeeping
 from tallystick.audit import AuditTrail, AuditUnavailableError, Draft
@@ -20,6 +20,7 @@ from tallystick.core.errors import ConflictError
 from tallystick.core.settings import Settings
 from tallystick.exports import Vouching
 from tallystick.participants import Principal
+from tallystick.schedules import Scheduler
 from tallystick.signing import KeyDirectory
 from tallystick.tokens import (
     GroupCommit,
@@ -37,8 +38,6 @@ __all__ = ["Service"]
 
 # How often an unknown issuer is looked for among those that were taken up meanwhile.
 _ISSUERS_LIFETIME_SECONDS: Final = 1.0
-# What a trial on one's own machine calls its logs: RFC 2606 keeps `.invalid` from ever being anybody's.
-UNNAMED_LOGS: Final = "tallystick.invalid/log"
 _AUDIT_QUEUE_LENGTH_MAX: Final = 10_000
 _AUDIT_SECONDS_MAX: Final = 10.0
 # The queue drops what is not begun in time; what was begun is given this long to end.
@@ -53,18 +52,14 @@ class Service:
         self.clock = clock or SystemClock()
         self.database = Database(database_url, pool_size=settings.database_pool_size)
         self.key_directory = KeyDirectory(settings.key_directory, settings.key_passphrase)
-        self.settler = Settler(
-            clock=self.clock,
-            ask_signer=lambda pipeline, issuer_id: signing.ask_signer(
-                pipeline, issuer_id, self.key_directory
-            ),
-            approval_lifetime=timedelta(hours=settings.approval_lifetime_hours),
+        self.settler = Settler.of(
+            self.clock, self.key_directory, timedelta(hours=settings.approval_lifetime_hours)
         )
         self.bearers = Bearers(settings, self.clock, self.database)
         self.log = transparency.Log(
             self.clock,
             self.key_directory,
-            settings.log_origin or UNNAMED_LOGS,
+            settings.log_origin_or_unnamed,
             transparency.tile_store(settings.log_tile_directory),
         )
         self.witness_policy = transparency.parse_witness_policy(settings.log_witnesses, settings.log_quorum)
@@ -73,6 +68,14 @@ class Service:
         self.closing = False
         self._housekeeping = Housekeeping(
             self.database, self.clock, settings.expiry_check_seconds, self._close_expired
+        )
+        #: how late a scheduled run may be before it is an alert
+        self.schedule_grace = timedelta(minutes=settings.schedule_grace_minutes)
+        self._scheduler = Scheduler(
+            self.database,
+            self.settler,
+            every_seconds=settings.schedule_check_seconds,
+            grace=self.schedule_grace,
         )
         self._group_commit: GroupCommit | None = None
         self._follower: LogFollower | None = None
@@ -86,6 +89,7 @@ class Service:
     def start(self) -> None:
         """Begin what the service does by itself: for a worker, beside the processes that serve."""
         self._housekeeping.start()
+        self._scheduler.start()
         # Events go into the log's tree, and cosignatures are gathered.
         interval_seconds = self.settings.log_interval_seconds
         if interval_seconds > 0:
@@ -98,6 +102,7 @@ class Service:
         """Settle what is queued, put on record what waits for it, then close every connection."""
         self.closing = True
         self._housekeeping.stop()
+        self._scheduler.stop()
         if self._follower is not None:
             self._follower.close()
         if self._group_commit is not None:

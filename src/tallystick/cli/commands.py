@@ -16,6 +16,7 @@ from tallystick.cli import (
     api_keys,
     books,
     breaks,
+    business_dates,
     clients,
     issuers,
     keys,
@@ -35,6 +36,7 @@ application.add_typer(issuers.application, name="issuers")
 application.add_typer(principals.application, name="principals")
 application.add_typer(api_keys.application, name="api-keys")
 application.add_typer(clients.application, name="clients")
+application.add_typer(business_dates.application, name="business-dates")
 application.add_typer(keys.application, name="keys")
 application.add_typer(screening.application, name="screening")
 application.add_typer(breaks.application, name="breaks")
@@ -79,7 +81,7 @@ def serve(
 
 @application.command()
 def worker(as_json: AsJson = False) -> None:
-    """Build the log's tree, gather cosignatures and close what expired, until SIGINT or SIGTERM."""
+    """Build the log's tree, gather cosignatures, reconcile on schedule, close what expired; until SIGINT or SIGTERM."""
     with reported(as_json=as_json) as report:
         from tallystick.cli.running import load_settings
         from tallystick.cli.working import work

@@ -21,6 +21,8 @@ _KEY_SET: Final = re.compile(r"https://\S+|http://(127\.0\.0\.1|localhost|\[::1\
 _LOOPBACK: Final = re.compile(r"(127\.[0-9.]+|localhost|\[::1\])(:|$)")
 
 # What a person may be to an issuer; the rooms above know what it means.
+# What a trial on one's own machine calls its logs: RFC 2606 keeps `.invalid` from ever being anybody's.
+_UNNAMED_LOGS: Final = "tallystick.invalid/log"
 STAFF_ROLES: Final = ("auditor", "operator", "treasury_checker", "treasury_maker")
 
 
@@ -83,6 +85,18 @@ class Settings(BaseModel):
     )
     expiry_check_seconds: float = Field(
         default=5.0, gt=0, le=3600, description="How often expired approvals and holds are closed."
+    )
+    schedule_check_seconds: float = Field(
+        default=5.0,
+        ge=0,
+        le=3600,
+        description="How often a worker looks for reconciliations that are due; 0: not in this process.",
+    )
+    schedule_grace_minutes: int = Field(
+        default=15,
+        ge=1,
+        le=1_440,
+        description="How late a scheduled reconciliation may be before it is missed.",
     )
     public_url: str = Field(
         default="http://127.0.0.1:8000", description="Where callers reach the service, without a path."
@@ -172,6 +186,11 @@ class Settings(BaseModel):
             return self.log_origin_prefix
         host = self.public_url.partition("://")[2]
         return None if _LOOPBACK.match(host) else f"{host}/log"
+
+    @property
+    def log_origin_or_unnamed(self) -> str:
+        """What the logs' names begin with on a machine of one's own, where they may be nobody's."""
+        return self.log_origin or _UNNAMED_LOGS
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":

@@ -10,13 +10,14 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from tallystick import liabilities, participants, policy, screening, seals
+from tallystick import business_dates, liabilities, participants, policy, screening, seals
 from tallystick.core.clock import Clock, FixedClock
 from tallystick.core.errors import ConflictError
 from tallystick.participants import ClassMode
 from tallystick.tokens import store
 from tallystick.tokens.changes_of_principals import CHANGES_OF_PRINCIPALS
-from tallystick.tokens.changing import Applied, Change, Wanted
+from tallystick.tokens.changes_of_signing_keys import CHANGES_OF_SIGNING_KEYS
+from tallystick.tokens.changing import Applied, Change, Told, Wanted
 from tallystick.tokens.store import BreakerRow
 
 __all__ = ["CHANGES", "BreakerConflictError", "CleanRunNeededError", "add_change"]
@@ -130,6 +131,22 @@ def _decide_screening(decide: Callable[..., object]) -> Callable[[Connection, Ap
     return apply
 
 
+def _check_calendar(_connection: Connection, wanted: Wanted) -> int:
+    business_dates.calendar_terms(wanted.payload)
+    return 1
+
+
+def _set_calendar(connection: Connection, applied: Applied) -> None:
+    business_dates.set_calendar(
+        connection,
+        applied.issuer_id,
+        applied.payload,
+        set_by=applied.principal_id,
+        set_at=applied.booked_at,
+        event_index=applied.event_index,
+    )
+
+
 def _check_seal(connection: Connection, wanted: Wanted) -> int:
     seals.check_seal(connection, wanted.issuer_id, wanted.payload)
     return 0
@@ -150,6 +167,10 @@ def _check_attestation(connection: Connection, wanted: Wanted) -> int:
     return 0
 
 
+def _tell_attestation(_connection: Connection, wanted: Wanted) -> Told:
+    return Told({name: wanted.payload[name] for name in liabilities.TOLD_OF_A_TREE})
+
+
 def _attest(connection: Connection, applied: Applied) -> None:
     liabilities.attest(
         connection, applied.issuer_id, applied.subject_id, applied.event_index, applied.booked_at
@@ -157,9 +178,7 @@ def _attest(connection: Connection, applied: Applied) -> None:
 
 
 CHANGES: Final[dict[str, Change]] = {
-    "liability_attestation": Change(
-        "liabilities.attested", _check_attestation, _attest, liabilities.TOLD_OF_A_TREE
-    ),
+    "liability_attestation": Change("liabilities.attested", _check_attestation, _attest, _tell_attestation),
     "policy_activation": Change("policy.activated", _check_activation, _activate),
     "policy_retirement": Change("policy.retired", _check_retirement, _retire),
     "token_class_mode": Change("token_class.mode_changed", _check_mode, _set_mode),
@@ -170,7 +189,9 @@ CHANGES: Final[dict[str, Change]] = {
     "screening_confirmation": Change(
         "screening.confirmed", _check_confirmation, _decide_screening(screening.confirm)
     ),
+    "business_calendar": Change("business_calendar.set", _check_calendar, _set_calendar),
     **CHANGES_OF_PRINCIPALS,
+    **CHANGES_OF_SIGNING_KEYS,
 }
 
 

@@ -37,14 +37,17 @@ __all__ = [
     "Standing",
     "WitnessStanding",
     "consistency",
+    "cosigned_size",
     "entry_bundle",
     "first_checkpoint_covering",
     "hash_tile",
     "inclusion",
     "log_keys",
+    "log_origin",
     "published_checkpoint",
     "receipt",
     "standing",
+    "witnessed_checkpoint",
 ]
 
 
@@ -137,6 +140,26 @@ def first_checkpoint_covering(connection: Connection, issuer_id: str, event_inde
     """
     found = store.read_checkpoints(connection, issuer_id, event_index, 1)
     return parse_checkpoint(found[0].note.rpartition("\n\n")[0] + "\n") if found else None
+
+
+def witnessed_checkpoint(
+    connection: Connection, issuer_id: str, policy: WitnessPolicy, size_max: int
+) -> str | None:
+    """Return the newest checkpoint of at most so many events that a quorum has cosigned, with its cosignatures."""
+    size = store.read_witnessed_size(connection, issuer_id, policy.keys, max(policy.quorum, 1), size_max)
+    found = store.read_checkpoint(connection, issuer_id, size) if size else None
+    return None if found is None else _with_cosignatures(connection, issuer_id, policy, found)
+
+
+def cosigned_size(connection: Connection, issuer_id: str, size_max: int) -> int:
+    """Return the size of the largest tree of at most so many events that any witness has cosigned; 0 if none has."""
+    return store.read_cosigned_size(connection, issuer_id, size_max)
+
+
+def log_origin(connection: Connection, issuer_id: str) -> str | None:
+    """Return the log's name, or None before the first checkpoint."""
+    row = store.read_tree(connection, issuer_id)
+    return None if row is None else row.origin
 
 
 def hash_tile(connection: Connection, tiles: TileStore, issuer_id: str, level: int, path: str) -> bytes:

@@ -171,5 +171,6 @@ CHANGES: Final[dict[str, tuple[str, str]]] = {
     "principal.terms_changed": ("principal_terms", "always"),
     "screening.cleared": ("screening_clearance", "always"),
     "screening.confirmed": ("screening_confirmation", "always"),
+    "token_class.matching_terms_changed": ("matching_terms", "always"),
     "token_class.mode_changed": ("token_class_mode", "sometimes"),
 }

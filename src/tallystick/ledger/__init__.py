@@ -1,7 +1,7 @@
 """The books: chart of accounts, journal, balances. Every token is a liability of the issuer, to the minor unit."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 
 from sqlalchemy import Connection
@@ -66,6 +66,7 @@ __all__ = [
     "stream_claims",
     "stream_lines",
     "stream_moved",
+    "stream_movements",
     "stream_trial_balance",
     "supply_at_minor",
     "supply_minor",
@@ -256,6 +257,15 @@ def stream_moved(
 ) -> Iterator[Moved]:
     """Yield of every line from one index to another only what it moved, in constant memory."""
     return store.stream_moved(connection, issuer_id, first_index, last_index)
+
+
+def stream_movements(
+    connection: Connection, issuer_id: str, ledger_account_id: str, first_index: int, last_index: int
+) -> Iterator[list[tuple[int, int, date]]]:
+    """Yield pages of (event index, debit less credit in minor units, value date) of one ledger account's lines."""
+    while page := store.read_movements(connection, issuer_id, ledger_account_id, first_index, last_index):
+        yield page
+        first_index = page[-1][0] + 1
 
 
 def touching_indexes(

@@ -15,6 +15,7 @@ from tallystick.core.clock import Clock, FixedClock
 from tallystick.core.errors import ConflictError
 from tallystick.participants import ClassMode
 from tallystick.tokens import store
+from tallystick.tokens.changes_of_matching import CHANGES_OF_MATCHING
 from tallystick.tokens.changes_of_principals import CHANGES_OF_PRINCIPALS
 from tallystick.tokens.changing import Applied, Change, Wanted
 from tallystick.tokens.store import BreakerRow
@@ -154,6 +155,7 @@ CHANGES: Final[dict[str, Change]] = {
     "screening_confirmation": Change(
         "screening.confirmed", _check_confirmation, _decide_screening(screening.confirm)
     ),
+    **CHANGES_OF_MATCHING,
     **CHANGES_OF_PRINCIPALS,
 }
 

@@ -42,6 +42,10 @@ CHANGEABLE = {
     "ledger_account": {"balance_minor", "version", "last_event_index"},
     "limit_usage": {"hour", "buckets", "total_minor"},
     "log_head": {"next_index", "last_booked_at"},
+    "bank_match": {"state"},
+    "match_item": {"match_id", "event_index", "amount_minor"},
+    "matching_progress": {"next_event_index", "last_hold_id", "matched_at"},
+    "matching_terms": {"tolerance_minor", "days_max", "automatic_from", "changed_at", "event_index"},
     "log_tree": {"size", "edge"},
     "policy_document": {"approved_at", "active_from", "retired_at", "approval_hashes"},
     "principal": {

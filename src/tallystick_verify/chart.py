@@ -178,5 +178,6 @@ CHANGES: Final[dict[str, tuple[str, str]]] = {
     "signing_key.activated": ("signing_key_activation", "sometimes"),
     "signing_key.retired": ("signing_key_retirement", "always"),
     "signing_key.revoked": ("signing_key_revocation", "sometimes"),
+    "token_class.matching_terms_changed": ("matching_terms", "always"),
     "token_class.mode_changed": ("token_class_mode", "sometimes"),
 }

@@ -15,6 +15,7 @@ from tallystick.core.clock import Clock, FixedClock
 from tallystick.core.errors import ConflictError
 from tallystick.participants import ClassMode
 from tallystick.tokens import store
+from tallystick.tokens.changes_of_matching import CHANGES_OF_MATCHING
 from tallystick.tokens.changes_of_principals import CHANGES_OF_PRINCIPALS
 from tallystick.tokens.changes_of_signing_keys import CHANGES_OF_SIGNING_KEYS
 from tallystick.tokens.changing import Applied, Change, Told, Wanted
@@ -190,6 +191,7 @@ CHANGES: Final[dict[str, Change]] = {
         "screening.confirmed", _check_confirmation, _decide_screening(screening.confirm)
     ),
     "business_calendar": Change("business_calendar.set", _check_calendar, _set_calendar),
+    **CHANGES_OF_MATCHING,
     **CHANGES_OF_PRINCIPALS,
     **CHANGES_OF_SIGNING_KEYS,
 }

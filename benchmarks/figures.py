@@ -48,8 +48,17 @@ _GOALS: Final = {
     "rss_api_mb": _Goal(250, 150),
     "policy_decision_us": _Goal(50, 10),
     "policy_on_vs_off": _Goal(0.85, 0.95),
+    "reconcile_1m_seconds": _Goal(60, 40),
+    "reconcile_rss_mb": _Goal(500, 350),
 }
-_UNITS: Final = {"_per_second": "1/s", "_ms": "ms", "_mb": "MB", "_us": "µs"}
+_UNITS: Final = {
+    "_per_second": "1/s",
+    "_ms": "ms",
+    "_mb": "MB",
+    "_us": "µs",
+    "_seconds": "s",
+    "_join": "ratio",
+}
 
 
 def figures(samples: Mapping[str, Sequence[float]]) -> list[Figure]:

@@ -11,7 +11,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision: Final = "0019"
-down_revision: Final = "0021"
+down_revision: Final = "0018"
 branch_labels: Final = None
 depends_on: Final = None
 

@@ -155,7 +155,7 @@ EVENT_KINDS: Final[dict[str, EventKind]] = {
 }
 
 #: Changes of how the bank is run, which post nothing: the operation of each, and whether people must have approved it.
-#: What makes the bank stricter takes effect at once.
+#: What makes the bank stricter takes effect at once. Whether a key's needed people depends on its state (`keys.py`).
 CHANGES: Final[dict[str, tuple[str, str]]] = {
     "api_key.registered": ("api_key_registration", "always"),
     "api_key.rotated": ("api_key_rotation", "always"),
@@ -172,7 +172,12 @@ CHANGES: Final[dict[str, tuple[str, str]]] = {
     "policy.retired": ("policy_retirement", "always"),
     "principal.reactivated": ("principal_reactivation", "always"),
     "principal.terms_changed": ("principal_terms", "always"),
+    "records.sealed": ("records_seal", "never"),
     "screening.cleared": ("screening_clearance", "always"),
     "screening.confirmed": ("screening_confirmation", "always"),
+    "signing_key.activated": ("signing_key_activation", "sometimes"),
+    "signing_key.retired": ("signing_key_retirement", "always"),
+    "signing_key.revoked": ("signing_key_revocation", "sometimes"),
+    "token_class.matching_terms_changed": ("matching_terms", "always"),
     "token_class.mode_changed": ("token_class_mode", "sometimes"),
 }

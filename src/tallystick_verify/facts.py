@@ -67,7 +67,7 @@ _EXPIRY: Final = frozenset({"approval_id", "instruction_id", "operation", "princ
 _CHANGE: Final = frozenset(
     {"approvals", "instruction_id", "operation", "payload_hash", "principal_id", "request_hash", "subject_id"}
 )
-_KEY: Final = frozenset({"approvals", "instruction_id", "key", "principal_id", "request_hash"})
+_KEY_TYPES: Final = frozenset({"signing_key.activated", "signing_key.retired", "signing_key.revoked"})
 #: The end of a batch that people approved as a whole; what was booked of it stands in front of it.
 BATCH_TYPE: Final = "transfer_batch.settled"
 #: What people signed of a business date, and what a reconciliation found.
@@ -113,10 +113,8 @@ _MEMBERS: Final[dict[str, tuple[frozenset[str], ...]]] = {
     "approval.approved": (_VOTE,),
     "approval.expired": (_EXPIRY,),
     "approval.rejected": (_VOTE,),
-    "key.activated": (_KEY,),
-    "key.retired": (_KEY,),
-    "key.revoked": (_KEY,),
     **dict.fromkeys(CHANGES, (_CHANGE,)),
+    **dict.fromkeys(_KEY_TYPES, (_CHANGE | {"key"},)),
     "breaker.tripped": (_CHANGE, _TRIP),
     ATTESTATION_TYPE: (_ATTESTATION,),
     BATCH_TYPE: (_BATCH,),
@@ -125,11 +123,6 @@ _MEMBERS: Final[dict[str, tuple[frozenset[str], ...]]] = {
     ATTESTED_TYPE: (_ATTESTED,),
 }
 FACT_TYPES: Final = frozenset(_MEMBERS)
-_KEY_OPERATIONS: Final = {
-    "key.activated": "key_activation",
-    "key.retired": "key_retirement",
-    "key.revoked": "key_revocation",
-}
 _DECISIONS: Final = {"approval.approved": "approve", "approval.rejected": "reject"}
 
 
@@ -157,7 +150,7 @@ class Fact:
     @property
     def operation(self) -> str:
         """The operation that a policy's quorum is for."""
-        return _KEY_OPERATIONS.get(self.type) or str(self.members.get("operation", ""))
+        return str(self.members.get("operation", ""))
 
     @property
     def approvals(self) -> tuple[str, ...]:
@@ -190,8 +183,10 @@ def read_fact(found: dict[str, Any]) -> Fact:
     for name in own & {"attestation", "figures"}:
         if not isinstance(found[name], dict):
             raise odd(name)
-    if "key" in own and (not isinstance(found["key"], dict) or found["id"][-26:] != _suffix(found)):
-        raise odd("key or id")
+    if "key" in own and (
+        not isinstance(found["key"], dict) or found["key"].get("kid") != found["subject_id"]
+    ):
+        raise odd("key or subject_id")
     return fact
 
 

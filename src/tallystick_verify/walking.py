@@ -53,7 +53,7 @@ class Walk:
     replayed: bool = True
     previous_booked_at: str = ""
     attestation_count: int = 0
-    # Indexes of what is recorded beside instructions (votes, expiries, keys): no idempotency key settled those alone.
+    # Indexes of what is recorded beside instructions (votes, expiries): no idempotency key settled those alone.
     unasked: set[int] = field(default_factory=set)
 
     def go(self, rows: Iterator[bytes], progress: Progress) -> bool:
@@ -84,22 +84,23 @@ class Walk:
         self.tree.add(leaf)
         try:
             token = read_token(leaf, EVENT_TYPE)
-            self._note(index, lambda: self._check_signature(index, token))
+            signed = self._holds(index, lambda: self._check_signature(token))
             event = read_event(token.payload)
             self._check_place(event, index)
         except Failure as failure:
             self._found(index, failure)
             return False
+        # Of a signature that does not hold nothing follows, for keys either.
+        if signed:
+            self._note(index, lambda: self.keys.take(event, token.kid))
         if self.replayed:
             self._note(index, lambda: self.approvals.check(event))
             self.replayed = self._note(index, lambda: self._post(event))
         return True
 
-    def _check_signature(self, index: int, token: Token) -> None:
-        key = self.keys.key_at(token.kid, index)
-        if not key.verifies(token.signature, token.signing_input):
+    def _check_signature(self, token: Token) -> None:
+        if not self.keys.named(token.kid).verifies(token.signature, token.signing_input):
             raise Failure(ExitCode.SIGNATURE, "The signature does not verify.")
-        self.keys.signed(token.kid, index)
 
     def _check_place(self, event: Event | Fact, index: int) -> None:
         if event.index != index:
@@ -117,8 +118,6 @@ class Walk:
             self.replay.take(event)
             if not event.is_change:
                 self.unasked.add(event.index)
-            if "key" in event.members:
-                self.keys.apply(event)
             if event.type == ATTESTATION_TYPE:
                 self._check_attestation(event)
             return
@@ -133,6 +132,15 @@ class Walk:
             self.replay.check_attestation(fact)
         except Failure as failure:
             self.report.failed("attestations", failure.at(f"event {fact.index}"))
+
+    def _holds(self, index: int, check: Callable[[], None]) -> bool:
+        """Make a check; note a failure, and tell whether there was none."""
+        try:
+            check()
+        except Failure as failure:
+            self._found(index, failure)
+            return False
+        return True
 
     def _note(self, index: int, check: Callable[[], None]) -> bool:
         """Make a check; note a failure, and tell whether the books are still known behind it."""

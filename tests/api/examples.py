@@ -34,12 +34,14 @@ from tallystick.tokens import Kind, Submission
 from tests import camt_writer
 from tests.api.date_examples import DATE_EXAMPLES
 from tests.api.edge import api_key
+from tests.api.match_examples import MATCH_EXAMPLES
 from tests.api.power_examples import POWER_EXAMPLES
 from tests.bank import Bank
 from tests.liabilities.attested import attest
 
 __all__ = ["Example", "Strangers", "add_strangers", "examples", "integrate_all", "life_of", "staff_life_of"]
 
+_OTHERS: Final = POWER_EXAMPLES | MATCH_EXAMPLES
 # For classes that an example closes; those that `/v1/token-classes` opens are others.
 _MORE_CURRENCIES: Final = (
     *("SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "RON", "TRY", "ILS", "AED", "SAR", "QAR"),
@@ -112,7 +114,7 @@ def examples(bank: Bank) -> dict[str, Callable[[], Example]]:
     own: dict[str, Callable[[], Example]] = {
         template: partial(make, bank, template) for template, make in _EXAMPLES.items()
     }
-    powers = {template: partial(_power, bank, template) for template in POWER_EXAMPLES}
+    powers = {template: partial(_power, bank, template) for template in _OTHERS}
     dates = {template: partial(_dated, bank, template) for template in DATE_EXAMPLES}
     return own | powers | dates
 
@@ -122,7 +124,7 @@ def _example(role: Role, path: str, body: dict[str, Any], **other: object) -> Ex
 
 
 def _power(bank: Bank, path: str) -> Example:
-    return Example(*POWER_EXAMPLES[path](bank, path))
+    return Example(*_OTHERS[path](bank, path))
 
 
 def _dated(bank: Bank, path: str) -> Example:

@@ -312,8 +312,10 @@ async def test_the_whole_json_test_suite_is_refused(shared_edge: Edge, prepared:
 
 
 def kind_of(identifier: str) -> str:
-    """Return what an id is of: its prefix, or that it is a day."""
-    return "day" if identifier[:4].isdigit() else identifier.split("_", maxsplit=1)[0]
+    """Return what an id is of: its prefix, or that it is a day, or a key's thumbprint, which have none."""
+    if identifier[:4].isdigit() and identifier[4:5] == "-":
+        return "day"
+    return "signing_key" if len(identifier) == 43 else identifier.split("_", maxsplit=1)[0]
 
 
 @pytest.mark.parametrize("operation", WRITES, ids=str)

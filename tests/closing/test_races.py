@@ -85,7 +85,9 @@ def test_an_entry_that_races_with_the_close_is_before_it_or_of_the_next_date(ban
 def test_a_close_that_another_process_made_counts_at_once(bank: Bank) -> None:
     """What this process remembers of the dates is outdated by the close's own commit, and not a moment later."""
     approval = ready(bank)
-    other = tokens.Settler(bank.clock, bank.settler.ask_signer, bank.settler.approval_lifetime)
+    other = tokens.Settler(
+        bank.clock, bank.settler.ask_signer, bank.settler.approval_lifetime, bank.settler.signer_of
+    )
     pay = transfer(bank)
     database = Database(bank.urls.service_url, pool_size=2)
     try:

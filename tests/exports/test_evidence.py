@@ -19,6 +19,7 @@ from tallystick_verify.notes import read_verifier_key
 from tallystick_verify.policy_file import CheckpointRule, Pin
 from tests.bank import Bank
 from tests.exports.exported import DAYS, contents, export_of, json_rows
+from tests.older_keys import end_older_key, replace_older_key, revoke_older_key
 from tests.verify.packs import no_progress
 
 EVIDENCE = ExportFormat.EVIDENCE
@@ -142,7 +143,7 @@ def test_what_is_lost_is_made_again_although_the_key_is_gone(lived: Bank, tmp_pa
     export = export_of(lived, tmp_path, EVIDENCE)
     before = contents(tmp_path, export)
     with lived.database.engine.begin() as connection:
-        signing.rotate(connection, lived.clock, lived.issuer_id, lived.key_directory)
+        replace_older_key(connection, lived.clock, lived.issuer_id, lived.key_directory)
     lived.key_directory.remove(lived.issuer_id, export.manifest["export_key_id"])
     for name in ("manifest.jws", "keys.jsonl"):
         (tmp_path / export.id / name).unlink()
@@ -163,8 +164,8 @@ def test_keys_are_told_as_they_are_known_now(lived: Bank, tmp_path: Path) -> Non
     with lived.database.read() as connection:
         last_index = events.last_index(connection, lived.issuer_id)
     with lived.database.engine.begin() as connection:
-        signing.rotate(connection, lived.clock, lived.issuer_id, lived.key_directory)
-        signing.revoke(connection, lived.clock, lived.issuer_id, before[0]["kid"], reason="Seen on a stick.")
+        replace_older_key(connection, lived.clock, lived.issuer_id, lived.key_directory)
+        revoke_older_key(connection, lived.clock, lived.issuer_id, before[0]["kid"])
 
     after = {row["kid"]: row for row in told()}
 
@@ -209,8 +210,7 @@ def test_a_pack_leaves_out_no_token_class(shared: Bank, tmp_path: Path) -> None:
 
 def test_without_a_key_there_is_no_pack(lived: Bank, tmp_path: Path) -> None:
     with lived.database.engine.begin() as connection:
-        [key] = signing.list_keys(connection, lived.issuer_id, use=KeyUse.EVENT)
-        signing.retire(connection, lived.clock, lived.issuer_id, key.id)
+        end_older_key(connection, lived.clock, lived.issuer_id)
 
     with pytest.raises(SigningKeyUnavailableError):
         export_of(lived, tmp_path / "exports", EVIDENCE)

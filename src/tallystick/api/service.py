@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from tallystick import audit, participants, signing, transparency
+from tallystick import audit, participants, transparency
 from tallystick.api.bearers import Bearers
 from tallystick.api.housekeeping import Housekeeping
 from tallystick.audit import AuditTrail, AuditUnavailableError, Draft
@@ -52,18 +52,14 @@ class Service:
         self.clock = clock or SystemClock()
         self.database = Database(database_url, pool_size=settings.database_pool_size)
         self.key_directory = KeyDirectory(settings.key_directory, settings.key_passphrase)
-        self.settler = Settler(
-            clock=self.clock,
-            ask_signer=lambda pipeline, issuer_id: signing.ask_signer(
-                pipeline, issuer_id, self.key_directory
-            ),
-            approval_lifetime=timedelta(hours=settings.approval_lifetime_hours),
+        self.settler = Settler.of(
+            self.clock, self.key_directory, timedelta(hours=settings.approval_lifetime_hours)
         )
         self.bearers = Bearers(settings, self.clock, self.database)
         self.log = transparency.Log(
             self.clock,
             self.key_directory,
-            settings.log_origin_prefix,
+            settings.log_origin_or_unnamed,
             transparency.tile_store(settings.log_tile_directory),
         )
         self.witness_policy = transparency.parse_witness_policy(settings.log_witnesses, settings.log_quorum)

@@ -5,6 +5,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from tallystick.core.columns import date_column, id_column, integer_column, moment_column, text_column
 from tallystick.core.database import metadata
+from tallystick.core.table_classes import LOGGED
 
 attestation = Table(
     "attestation",
@@ -31,4 +32,5 @@ attestation = Table(
     ),
     Index(None, "issuer_id", "token_class_id", "event_index", unique=True),
     CheckConstraint("verdict IN ('tied', 'broken')", name="verdict"),
+    info=LOGGED,
 )

@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from tallystick.core.columns import date_column, id_column, integer_column, moment_column, text_column
 from tallystick.core.database import metadata
+from tallystick.core.table_classes import LOGGED
 
 business_calendar = Table(
     "business_calendar",
@@ -20,6 +21,7 @@ business_calendar = Table(
     id_column("set_by"),
     moment_column("set_at"),
     ForeignKeyConstraint(["issuer_id"], ["issuer.issuer_id"]),
+    info=LOGGED,
 )
 
 business_date_action = Table(
@@ -42,6 +44,7 @@ business_date_action = Table(
     Index(None, "issuer_id", "business_date", "event_index"),
     CheckConstraint("action IN ('closed', 'reopened')", name="action"),
     CheckConstraint("period_from <= period_until AND period_until = business_date", name="period"),
+    info=LOGGED,
 )
 
 late_item = Table(
@@ -55,4 +58,5 @@ late_item = Table(
     Index(None, "issuer_id", "value_date", "event_index"),
     Index(None, "issuer_id", "original_value_date", "event_index"),
     CheckConstraint("original_value_date < value_date", name="lands_later"),
+    info=LOGGED,
 )

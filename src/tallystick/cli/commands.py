@@ -26,7 +26,7 @@ from tallystick.cli import (
     screening,
     witnesses,
 )
-from tallystick.cli.options import ApiKey, AsJson, ServiceUrl
+from tallystick.cli.options import ApiKey, AsJson, IssuerId, ServiceUrl
 from tallystick.cli.report import reported
 
 __all__ = ["application", "main"]
@@ -127,6 +127,41 @@ def import_statement(
         from tallystick.cli.running import load_settings
 
         run(report, load_settings(), key, files, mapping_file=mapping)
+
+
+@application.command("abandon-statement")
+def abandon_statement(
+    statement_id: Annotated[
+        str, typer.Argument(metavar="STATEMENT", help="The id of a half-read statement.")
+    ],
+    reason: Annotated[str, typer.Option(help="Why nothing more of it shall come.")],
+    key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give up on a statement whose import was cut short, as a treasury maker; what came of it stands."""
+    with reported(as_json=as_json) as report:
+        from tallystick.cli.importing import abandon_statement as run
+        from tallystick.cli.running import load_settings
+
+        run(report, load_settings(), key, statement_id, reason=reason)
+
+
+@application.command()
+def match(
+    token_class: Annotated[
+        str | None,
+        typer.Option("--token-class", metavar="CLASS", help="A token class's id, or its currency."),
+    ] = None,
+    every_class: Annotated[bool, typer.Option("--all", help="Every token class of the issuer.")] = False,
+    key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Match the bank's entries with the books' instructions, as is done after every import."""
+    with reported(as_json=as_json) as report:
+        from tallystick.cli.matching import match as run
+        from tallystick.cli.running import load_settings
+
+        run(report, load_settings(), key, token_class=token_class, every_class=every_class)
 
 
 @application.command("watch-statements")
@@ -259,6 +294,36 @@ def export(  # noqa: PLR0913, PLR0917 Typer passes them by name.
             ),
             output=output,
         )
+
+
+@application.command("check-integrity")
+def check_integrity(
+    issuer: IssuerId = None,
+    table: Annotated[
+        list[str] | None, typer.Option("--table", metavar="NAME", help="Only this table; may be repeated.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hold the database against the log and its seals, and name each difference.
+
+    Exit code 1: something differs from what was signed; 5: from what was sealed; 6: nothing differs and nothing was
+    ever sealed.
+    """
+    with reported(as_json=as_json) as report:
+        from tallystick.cli.integrity import check_integrity as run
+        from tallystick.cli.running import load_settings
+
+        run(report, load_settings(), issuer, table)
+
+
+@application.command("seal-records")
+def seal_records(issuer: IssuerId = None, as_json: AsJson = False) -> None:
+    """Check the database, then sign one hash over every record that is new or has changed into the log."""
+    with reported(as_json=as_json) as report:
+        from tallystick.cli.integrity import seal_records as run
+        from tallystick.cli.running import load_settings
+
+        run(report, load_settings(), issuer)
 
 
 @application.command("audit-trail")

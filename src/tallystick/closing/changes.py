@@ -3,7 +3,6 @@
 No entry can come between the check and the close, since each needs the same head.
 """
 
-from collections.abc import Mapping
 from datetime import date
 from typing import Any, Final
 
@@ -29,7 +28,7 @@ from tallystick.closing.records import (
 )
 from tallystick.core.money import format_amount
 from tallystick.participants import TokenClass
-from tallystick.tokens import Applied, Change, Wanted, add_change
+from tallystick.tokens import Applied, Change, Told, Wanted, add_change
 
 __all__ = ["day_of"]
 
@@ -87,7 +86,7 @@ def _check_close(connection: Connection, wanted: Wanted) -> int:
     return 1
 
 
-def _figures_of_close(connection: Connection, wanted: Wanted) -> Mapping[str, Any]:
+def _figures_of_close(connection: Connection, wanted: Wanted) -> Told:
     period, classes, hand_off, found = _looked_at(connection, wanted)
     accepted = set(wanted.payload["accepted_break_ids"])
     open_ids = {
@@ -95,24 +94,26 @@ def _figures_of_close(connection: Connection, wanted: Wanted) -> Mapping[str, An
         for item in found.items
         if item.name == "reconciled"
     }
-    return {
-        "figures": {
-            "classes": [
-                _class_figures(
-                    connection,
-                    wanted.issuer_id,
-                    one,
-                    hand_off,
-                    [of for of in open_ids.get(one.id, ()) if of in accepted],
-                )
-                for one in used_classes(connection, wanted.issuer_id, classes)
-            ],
-            "hand_off_id": hand_off.id,
-            "hand_off_index": hand_off.event_index,
-            "hand_off_sha256": hand_off.sha256.hex(),
-            **_days_of(period),
+    return Told(
+        {
+            "figures": {
+                "classes": [
+                    _class_figures(
+                        connection,
+                        wanted.issuer_id,
+                        one,
+                        hand_off,
+                        [of for of in open_ids.get(one.id, ()) if of in accepted],
+                    )
+                    for one in used_classes(connection, wanted.issuer_id, classes)
+                ],
+                "hand_off_id": hand_off.id,
+                "hand_off_index": hand_off.event_index,
+                "hand_off_sha256": hand_off.sha256.hex(),
+                **_days_of(period),
+            }
         }
-    }
+    )
 
 
 def _class_figures(
@@ -151,8 +152,8 @@ def _reopenable(connection: Connection, wanted: Wanted) -> Period:
     return period
 
 
-def _figures_of_reopening(connection: Connection, wanted: Wanted) -> Mapping[str, Any]:
-    return {"figures": _days_of(_reopenable(connection, wanted))}
+def _figures_of_reopening(connection: Connection, wanted: Wanted) -> Told:
+    return Told({"figures": _days_of(_reopenable(connection, wanted))})
 
 
 def _days_of(period: Period) -> dict[str, str]:
@@ -188,9 +189,9 @@ def _action(applied: Applied, action: Action) -> DateAction:
 
 
 add_change(
-    "business_date_close", Change("business_date.closed", _check_close, _close, members=_figures_of_close)
+    "business_date_close", Change("business_date.closed", _check_close, _close, tell=_figures_of_close)
 )
 add_change(
     "business_date_reopening",
-    Change("business_date.reopened", _check_reopening, _reopen, members=_figures_of_reopening),
+    Change("business_date.reopened", _check_reopening, _reopen, tell=_figures_of_reopening),
 )

@@ -12,6 +12,7 @@ from tallystick.core.columns import (
     text_column,
 )
 from tallystick.core.database import metadata
+from tallystick.core.table_classes import LOGGED
 
 hand_off = Table(
     "hand_off",
@@ -29,4 +30,5 @@ hand_off = Table(
     ForeignKeyConstraint(["issuer_id"], ["issuer.issuer_id"]),
     Index(None, "issuer_id", "business_date", "id"),
     CheckConstraint("octet_length(sha256) = 32", name="sha256"),
+    info=LOGGED,
 )

@@ -5,6 +5,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from tallystick.core.columns import id_column, moment_column
 from tallystick.core.database import metadata
+from tallystick.core.table_classes import LOGGED
 
 export = Table(
     "export",
@@ -16,4 +17,5 @@ export = Table(
     id_column("requested_by"),
     moment_column("created_at"),
     ForeignKeyConstraint(["issuer_id"], ["issuer.issuer_id"]),
+    info=LOGGED,
 )

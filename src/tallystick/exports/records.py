@@ -145,7 +145,8 @@ class Evidence:
 
     `keys` are the rows of `keys.jsonl` without indexes; `checkpoint` is a signed note, and `consistency` the hashes (in
     base64) that prove the pack's log to be its beginning. `manifest_jws` is kept because the key that made it may be
-    gone when the files are made again; it is empty until the manifest is known.
+    gone when the files are made again; it is empty until the manifest is known. `root_manifests` are the signed
+    documents, oldest first; `earlier_checkpoints` are by size, for keys that were revoked: what was cosigned by then.
     """
 
     export_key_id: str
@@ -153,6 +154,8 @@ class Evidence:
     checkpoint: str | None = None
     consistency: list[str] = field(default_factory=list)
     manifest_jws: str = ""
+    root_manifests: list[str] = field(default_factory=list)
+    earlier_checkpoints: dict[str, str] = field(default_factory=dict)
 
 
 class Vouching(NamedTuple):

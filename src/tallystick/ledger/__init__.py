@@ -68,6 +68,7 @@ __all__ = [
     "stream_claims",
     "stream_lines",
     "stream_moved",
+    "stream_movements",
     "stream_trial_balance",
     "supply_at_minor",
     "supply_minor",
@@ -278,6 +279,15 @@ def first_dated_behind(
 def trial_sums(connection: Connection, issuer_id: str, token_class_id: str) -> tuple[int, int]:
     """Return a class's debit balances and credit balances, each in all, in minor units: the two are equal."""
     return store.read_trial_sums(connection, issuer_id, token_class_id, sorted(DEBIT_NORMAL_CODES))
+
+
+def stream_movements(
+    connection: Connection, issuer_id: str, ledger_account_id: str, first_index: int, last_index: int
+) -> Iterator[list[tuple[int, int, date]]]:
+    """Yield pages of (event index, debit less credit in minor units, value date) of one ledger account's lines."""
+    while page := store.read_movements(connection, issuer_id, ledger_account_id, first_index, last_index):
+        yield page
+        first_index = page[-1][0] + 1
 
 
 def touching_indexes(

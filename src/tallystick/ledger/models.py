@@ -9,6 +9,7 @@ from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Index, Sma
 
 from tallystick.core.columns import date_column, id_column, integer_column, moment_column, text_column
 from tallystick.core.database import metadata
+from tallystick.core.table_classes import DERIVED
 from tallystick.ledger.chart import DEBIT_NORMAL_CODES
 
 _DEBIT_NORMAL = ", ".join(f"'{code}'" for code in sorted(DEBIT_NORMAL_CODES))
@@ -31,6 +32,7 @@ ledger_account = Table(
     CheckConstraint("version >= 0", name="version"),
     # Room on each page keeps an updated balance beside its old version, so that indexes need no new entry.
     postgresql_with={"fillfactor": "50"},
+    info=DERIVED,
 )
 
 journal_line = Table(
@@ -78,4 +80,5 @@ journal_line = Table(
         name="moves_by_amount",
     ),
     CheckConstraint("account_version > 0", name="account_version"),
+    info=DERIVED,
 )

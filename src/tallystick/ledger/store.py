@@ -448,3 +448,15 @@ def read_trial_sums(
 
 def _read_book(cursor: psycopg.Cursor[Any]) -> Book:
     return Book({row[0]: Balance(row[1], row[2], row[3], row[4]) for row in cursor.fetchall()})
+
+
+def read_movements(
+    connection: Connection, issuer_id: str, ledger_account_id: str, first_index: int, last_index: int
+) -> list[tuple[int, int, date]]:
+    rows = connection.exec_driver_sql(
+        """SELECT event_index, sum(debit_minor - credit_minor)::bigint, min(value_date) FROM journal_line
+           WHERE issuer_id = %s AND ledger_account_id = %s AND event_index BETWEEN %s AND %s
+           GROUP BY event_index ORDER BY event_index LIMIT 5000""",
+        (issuer_id, ledger_account_id, first_index, last_index),
+    )
+    return [(row[0], row[1], row[2]) for row in rows]

@@ -4,6 +4,7 @@ from sqlalchemy import TIMESTAMP, CheckConstraint, Column, ForeignKeyConstraint,
 
 from tallystick.core.columns import date_column, id_column, moment_column
 from tallystick.core.database import metadata
+from tallystick.core.table_classes import EPHEMERAL
 
 scheduled_run = Table(
     "scheduled_run",
@@ -17,6 +18,7 @@ scheduled_run = Table(
     id_column("reconciliation_id", nullable=True),
     ForeignKeyConstraint(["issuer_id", "token_class_id"], ["token_class.issuer_id", "token_class.id"]),
     CheckConstraint("(done_at IS NULL) = (reconciliation_id IS NULL)", name="done"),
+    info=EPHEMERAL,
 )
 
 # One row per issuer: whoever holds its lock leads, for as long as its transaction lasts.
@@ -26,6 +28,7 @@ schedule_leader = Table(
     id_column("issuer_id", primary_key=True),
     moment_column("looked_at"),
     ForeignKeyConstraint(["issuer_id"], ["issuer.issuer_id"]),
+    info=EPHEMERAL,
 )
 
 reconciled_statement = Table(
@@ -38,4 +41,5 @@ reconciled_statement = Table(
     ForeignKeyConstraint(
         ["issuer_id", "reconciliation_id"], ["reconciliation.issuer_id", "reconciliation.id"]
     ),
+    info=EPHEMERAL,
 )

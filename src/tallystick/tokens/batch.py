@@ -1,6 +1,5 @@
 """One transaction's work: decided in memory in order, written in parts as it goes."""
 
-import hashlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +13,6 @@ from sqlalchemy import Connection
 from tallystick import approvals, business_dates, events, ledger, orders, participants, policy
 from tallystick.approvals import Approval, Vote
 from tallystick.business_dates import LateItem
-from tallystick.core.canonical_json import canonical_json
 from tallystick.core.clock import format_time
 from tallystick.core.errors import DomainError
 from tallystick.core.ids import new_id, with_prefix
@@ -28,6 +26,7 @@ from tallystick.tokens import store
 from tallystick.tokens.asking_people import ask_for_approval, decided, told
 from tallystick.tokens.changing import Applied, CheckedChange
 from tallystick.tokens.decide import decide
+from tallystick.tokens.decide_changes import change_members
 from tallystick.tokens.instructions import Instruction, Kind, Outcome, Request, State, Submission
 from tallystick.tokens.issuance import BreakerTrippedError, Trip
 from tallystick.tokens.locking import Locked
@@ -95,7 +94,7 @@ class Batch:
         self._late: list[LateItem] = []
         self._atomic: Mark | None = None
         self._checks: list[Callable[[], None]] = []
-        self._signing: deque[tuple[list[EventDraft], CompactSigning]] = deque()
+        self._signing: deque[tuple[list[EventDraft], str, CompactSigning]] = deque()
 
     def decide(self, request: Request) -> Outcome:
         """Decide one request: its earlier answer, a refusal, or what it does. Raises FactsOutdatedError."""
@@ -133,12 +132,10 @@ class Batch:
             new_id("event"),
             trip.token_class_id,
             token_class_id=trip.token_class_id,
-            of_class=trip.token_class_id,
             reason=trip.reason,
         )
-        self._breakers.append(
-            store.BreakerRow(trip.token_class_id, "tripped", trip.reason, self.booked_at, index)
-        )
+        class_id, why = trip
+        self._breakers.append(store.BreakerRow(class_id, "tripped", why, self.booked_at, index))
         if trip.token_class_id in self.facts.issuance:
             self.facts.issuance[trip.token_class_id].tripped = True
 
@@ -264,21 +261,27 @@ class Batch:
     def _write_part(self) -> None:
         pipeline, issuer_id = self.pipeline, self.issuer_id
         # First, so that this part is signed while its other rows are written and the next one is decided.
-        if self._drafts:
-            self._signing.append((self._drafts, events.begin_signing(self._drafts, self._signer)))
+        self._begin_signing(None)
         ledger.write_lines(pipeline, issuer_id, self.facts.book, self.booked_at)
         store.insert_instructions(pipeline, issuer_id, list(self._added.values()), self.booked_at)
         store.insert_answers(pipeline, issuer_id, self._answers, self.booked_at)
         self._write_signed(under_way=_SIGNING_MAX)
-        self._added, self._keys, self._answers, self._drafts = {}, [], [], []
+        self._added, self._keys, self._answers = {}, [], []
         self._part_size = _PART_SIZE
+
+    def _begin_signing(self, signer: Signer | None) -> None:
+        """Begin to sign what was drafted, by the active key if no other is given."""
+        if self._drafts:
+            signer = signer or self._signer
+            self._signing.append((self._drafts, signer.key_id, events.begin_signing(self._drafts, signer)))
+            self._drafts = []
 
     def _write_signed(self, *, under_way: int) -> None:
         """Write the events that are signed, and wait for more until only so many parts are still being signed."""
-        while self._signing and (len(self._signing) > under_way or self._signing[0][1].ready()):
-            drafts, signing = self._signing.popleft()
+        while self._signing and (len(self._signing) > under_way or self._signing[0][2].ready()):
+            drafts, key_id, signing = self._signing.popleft()
             signed = signing.result()
-            events.append(self.pipeline, self.issuer_id, self.booked_at, drafts, self._signer.key_id, signed)
+            events.append(self.pipeline, self.issuer_id, self.booked_at, drafts, key_id, signed)
             self.signed_events.update(zip([draft.event_index for draft in drafts], signed, strict=True))
 
     def _carry_out_transfer(self, request: Request, plan: Plan) -> Outcome:
@@ -363,7 +366,6 @@ class Batch:
             "transfer_batch.settled",
             with_prefix("event", settled.id),
             settled.id,
-            of_class=settled.token_class_id,
             **members,
         )
         self._changed[settled.id] = self.facts.instructions[settled.id] = settled
@@ -405,25 +407,19 @@ class Batch:
             principal_id=request.principal.id,
         )
         self._expired.append(approval)
-        _, votes = self.facts.approvals[approval.id]
+        votes = self.facts.approvals[approval.id][1]
         self.facts.approvals[approval.id] = (replace(approval, state="expired"), votes)
 
     def _take_change(self, plan: Plan, settled: Instruction, change: CheckedChange) -> None:
+        # A key signs its own beginning, and the one before it what stands in front of that.
+        self._begin_signing(None)
         index = self._draft(
             change.change.event_type,
             with_prefix("event", settled.id),
             settled.id,
-            of_class=change.told.get("token_class_id"),
-            approvals=[one.hex() for one in plan.approval_hashes],
-            instruction_id=settled.id,
-            operation=change.operation,
-            payload_hash=hashlib.sha256(canonical_json(change.payload)).hexdigest(),
-            principal_id=settled.principal_id,
-            request_hash=settled.request_hash.hex(),
-            subject_id=change.subject_id,
-            **change.told,
-            **change.members,
+            **change_members(settled, change, plan.approval_hashes),
         )
+        self._begin_signing(change.signer)
         applied = Applied(
             self._settler.clock,
             self.issuer_id,
@@ -444,7 +440,6 @@ class Batch:
             "reconciliation.attested",
             with_prefix("event", request.id),
             members["reconciliation_id"],
-            of_class=request.token_class_id,
             principal_id=request.principal.id,
             token_class_id=request.token_class_id,
             **members,
@@ -452,12 +447,11 @@ class Batch:
         body = orjson.dumps({"id": request.id, "booked_at": format_time(self.booked_at)})
         return self.answer(request, 201, request.id, body, index)
 
-    def _draft(
-        self, event_type: str, event_id: str, about: str, *, of_class: str | None = None, **members: Any
-    ) -> int:
+    def _draft(self, event_type: str, event_id: str, about: str, **members: Any) -> int:
         """Draft the event of what moves no money, and return its index."""
         index = self.facts.next_index
         payload = fact_payload(self.issuer_id, event_id, index, self.booked_at, event_type, **members)
+        of_class = members.get("token_class_id")
         self._drafts.append(EventDraft(index, event_id, event_type, about, of_class, payload))
         self.facts.next_index += 1
         return index

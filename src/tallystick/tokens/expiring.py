@@ -33,7 +33,10 @@ def due(connection: Connection, issuer_id: str, at: datetime, limit: int) -> lis
 
 
 def system_principal(issuer_id: str, at: datetime) -> Principal:
-    """Return whom the log names where the service acts by itself: nobody's login, and no person."""
+    """Return whom the log names where the service acts by itself: nobody's login, and no person.
+
+    What time ends, what a reconciliation found, and what the first commands at a new bank do.
+    """
     return Principal(
         issuer_id=issuer_id,
         id=SYSTEM_PRINCIPAL_ID,

@@ -1,9 +1,9 @@
 """What a batch is decided on: locked in one order, read in one trip.
 
 Locks are always taken in this order, each kind sorted by id: approvals, earlier instructions, ledger accounts, orders,
-the signing key, and the issuer's log head last. Everything that decides is read after them, so nothing that was
-committed before can be missed and nothing can change before the batch has ended. Orders come behind their accounts'
-balances, for whoever waited for those must see an order that was placed meanwhile.
+and the issuer's log head last; who signs is asked behind it. Everything that decides is read after them, so nothing
+that was committed before can be missed and nothing can change before the batch has ended. Orders come behind their
+accounts' balances, for whoever waited for those must see an order that was placed meanwhile.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -65,8 +65,8 @@ def lock_and_read(
     with pipelined(connection) as pipeline:
         book = ledger.lock(pipeline, issuer_id, _ledger_account_ids(requests, earlier, class_of, waiting))
         of_orders = orders.lock(pipeline, issuer_id, with_orders, order_ids) if with_orders else None
-        signer = settler.ask_signer(pipeline, issuer_id)
         head = events.lock_head(pipeline, issuer_id)
+        signer = settler.ask_signer(pipeline, issuer_id)
         version = participants.ask_facts_version(pipeline, issuer_id)
         rules = policy.policies_in_force(pipeline, issuer_id, now)
         known = _ask_answers(pipeline, issuer_id, [*submissions, *batches.values()])

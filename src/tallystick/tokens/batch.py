@@ -134,9 +134,8 @@ class Batch:
             token_class_id=trip.token_class_id,
             reason=trip.reason,
         )
-        self._breakers.append(
-            store.BreakerRow(trip.token_class_id, "tripped", trip.reason, self.booked_at, index)
-        )
+        class_id, why = trip
+        self._breakers.append(store.BreakerRow(class_id, "tripped", why, self.booked_at, index))
         if trip.token_class_id in self.facts.issuance:
             self.facts.issuance[trip.token_class_id].tripped = True
 

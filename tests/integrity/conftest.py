@@ -17,7 +17,7 @@ def lived(
     """The bank that tests look at, and change in transactions that are rolled back."""
     with (
         cloned_database(postgres_server, migrated_template) as urls,
-        open_bank(urls, tmp_path_factory.mktemp("keys"), pool_size=3) as bank,
+        open_bank(urls, tmp_path_factory.mktemp("keys"), pool_size=3, rooted=True) as bank,
     ):
         live_fully(bank)
         seal(bank)

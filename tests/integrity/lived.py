@@ -9,7 +9,7 @@ from typing import Any, Final
 import psycopg
 from sqlalchemy import Connection
 
-from tallystick import audit, identity, integrity, reconciliation, seals, statements, tokens
+from tallystick import audit, identity, integrity, reconciliation, seals, signing, statements, tokens
 from tallystick.core.ids import with_prefix
 from tallystick.exports import ExportArguments, ExportFormat, create_export
 from tallystick.identity import ClientUse
@@ -28,13 +28,15 @@ from tallystick.transparency.notes import (
     format_signature,
     parse_note,
 )
-from tests.bank import Bank
+from tests.bank import OPENED_AT, Bank
 from tests.camt_writer import Entry, notification, statement
+from tests.closing.days import FRIDAY, end_day, reopen, set_calendar
 from tests.exports.exported import vouching
-from tests.liabilities.attested import attest
+from tests.liabilities.attested import attest as attest_liabilities
 from tests.reconciliation.runs import reconcile
 from tests.screening.listed import company
 from tests.screening.screened import import_list, rescreen
+from tests.signing_keys import replace_key
 from tests.tokens.waiting_batches import batch_of, item
 from tests.tokens.waiting_batches import settle as settle_batch
 from tests.tokens.waiting_batches import vote as vote_on_batch
@@ -65,14 +67,16 @@ def seal(bank: Bank) -> seals.Seal:
 
 def live_fully(bank: Bank) -> None:
     """Do something of every kind, and leave something waiting of every kind that can wait."""
+    _close_a_day(bank)
     live(bank)
     bank.clock.at = max(bank.clock.at, datetime.now(UTC))
     _decide_rules(bank)
     _import_and_reconcile(bank)
     _work_on_breaks(bank)
-    attest(bank)
+    attest_liabilities(bank)
     _screen(bank)
     _give_powers(bank)
+    _replace_keys(bank)
     _fill_a_tile(bank)
     _leave_waiting(bank)
     with tempfile.TemporaryDirectory() as folder:
@@ -103,9 +107,23 @@ def witnessed(bank: Bank) -> None:
         )
 
 
+def _close_a_day(bank: Bank) -> None:
+    set_calendar(bank)
+    end_day(bank)
+    # What comes late for a closed date lands in the current one.
+    bank.clock.at = OPENED_AT + timedelta(days=3)
+    late = Entry("7.00", remittance="Funding LANTERN-USD", bank_reference="late", day="2026-11-20")
+    bank.import_statement(statement(late, day="2026-11-23", opening="100.00"))
+    reopen(bank, FRIDAY)
+
+
 def _import_and_reconcile(bank: Bank) -> None:
-    bank.import_statement(notification(_CREDIT, number=1))
-    imported = bank.import_statement(statement(_CREDIT, _STRAY, closing="130.00")).statements[0].statement
+    bank.import_statement(notification(_CREDIT, number=1, day="2026-11-25"))
+    imported = (
+        bank.import_statement(statement(_CREDIT, _STRAY, day="2026-11-25", closing="130.00"))
+        .statements[0]
+        .statement
+    )
     with bank.database.read() as connection:
         entries = statements.entries(connection, bank.issuer_id, imported.id)
     [stray] = [one.deposit_id for one in entries if one.amount_minor == 3_100]
@@ -219,6 +237,14 @@ def _give_powers(bank: Bank) -> None:
         )
     )
     assert client.id
+
+
+def _replace_keys(bank: Bank) -> None:
+    """Where the bank is under a root: let another key sign from here on."""
+    with bank.database.read() as connection:
+        rooted = signing.list_manifests(connection, bank.issuer_id)
+    if rooted:
+        replace_key(bank)
 
 
 def _fill_a_tile(bank: Bank) -> None:

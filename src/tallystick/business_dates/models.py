@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from tallystick.core.columns import date_column, id_column, integer_column, moment_column, text_column
 from tallystick.core.database import metadata
-from tallystick.core.table_classes import LOGGED
+from tallystick.core.table_classes import logged
 
 business_calendar = Table(
     "business_calendar",
@@ -21,7 +21,7 @@ business_calendar = Table(
     id_column("set_by"),
     moment_column("set_at"),
     ForeignKeyConstraint(["issuer_id"], ["issuer.issuer_id"]),
-    info=LOGGED,
+    info=logged(along="event_index"),
 )
 
 business_date_action = Table(
@@ -44,7 +44,7 @@ business_date_action = Table(
     Index(None, "issuer_id", "business_date", "event_index"),
     CheckConstraint("action IN ('closed', 'reopened')", name="action"),
     CheckConstraint("period_from <= period_until AND period_until = business_date", name="period"),
-    info=LOGGED,
+    info=logged(along="event_index"),
 )
 
 late_item = Table(
@@ -58,5 +58,5 @@ late_item = Table(
     Index(None, "issuer_id", "value_date", "event_index"),
     Index(None, "issuer_id", "original_value_date", "event_index"),
     CheckConstraint("original_value_date < value_date", name="lands_later"),
-    info=LOGGED,
+    info=logged(along="event_index"),
 )

@@ -52,7 +52,11 @@ _SETTLED: Final = Expectation(
            s.p ->> 'payer_account_id' AS payer_account_id, s.p ->> 'payee_account_id' AS payee_account_id,
            coalesce(s.p ->> 'related_id', s.p ->> 'subject_id') AS related_id,
            '\\x' || (s.p ->> 'request_hash') AS request_hash,
-           coalesce((s.p ->> 'value_date')::date, (s.booked_at AT TIME ZONE 'UTC')::date) AS value_date,
+           -- What had waited and came late for a closed date was signed with another date; its row keeps the first.
+           -- Of a change none is signed.
+           CASE WHEN s.is_change THEN coalesce(i.value_date, (s.booked_at AT TIME ZONE 'UTC')::date)
+                WHEN i.value_date = (s.p ->> 'original_value_date')::date THEN i.value_date
+                ELSE coalesce((s.p ->> 'value_date')::date, (s.booked_at AT TIME ZONE 'UTC')::date) END AS value_date,
            s.booked_at AS settled_at, s.event_index, s.p ->> 'purpose' AS purpose,
            CASE WHEN k.kind IS NULL AND s.type <> 'transfer_batch.settled' THEN s.p ->> 'operation' END AS operation,
            CASE WHEN s.type <> 'hold.placed' THEN 'settled' WHEN u.voided THEN 'voided'

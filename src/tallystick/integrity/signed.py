@@ -66,9 +66,11 @@ def _event(issuer_id: str, event: Event, keys: dict[str | None, SigningKey]) -> 
     if (payload["issuer_id"], payload["index"]) != (issuer_id, event.event_index):
         told = f"{payload['issuer_id']} {payload['index']}"
         yield Finding("event", key, "event_index", told, f"{issuer_id} {event.event_index}")
-    subject_id = payload.get("instruction_id", payload.get("token_class_id"))
+    # What an event is about: a vote is about its approval, and what nobody asked for about a run, or a class.
+    about = ["instruction_id", "reconciliation_id", "token_class_id"]
     if payload["type"].startswith("approval."):
-        subject_id = payload["approval_id"]
+        about = ["approval_id"]
+    subject_id = next((payload[name] for name in about if name in payload), None)
     for column, expected, found in (
         ("id", payload["id"], event.id),
         ("type", payload["type"], event.type),

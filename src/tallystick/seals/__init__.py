@@ -133,4 +133,6 @@ def records_hash(connection: Connection, issuer_id: str, seal_number: int) -> tu
 
 def differences(connection: Connection, issuer_id: str, part: Part, seal: Seal) -> Iterator[Difference]:
     """Yield the records of a part that are not as they were sealed last; `seal` is the newest one."""
-    return store.differences(connection, issuer_id, part, span_end=seal.spans.get(part.table, 0))
+    ends, _ = store.read_ends(connection, issuer_id)
+    last = -1 if part.along is None else ends[part.along]
+    return store.differences(connection, issuer_id, part, span_end=seal.spans.get(part.table, 0), last=last)

@@ -49,6 +49,12 @@ _MADE_AT: Final = (
     "answered_at",
     "signed_at",
     "cosigned_at",
+    "added_at",
+    "attested_at",
+    "booked_at",
+    "made_at",
+    "produced_at",
+    "set_at",
 )
 
 

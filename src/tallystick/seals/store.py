@@ -120,9 +120,10 @@ def read_ends(connection: Connection, issuer_id: str) -> tuple[dict[str, int], b
     Whoever gives out these numbers holds a lock until the commit, so everything up to them is there.
     """
     of_issuer = {"issuer_id": issuer_id}
+    log_end = connection.execute(text(_LOG_END), of_issuer).scalar()
     trail = connection.execute(text(_AUDIT_END), of_issuer).one_or_none()
     ends = {
-        "event_index": connection.execute(text(_LOG_END), of_issuer).scalar_one(),
+        "event_index": -1 if log_end is None else log_end,
         "entry_number": -1 if trail is None else trail[0] - 1,
         "size": connection.execute(text(_TREE_END), of_issuer).scalar() or 0,
     }
@@ -153,16 +154,19 @@ def insert_seal(connection: Connection, new: Seal) -> None:
     connection.execute(insert(seal).values({name: getattr(new, name) for name in new.__slots__}))
 
 
-def differences(connection: Connection, issuer_id: str, part: Part, *, span_end: int) -> Iterator[Difference]:
+def differences(
+    connection: Connection, issuer_id: str, part: Part, *, span_end: int, last: int
+) -> Iterator[Difference]:
     """Yield the records of a part that are not as they were sealed last, in constant memory.
 
-    Spans are looked at before the number `span_end`, up to which they are sealed.
+    Spans are looked at before the number `span_end`, up to which they are sealed, and behind `last`, the last number
+    that was given out.
     """
     given = {"issuer_id": issuer_id, "table_name": part.table}
     if _is_spans(part):
-        given["span_end"] = str(span_end)
+        given |= {"span_end": str(span_end), "last": str(last)}
         newest = _NEWEST.format(of_part=_IS_SPAN)
-        where = f" AND t.{part.along} < CAST(:span_end AS bigint)"
+        where = f" AND NOT t.{part.along} BETWEEN CAST(:span_end AS bigint) AND CAST(:last AS bigint)"
         head = f"WITH sealed AS ({newest}), spans AS ({_SPANS_SEALED}), live AS "
         statement = f"{head}({part.records.format(where=where)}) {_DIFFERENT}"
     else:

@@ -104,7 +104,7 @@ instruction = Table(
     CheckConstraint("amount_minor >= 0", name="amount"),
     CheckConstraint("remaining_minor BETWEEN 0 AND amount_minor", name="remaining"),
     CheckConstraint("(event_index IS NULL) = (settled_at IS NULL)", name="settled"),
-    info=logged(along="event_index", also=("reason",)),
+    info=logged(along="event_index", also=("reason", "value_date")),
 )
 
 # Whether a class's issuance is suspended; a class without a row never tripped.

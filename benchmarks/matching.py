@@ -24,7 +24,7 @@ BATCH = 1_000
 
 def release(bank: Bank, count: int) -> None:
     """Release deposits under references of their own, a thousand in a transaction."""
-    bank.deposit("HARBOUR-USD", f"{count * 10}.00")
+    bank.deposit("HARBOUR-USD", f"{count * 10 + 1}.00")
     for first in range(0, count, BATCH):
         bank.settle(
             *(

@@ -15,40 +15,51 @@ _MATCH_FIELDS: Final = tuple(Match.__slots__)
 _MATCH: Final = ", ".join(_MATCH_FIELDS)
 _OPEN: Final = "match_id IS NULL AND amount_minor <> 0"
 #: The kinds of reference that tie the bank's items to the books'.
-_TIES: Final = "left({0}.reference, 4) IN ('e2e:', 'own:', 'uetr')"
+_TIES: Final = "left(reference, 4) IN ('e2e:', 'own:', 'uetr')"
 #: What stands without a person, and may therefore be given up without one. Nothing is surer than evidence.
-_BY_ITSELF: Final = "m.confidence IN ('exact', 'strong') AND m.rule <> 'evidence'"
+_BY_ITSELF: Final = "confidence IN ('exact', 'strong') AND rule <> 'evidence'"
+# Each look into an index is written as one of its own (LATERAL … OFFSET 0): tables that have just been filled have no
+# statistics, and a join of them might as well walk through all of it.
+_REFERENCES_OF: Final = """CROSS JOIN LATERAL (
+    SELECT reference FROM match_reference WHERE issuer_id = %(issuer_id)s AND item_id = {of} AND {which} OFFSET 0
+) r"""
+_KNOWN_BY: Final = """CROSS JOIN LATERAL (
+    SELECT item_id FROM match_reference
+    WHERE issuer_id = %(issuer_id)s AND token_class_id = %(class_id)s AND reference = r.reference OFFSET 0
+) o"""
 # Of a page of the bank's open items: the books' open items with a reference of theirs, and how many each could go with.
 _PAIRS: Final = f"""
-WITH page AS (
+WITH page AS MATERIALIZED (
     SELECT id, amount_minor FROM match_item
     WHERE issuer_id = %(issuer_id)s AND token_class_id = %(class_id)s AND side = 'bank' AND {_OPEN}
       AND id > %(after)s
     ORDER BY id LIMIT %(limit)s
-), pair AS (
+), pair AS MATERIALIZED (
     SELECT p.id AS bank_id, p.amount_minor AS bank_minor, k.id AS book_id, k.amount_minor AS book_minor,
            max(r.reference) AS reference
     FROM page p
-    JOIN match_reference r ON r.issuer_id = %(issuer_id)s AND r.item_id = p.id AND {_TIES.format("r")}
-    JOIN match_reference o ON o.issuer_id = %(issuer_id)s AND o.token_class_id = %(class_id)s
-                          AND o.reference = r.reference AND o.item_id <> p.id
-    JOIN match_item k ON k.issuer_id = %(issuer_id)s AND k.id = o.item_id AND k.side = 'books'
-                     AND k.match_id IS NULL AND (k.kind = 'redemption') = %(of_redemptions)s
-                     AND sign(k.amount_minor) = sign(p.amount_minor)
+    {_REFERENCES_OF.format(of="p.id", which=_TIES)}
+    {_KNOWN_BY}
+    CROSS JOIN LATERAL (
+        SELECT id, amount_minor FROM match_item
+        WHERE issuer_id = %(issuer_id)s AND id = o.item_id AND side = 'books' AND match_id IS NULL
+          AND (kind = 'redemption') = %(of_redemptions)s AND (amount_minor > 0) = (p.amount_minor > 0) OFFSET 0
+    ) k
     GROUP BY 1, 2, 3, 4
-), wanted AS (
-    SELECT p.book_id, count(DISTINCT b.id) AS bank_count
-    FROM (SELECT DISTINCT book_id, book_minor FROM pair) p
-    JOIN match_reference o ON o.issuer_id = %(issuer_id)s AND o.item_id = p.book_id AND {_TIES.format("o")}
-    JOIN match_reference r ON r.issuer_id = %(issuer_id)s AND r.token_class_id = %(class_id)s
-                          AND r.reference = o.reference AND r.item_id <> p.book_id
-    JOIN match_item b ON b.issuer_id = %(issuer_id)s AND b.id = r.item_id AND b.side = 'bank'
-                     AND b.match_id IS NULL AND sign(b.amount_minor) = sign(p.book_minor)
-    GROUP BY 1
 )
-SELECT pair.bank_id, pair.bank_minor, pair.book_id, pair.book_minor, pair.reference, wanted.bank_count,
-       count(*) OVER (PARTITION BY pair.bank_id) AS book_count, (SELECT max(id) FROM page) AS last_id
-FROM pair JOIN wanted USING (book_id)
+SELECT p.bank_id, p.bank_minor, p.book_id, p.book_minor, p.reference, w.bank_count,
+       count(*) OVER (PARTITION BY p.bank_id) AS book_count
+FROM pair p CROSS JOIN LATERAL (
+    SELECT count(DISTINCT b.id) AS bank_count
+    FROM (SELECT 1) AS one
+    {_REFERENCES_OF.format(of="p.book_id", which=_TIES)}
+    {_KNOWN_BY}
+    CROSS JOIN LATERAL (
+        SELECT id FROM match_item
+        WHERE issuer_id = %(issuer_id)s AND id = o.item_id AND side = 'bank' AND match_id IS NULL
+          AND (amount_minor > 0) = (p.book_minor > 0) OFFSET 0
+    ) b
+) w
 """
 
 
@@ -169,10 +180,15 @@ def read_items_of_open_amounts(
         f"""SELECT {", ".join(f"i.{name}" for name in Item._fields)}
             FROM (SELECT DISTINCT amount_minor FROM match_item
                   WHERE issuer_id = %(issuer_id)s AND token_class_id = %(class_id)s AND {_OPEN}) a
-            JOIN match_item i ON i.issuer_id = %(issuer_id)s AND i.token_class_id = %(class_id)s
-                             AND i.amount_minor = a.amount_minor AND i.match_id IS NOT NULL
-            JOIN bank_match m ON m.issuer_id = i.issuer_id AND m.id = i.match_id
-            WHERE m.rule = %(rule)s AND {_BY_ITSELF}""",
+            CROSS JOIN LATERAL (
+                SELECT * FROM match_item
+                WHERE issuer_id = %(issuer_id)s AND token_class_id = %(class_id)s
+                  AND amount_minor = a.amount_minor AND match_id IS NOT NULL OFFSET 0
+            ) i
+            CROSS JOIN LATERAL (
+                SELECT 1 FROM bank_match WHERE issuer_id = %(issuer_id)s AND id = i.match_id
+                  AND rule = %(rule)s AND {_BY_ITSELF} OFFSET 0
+            ) m""",
         {"issuer_id": issuer_id, "class_id": class_id, "rule": rule},
     )
     return [Item._make(row) for row in rows]
@@ -195,10 +211,13 @@ def read_open_by_reference(
     """Return the bank's items with one of these references, by it, that no person and no evidence has tied."""
     rows = connection.exec_driver_sql(
         f"""SELECT r.reference, {", ".join(f"i.{name}" for name in Item._fields)}
-            FROM match_reference r
-            JOIN match_item i ON i.issuer_id = r.issuer_id AND i.id = r.item_id
-            WHERE r.issuer_id = %s AND r.token_class_id = %s AND r.reference = ANY(%s) AND i.side = 'bank'""",
-        (issuer_id, class_id, list(references)),
+            FROM unnest(%(references)s::text[]) AS r(reference)
+            {_KNOWN_BY}
+            CROSS JOIN LATERAL (
+                SELECT * FROM match_item
+                WHERE issuer_id = %(issuer_id)s AND id = o.item_id AND side = 'bank' OFFSET 0
+            ) i""",
+        {"issuer_id": issuer_id, "class_id": class_id, "references": list(references)},
     )
     return {row[0]: Item._make(row[1:]) for row in rows}
 
@@ -207,16 +226,21 @@ def read_matches_sharing(
     connection: Connection, issuer_id: str, class_id: str, item_ids: Sequence[str]
 ) -> list[str]:
     """Return the matches that no person accepted whose items share a reference with one of these items."""
+    which = f"({_TIES} OR reference LIKE 'bank:%%')"
     rows = connection.exec_driver_sql(
         f"""SELECT DISTINCT i.match_id
-            FROM unnest(%s::text[]) AS w(item_id)
-            JOIN match_reference r ON r.issuer_id = %s AND r.item_id = w.item_id
-            JOIN match_reference o ON o.issuer_id = %s AND o.token_class_id = %s AND o.reference = r.reference
-            JOIN match_item i ON i.issuer_id = %s AND i.id = o.item_id AND i.match_id IS NOT NULL
-            JOIN bank_match m ON m.issuer_id = %s AND m.id = i.match_id
-            WHERE {_BY_ITSELF} AND ({_TIES.format("r")} OR r.reference LIKE 'bank:%%')
+            FROM unnest(%(item_ids)s::text[]) AS w(item_id)
+            {_REFERENCES_OF.format(of="w.item_id", which=which)}
+            {_KNOWN_BY}
+            CROSS JOIN LATERAL (
+                SELECT match_id FROM match_item
+                WHERE issuer_id = %(issuer_id)s AND id = o.item_id AND match_id IS NOT NULL OFFSET 0
+            ) i
+            CROSS JOIN LATERAL (
+                SELECT 1 FROM bank_match WHERE issuer_id = %(issuer_id)s AND id = i.match_id AND {_BY_ITSELF} OFFSET 0
+            ) m
             ORDER BY i.match_id""",
-        (list(item_ids), issuer_id, issuer_id, class_id, issuer_id, issuer_id),
+        {"issuer_id": issuer_id, "class_id": class_id, "item_ids": list(item_ids)},
     )
     return [row[0] for row in rows]
 
@@ -290,7 +314,7 @@ def read_pairs(
               AND id > %(after)s ORDER BY id OFFSET %(limit)s - 1 LIMIT 1""",
         bounds,
     ).scalar()
-    return [PairRow._make(row[:7]) for row in rows], last
+    return [PairRow._make(row) for row in rows], last
 
 
 def set_state(connection: Connection, issuer_id: str, match_id: str, state: str) -> None:
@@ -327,10 +351,15 @@ def read_crossing_items(
                   AND match_id IS NOT NULL AND event_index IS NULL
             ), of_match AS (
                 SELECT unnest(m.bank_item_ids || m.book_item_ids) AS item_id
-                FROM beyond b JOIN bank_match m ON m.issuer_id = %(issuer_id)s AND m.id = b.match_id
+                FROM beyond b CROSS JOIN LATERAL (
+                    SELECT bank_item_ids, book_item_ids FROM bank_match
+                    WHERE issuer_id = %(issuer_id)s AND id = b.match_id OFFSET 0
+                ) m
             )
             SELECT {columns} FROM of_match o
-            JOIN match_item i ON i.issuer_id = %(issuer_id)s AND i.id = o.item_id
+            CROSS JOIN LATERAL (
+                SELECT * FROM match_item WHERE issuer_id = %(issuer_id)s AND id = o.item_id OFFSET 0
+            ) i
             WHERE i.known_at <= %(known_until)s OR i.event_index <= %(event_index)s""",
         {
             "issuer_id": issuer_id,

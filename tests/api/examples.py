@@ -5,16 +5,18 @@ from the routes.
 """
 
 import json
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
 from joserfc.jwk import OKPKey
 
-from tallystick import events, identity, liabilities, participants, policy, tokens, transparency
+from tallystick import events, exports, identity, liabilities, participants, policy, tokens, transparency
 from tallystick.core.ids import new_suffix, with_prefix
 from tallystick.identity import ClientUse
 from tallystick.participants import HolderKind, KycStatus, Principal, Role
@@ -23,6 +25,7 @@ from tests import camt_writer
 from tests.api.edge import api_key
 from tests.api.power_examples import POWER_EXAMPLES
 from tests.bank import Bank
+from tests.exports.exported import ask_for, workshop
 
 __all__ = ["Example", "Strangers", "add_strangers", "examples", "integrate_all", "life_of", "staff_life_of"]
 
@@ -254,6 +257,13 @@ def _export(bank: Bank, path: str) -> Example:
     return _example(Role.AUDITOR, path, body, format="beancount")
 
 
+def _export_cancellation(bank: Bank, path: str) -> Example:
+    export = ask_for(bank)
+    return _example(
+        Role.AUDITOR, _filled(path, export.id), {"reason": "Not needed."}, reason="The wrong month."
+    )
+
+
 def _reconciliation(bank: Bank, path: str) -> Example:
     body = {"token_class_id": bank.classes["USD"].id}
     return _example(Role.AUDITOR, path, body, token_class_id=bank.classes["EUR"].id)
@@ -447,6 +457,7 @@ _EXAMPLES: Final[dict[str, Callable[[Bank, str], Example]]] = {
     "/v1/deposits": _deposit,
     "/v1/deposits/{deposit_id}/assign": _assignment,
     "/v1/exports": _export,
+    "/v1/exports/{export_id}/cancel": _export_cancellation,
     "/v1/holders": _holder,
     "/v1/holders/{holder_id}/kyc": _kyc,
     "/v1/holds": _movement,
@@ -615,8 +626,12 @@ async def staff_life_of(client: httpx.AsyncClient, bank: Bank) -> dict[str, str]
     hits = await client.get("/v1/screenings?state=hit", headers=operator)
     figure = _deposit_balance(bank, "/v1/deposit-balances")
     pushed = await client.post(figure.path, json=figure.body, headers=keyed)
-    made = {imported, run, export, policy, screened, holders, pushed}
+    made = {imported, run, policy, screened, holders, pushed}
     assert {one.status_code for one in made} == {201}
+    assert export.status_code == 202
+    with tempfile.TemporaryDirectory() as directory:
+        exports.make_open(workshop(bank, Path(directory)))
+    finished = await client.get(f"/v1/exports/{export.json()['id']}", headers=maker)
     change = await client.post(
         f"/v1/policies/{policy.json()['id']}/activate", json={"reason": "Decided."}, headers=operator
     )
@@ -635,5 +650,5 @@ async def staff_life_of(client: httpx.AsyncClient, bank: Bank) -> dict[str, str]
         "screening_list_id": screened.json()["id"],
         "screening_id": hits.json()["data"][0]["id"],
         "change_id": change.json()["id"],
-        "name": export.json()["manifest"]["files"][0]["name"],
+        "name": finished.json()["manifest"]["files"][0]["name"],
     }

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from tallystick import exports
 from tallystick.core.clock import format_time
 from tallystick.participants import Role
 from tests.api.edge import Edge, api_key, assert_problem, row_counts
+from tests.database import connect
 
 pytestmark = pytest.mark.anyio
 
@@ -22,9 +24,13 @@ _AUDITOR = Role.AUDITOR
 
 async def made(edge: Edge, body: dict[str, Any] | None = None, role: str = _AUDITOR) -> dict[str, Any]:
     response = await edge.post(_PATH, body or {"format": "csv"}, role)
-    assert response.status_code == 201, response.text
-    answer: dict[str, Any] = response.json()
-    return answer
+    assert response.status_code == 202, response.text
+    asked = response.json()
+    assert (asked["state"], asked["manifest"]) == ("pending", None)
+    await asyncio.to_thread(exports.make_open, edge.application.state.service.workshop)
+    finished: dict[str, Any] = (await edge.get(f"{_PATH}/{asked['id']}")).json()
+    assert finished["state"] == "finished", finished
+    return finished
 
 
 def folders(edge: Edge) -> set[str]:
@@ -95,9 +101,10 @@ async def test_a_key_makes_one_export(edge: Edge) -> None:
     other = await edge.post(_PATH, {"format": "jsonl"}, _AUDITOR, key="month")
     somebody_else = await edge.post(_PATH, {"format": "csv"}, Role.OPERATOR, key="month")
 
-    assert (again.status_code, again.content) == (201, first.content)
+    assert (again.status_code, again.content) == (202, first.content)
     assert again.headers["idempotency-replayed"] == "true"
     assert assert_problem(other, 409, "idempotency_key_reused")["existing_id"] == first.json()["id"]
+    await asyncio.to_thread(exports.make_open, edge.application.state.service.workshop)
     assert folders(edge) == {first.json()["id"], somebody_else.json()["id"]}
 
 
@@ -107,14 +114,14 @@ async def test_one_key_at_once_makes_one_export(edge: Edge) -> None:
         *(edge.post(_PATH, {"format": "hledger"}, _AUDITOR, key="at once") for _ in range(4))
     )
 
-    told = {one.content for one in answers if one.status_code == 201}
-    assert len(told) == 1
-    for one in answers:
-        if one.status_code != 201:
-            assert_problem(one, 503, "exports_busy")
-            assert one.headers["retry-after"] == "15"
-    assert row_counts(edge.urls)["export"] == 1
-    assert folders(edge) == {json.loads(next(iter(told)))["id"]}
+    assert {one.status_code for one in answers} == {202}
+    [told] = {one.content for one in answers}
+    counts = row_counts(edge.urls)
+    assert (counts["export"], counts["export_run"], counts["export_result"]) == (1, 1, 0)
+    with connect(edge.urls.superuser_url) as connection:
+        jobs = connection.execute("SELECT args FROM job_queue.procrastinate_jobs").fetchall()
+    bank = edge.bank
+    assert jobs == [({"issuer_id": bank.issuer_id, "subject_id": json.loads(told)["id"]},)]
 
 
 async def test_a_lost_directory_is_made_again(edge: Edge) -> None:
@@ -215,12 +222,12 @@ async def test_another_bank_s_export_is_absent(shared_edge: Edge) -> None:
 
 
 async def test_exports_are_listed_in_pages(edge: Edge) -> None:
-    exports = [await made(edge, role=role) for role in (_AUDITOR, Role.OPERATOR, Role.TREASURY_CHECKER)]
+    found = [await made(edge, role=role) for role in (_AUDITOR, Role.OPERATOR, Role.TREASURY_CHECKER)]
 
     first = (await edge.get(f"{_PATH}?limit=2")).json()
     second = (await edge.get(f"{_PATH}?limit=2&cursor={first['next_cursor']}")).json()
 
-    assert [*first["data"], *second["data"]] == exports
+    assert [*first["data"], *second["data"]] == found
     assert (first["has_more"], second["has_more"]) == (True, False)
 
 
@@ -231,3 +238,41 @@ async def test_holders_and_platforms_may_not(shared_edge: Edge, role: str) -> No
     assert_problem(await shared_edge.post(_PATH, {"format": "csv"}, role), 403, "role_not_allowed")
     for path in (_PATH, f"{_PATH}/{export['id']}", f"{_PATH}/{export['id']}/files/journal.csv"):
         assert_problem(await shared_edge.get(path, role), 403, "role_not_allowed")
+
+
+async def test_nothing_is_had_of_an_export_that_is_not_finished(edge: Edge) -> None:
+    edge.bank.mint("HARBOUR-USD", "5.00")
+    asked = (await edge.post(_PATH, {"format": "csv"}, _AUDITOR)).json()
+
+    for name in ("journal.csv", "manifest.json", "nobody.csv"):
+        refused = await edge.get(f"{_PATH}/{asked['id']}/files/{name}")
+        assert assert_problem(refused, 409, "export_not_finished")["state"] == "pending"
+    shown = (await edge.get(f"{_PATH}/{asked['id']}")).json()
+    assert shown == asked
+    assert shown["progress"] == {"rows_written": 0, "rows_to_write": None, "current_file": None}
+
+
+async def test_an_export_is_cancelled(edge: Edge) -> None:
+    asked = (await edge.post(_PATH, {"format": "csv"}, _AUDITOR)).json()
+    path = f"{_PATH}/{asked['id']}/cancel"
+
+    assert_problem(await edge.post(path, {"reason": "No."}, Role.TREASURY_MAKER), 403, "export_not_allowed")
+    cancelled = await edge.post(path, {"reason": "Asked for the wrong month."}, _AUDITOR, key="cancel")
+    again = await edge.post(path, {"reason": "Asked for the wrong month."}, _AUDITOR, key="cancel")
+
+    assert (cancelled.status_code, cancelled.json()["state"]) == (200, "cancelled")
+    assert cancelled.json()["failure"] == {"code": "export_cancelled", "reason": "Asked for the wrong month."}
+    assert again.content == cancelled.content
+    assert_problem(await edge.post(path, {"reason": "Twice."}, Role.OPERATOR), 409, "export_closed")
+    assert exports.make_open(edge.application.state.service.workshop) == 0
+    assert folders(edge) == set()
+
+
+async def test_exports_that_wait_have_a_maximum(edge: Edge) -> None:
+    for _ in range(100):
+        await edge.post(_PATH, {"format": "csv"}, _AUDITOR)
+
+    refused = await edge.post(_PATH, {"format": "csv"}, _AUDITOR)
+
+    assert_problem(refused, 503, "exports_busy")
+    assert row_counts(edge.urls)["export"] == 100

@@ -18,7 +18,7 @@ from tallystick_verify.ed25519 import PublicKey
 from tallystick_verify.notes import read_verifier_key
 from tallystick_verify.policy_file import CheckpointRule, Pin
 from tests.bank import Bank
-from tests.exports.exported import DAYS, contents, export_of, json_rows
+from tests.exports.exported import DAYS, contents, export_of, json_rows, workshop
 from tests.verify.packs import no_progress
 
 EVIDENCE = ExportFormat.EVIDENCE
@@ -73,8 +73,8 @@ def test_a_checkpoint_is_kept_with_the_pack(lived: Bank, tmp_path: Path) -> None
     _integrate(lived)
     (tmp_path / export.id / "checkpoint.txt").unlink()
 
-    exports.export_file(lived.database, lived.auditor, export.id, "consistency.txt", tmp_path)
-    exports.export_file(lived.database, lived.auditor, export.id, "checkpoint.txt", tmp_path)
+    exports.export_file(workshop(lived, tmp_path), lived.auditor, export.id, "consistency.txt")
+    exports.export_file(workshop(lived, tmp_path), lived.auditor, export.id, "checkpoint.txt")
 
     assert contents(tmp_path, export) == before
 
@@ -147,7 +147,7 @@ def test_what_is_lost_is_made_again_although_the_key_is_gone(lived: Bank, tmp_pa
     for name in ("manifest.jws", "keys.jsonl"):
         (tmp_path / export.id / name).unlink()
 
-    found = exports.export_file(lived.database, lived.auditor, export.id, "manifest.jws", tmp_path)
+    found = exports.export_file(workshop(lived, tmp_path), lived.auditor, export.id, "manifest.jws")
 
     assert found.path.read_bytes() == before["manifest.jws"]
     assert found.facts.media_type == "application/jose"
@@ -224,6 +224,7 @@ def test_what_is_kept_is_read_back(shared: Bank, tmp_path: Path) -> None:
     with shared.database.read() as connection:
         kept = exports.export(connection, shared.auditor, export.id)
     assert kept == export
-    assert kept.pinned.evidence is not None
-    header = kept.pinned.evidence.manifest_jws.split(".")[0]
+    assert kept.result is not None
+    assert kept.result.manifest_jws is not None
+    header = kept.result.manifest_jws.split(".")[0]
     assert json.loads(base64.urlsafe_b64decode(header + "=="))["typ"] == "tallystick-manifest-v1+jws"

@@ -1,7 +1,7 @@
 """`/v1/exports`: the books and the log of a period as files, for auditors and the issuer's staff."""
 
 import base64
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
@@ -16,17 +16,18 @@ from sqlalchemy import Connection
 from tallystick import exports, tokens
 from tallystick.api.access import STAFF_AND_AUDITORS, Caller, StaffCaller, authenticated
 from tallystick.api.attempts import attempt_of
-from tallystick.api.bodies import Moment, ObjectId, Schema, idempotency_key, read_json, understood
+from tallystick.api.bodies import Moment, ObjectId, Reason, Schema, idempotency_key, read_json, understood
 from tallystick.api.money import answer
 from tallystick.api.pages import Cursor, Limit, PathId, page
 from tallystick.api.posts import post_route
 from tallystick.api.recording import drafted_write
 from tallystick.api.views import ListView, View
+from tallystick.api.writes import write_route
 from tallystick.core.clock import format_time
 from tallystick.exports import Export, ExportArguments, ExportFormat
 from tallystick.tokens import Made, Outcome
 
-__all__ = ["router"]
+__all__ = ["router", "show_export"]
 
 router = APIRouter()
 
@@ -84,8 +85,26 @@ class ManifestView(View):
     files: list[ExportFileView]
 
 
+class ProgressView(View):
+    """How far an export is. `rows_to_write` is about how many there will be, null until that is known."""
+
+    rows_written: int
+    rows_to_write: int | None
+    current_file: str | None
+
+
+class FailureView(View):
+    """Why nothing was made: a stable code, and a sentence for people."""
+
+    code: str
+    reason: str
+
+
 class ExportView(View):
-    """An export that was made, with its manifest."""
+    """An export: `pending`, `running`, `finished`, `failed` or `cancelled`.
+
+    `manifest` is null until it is finished; `event_index` is where the log has an evidence pack.
+    """
 
     id: str
     object: str
@@ -93,11 +112,24 @@ class ExportView(View):
     issuer_id: str
     requested_by: str
     format: str
-    manifest: ManifestView
+    arguments: dict[str, str | None]
+    state: str
+    progress: ProgressView
+    started_at: str | None
+    ended_at: str | None
+    failure: FailureView | None
+    event_index: int | None
+    manifest: ManifestView | None
+
+
+class CancellationRequest(Schema):
+    """Give an export up that is not finished."""
+
+    reason: Reason
 
 
 async def post_export(request: Request) -> Response:
-    """Make an export. Answered once all its files are durable, so a long period takes its time."""
+    """Ask for an export. A worker makes it; poll `GET /v1/exports/{export_id}` until it has ended."""
     caller = await authenticated(request, STAFF_AND_AUDITORS)
     key = idempotency_key(request)
     asked = await read_json(request, caller.service.settings.body_size_max_bytes)
@@ -115,7 +147,7 @@ async def post_export(request: Request) -> Response:
             draft=drafted_write(request),
         )
 
-    outcome = await run_in_threadpool(_make, caller, arguments, once)
+    outcome = await run_in_threadpool(_ask, caller, arguments, once)
     attempt.is_recorded = True
     return answer(outcome)
 
@@ -127,10 +159,32 @@ post_route(
     schema=ExportRequest,
     view=ExportView,
     roles=STAFF_AND_AUDITORS,
-    summary="Export the books and the log",
+    summary="Ask for an export of the books and the log",
     tag="Exports",
-    status=HTTPStatus.CREATED,
+    status=HTTPStatus.ACCEPTED,
     operation=_OPERATION,
+)
+
+
+def _cancel(
+    caller: Caller, connection: Connection, body: CancellationRequest, path: Mapping[str, str]
+) -> dict[str, Any]:
+    return show_export(
+        exports.cancel(connection, caller.service.workshop, caller.principal, path["export_id"], body.reason)
+    )
+
+
+write_route(
+    router,
+    "/v1/exports/{export_id}/cancel",
+    operation="export_cancellation",
+    schema=CancellationRequest,
+    view=ExportView,
+    roles=STAFF_AND_AUDITORS,
+    make=_cancel,
+    summary="Cancel an export",
+    tag="Exports",
+    status=HTTPStatus.OK,
 )
 
 
@@ -139,14 +193,14 @@ def get_exports(caller: StaffCaller, cursor: Cursor = "", limit: Limit = 100) ->
     """Return the issuer's exports, oldest first."""
     with caller.read() as connection:
         found = exports.exports(connection, caller.principal, after=cursor, limit=limit + 1)
-    return page(found, limit, _show, lambda one: one.id)
+    return page(found, limit, show_export, lambda one: one.id)
 
 
 @router.get("/v1/exports/{export_id}", tags=["Exports"], summary="Get an export", response_model=ExportView)
 def get_export(caller: StaffCaller, export_id: PathId) -> Any:
-    """Return one export with its manifest."""
+    """Return one export: how far it is, and once it is finished its manifest."""
     with caller.read() as connection:
-        return _show(exports.export(connection, caller.principal, export_id))
+        return show_export(exports.export(connection, caller.principal, export_id))
 
 
 @router.get(
@@ -171,11 +225,8 @@ def get_export(caller: StaffCaller, export_id: PathId) -> Any:
     },
 )
 def get_export_file(caller: StaffCaller, export_id: PathId, name: PathId) -> Response:
-    """Return a file, checked against the manifest a moment before; one that was lost is made again first."""
-    service = caller.service
-    path, facts = exports.export_file(
-        service.database, caller.principal, export_id, name, service.settings.export_directory
-    )
+    """Return a finished export's file, checked against the manifest a moment before; a lost one is made again first."""
+    path, facts = exports.export_file(caller.service.workshop, caller.principal, export_id, name)
     digest = base64.b64encode(bytes.fromhex(facts.sha256)).decode()
     return StreamingResponse(
         _chunks(path),
@@ -198,33 +249,24 @@ def _unanswered(_connection: Connection) -> Made:
     raise _UnansweredError
 
 
-def _make(
+def _ask(
     caller: Caller, arguments: ExportArguments, once: Callable[[Callable[[Connection], Made]], Outcome]
 ) -> Outcome:
-    # Files take long and a transaction must not: first see whether the key has its answer, then make the files, and
-    # only then record export and answer together. Of two at once the later finds the answer and drops its files.
+    # What is pinned may lie in files, which no transaction that writes waits for: first see whether the key has its
+    # answer, then pin, and only then record export, job and answer together.
     try:
         return once(_unanswered)
     except _UnansweredError:
         pass
-    service = caller.service
-    with exports.prepared_export(
-        service.database,
-        service.clock,
-        caller.principal,
-        arguments,
-        service.settings.export_directory,
-        service.vouching,
-    ) as prepared:
+    workshop = caller.service.workshop
+    with caller.read() as connection:
+        pinned = exports.pin(connection, workshop.clock, caller.principal, arguments, workshop.vouching)
 
-        def record(connection: Connection) -> Made:
-            exports.record_export(connection, prepared.export)
-            return Made(prepared.export.id, orjson.dumps(_show(prepared.export)), HTTPStatus.CREATED)
+    def record(connection: Connection) -> Made:
+        asked = exports.ask(connection, workshop.clock, caller.principal, pinned)
+        return Made(asked.id, orjson.dumps(show_export(asked)), HTTPStatus.ACCEPTED)
 
-        outcome = once(record)
-        if not outcome.replayed:
-            prepared.publish()
-    return outcome
+    return once(record)
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
@@ -233,7 +275,8 @@ def _chunks(path: Path) -> Iterator[bytes]:
             yield chunk
 
 
-def _show(one: Export) -> dict[str, Any]:
+def show_export(one: Export) -> dict[str, Any]:
+    """Return an export as its JSON object."""
     return {
         "id": one.id,
         "object": "export",
@@ -241,5 +284,12 @@ def _show(one: Export) -> dict[str, Any]:
         "issuer_id": one.issuer_id,
         "requested_by": one.requested_by,
         "format": one.pinned.arguments.format.value,
-        "manifest": one.manifest,
+        "arguments": one.pinned.asked(),
+        "state": one.state.value,
+        "progress": one.progress._asdict(),
+        "started_at": None if one.started_at is None else format_time(one.started_at),
+        "ended_at": None if one.ended_at is None else format_time(one.ended_at),
+        "failure": None if one.failure is None else one.failure._asdict(),
+        "event_index": None if one.result is None else one.result.event_index,
+        "manifest": None if one.result is None else one.result.manifest,
     }

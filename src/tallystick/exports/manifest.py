@@ -187,14 +187,17 @@ def manifest_facts(manifest: dict[str, Any]) -> FileFacts:
 
 
 def files_of(export: Export) -> dict[str, FileFacts]:
-    """Return every file of an export by name, the manifest and its signature included."""
+    """Return every file of an export by name, the manifest and its signature included.
+
+    Raises ExportNotFinishedError.
+    """
     files = [
         FileFacts(one["name"], one["media_type"], one["rows"], one["bytes"], one["sha256"])
         for one in export.manifest["files"]
     ]
     files.append(manifest_facts(export.manifest))
-    if export.pinned.evidence is not None:
-        signature = export.pinned.evidence.manifest_jws.encode("ascii")
+    if export.result is not None and export.result.manifest_jws is not None:
+        signature = export.result.manifest_jws.encode("ascii")
         digest = hashlib.sha256(signature).hexdigest()
         files.append(FileFacts(SIGNATURE_NAME, "application/jose", 1, len(signature), digest))
     return {one.name: one for one in files}

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from tallystick import events, ledger, liabilities, participants
 from tallystick.core.errors import InvariantError
 from tallystick.events import Event
-from tallystick.exports.records import Pinned
+from tallystick.exports.records import ExportFormat, Pinned
 from tallystick.ledger import HOLDER_CODES, EntryLine, LedgerAccount, ledger_account_id
 from tallystick.liabilities import Claim
 from tallystick.participants import Account, Principal, TokenClass
@@ -28,6 +28,7 @@ __all__ = [
     "claims",
     "entries",
     "holder_accounts",
+    "rows_to_write",
     "scope_of",
     "standings",
 ]
@@ -83,6 +84,15 @@ def scope_of(connection: Connection, viewer: Principal, pinned: Pinned) -> Scope
         pinned.first_event_index,
         pinned.last_event_index,
     )
+
+
+def rows_to_write(connection: Connection, issuer_id: str, pinned: Pinned) -> int:
+    """Return about how many rows an export will have: its events and journal lines, of whatever class."""
+    first_index = pinned.first_event_index if pinned.evidence is None else 0
+    lines = ledger.count_lines(connection, issuer_id, first_index, pinned.last_event_index)
+    if pinned.arguments.format in {ExportFormat.HLEDGER, ExportFormat.BEANCOUNT}:
+        return pinned.last_event_index + 1 - first_index
+    return pinned.last_event_index + 1 - first_index + lines
 
 
 def entries(connection: Connection, scope: Scope) -> Iterator[Entry]:

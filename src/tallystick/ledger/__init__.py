@@ -49,6 +49,7 @@ __all__ = [
     "account_lines",
     "accounts",
     "balances",
+    "count_lines",
     "entry_lines",
     "is_debit_normal",
     "ledger_account_id",
@@ -196,6 +197,11 @@ def account_lines(
 def entry_lines(connection: Connection, issuer_id: str, first_index: int, last_index: int) -> list[EntryLine]:
     """Return the lines of the entries from one index of the log to another, both included."""
     return store.read_entry_lines(connection, issuer_id, first_index, last_index)
+
+
+def count_lines(connection: Connection, issuer_id: str, first_index: int, last_index: int) -> int:
+    """Return how many lines `entry_lines` would return."""
+    return store.count_lines(connection, issuer_id, first_index, last_index)
 
 
 def stream_lines(

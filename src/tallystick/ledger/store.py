@@ -207,6 +207,14 @@ def read_entry_lines(
     return [EntryLine(*row) for row in rows]
 
 
+def count_lines(connection: Connection, issuer_id: str, first_index: int, last_index: int) -> int:
+    count: int = connection.exec_driver_sql(
+        "SELECT count(*) FROM journal_line WHERE issuer_id = %s AND event_index BETWEEN %s AND %s",
+        (issuer_id, first_index, last_index),
+    ).scalar_one()
+    return count
+
+
 def read_touching_indexes(
     connection: Connection, issuer_id: str, ledger_account_ids: Sequence[str], after_index: int, limit: int
 ) -> list[int]:

@@ -7,14 +7,13 @@ from typing import Final
 from sqlalchemy import Connection
 
 from tallystick import approvals, orders
-from tallystick.participants import Principal, Role
+from tallystick.participants import SYSTEM_PRINCIPAL_ID, Principal, service_principal
 from tallystick.tokens import store
 from tallystick.tokens.instructions import ID_PREFIX, Kind, Request
 from tallystick.tokens.requests import key_digest, new_instruction_id, request_hash
 
-__all__ = ["SYSTEM_PRINCIPAL_ID", "due"]
+__all__ = ["due"]
 
-SYSTEM_PRINCIPAL_ID: Final = "system"
 _REASON: Final = "Its time was over."
 
 
@@ -23,16 +22,7 @@ def due(connection: Connection, issuer_id: str, at: datetime, limit: int) -> lis
 
     Their keys are made of what they close, so that several processes may ask for the same and it is done once.
     """
-    acting = Principal(
-        issuer_id=issuer_id,
-        id=SYSTEM_PRINCIPAL_ID,
-        name="The service itself",
-        person=None,
-        roles=frozenset({Role.OPERATOR}),
-        holder_id=None,
-        status="active",
-        created_at=at,
-    )
+    acting = service_principal(issuer_id, at)
     expired_orders = orders.expired_orders(connection, issuer_id, at, limit=limit)
     return [
         *_closing(acting, Kind.APPROVAL_EXPIRY, approvals.expired_ids(connection, issuer_id, at, limit)),

@@ -22,7 +22,7 @@ from tests.database import connect
 
 _DEBIT_NORMAL = frozenset({"1010", "1020", "1100", "1210", "1390", "1510", "5010", "5020"})
 # Changes that make the bank stricter, and so need nobody else.
-_IMMEDIATE = {"token_class.mode_changed", "breaker.tripped", "holder.suspended"}
+_IMMEDIATE = {"token_class.mode_changed", "breaker.tripped", "export.made", "holder.suspended"}
 _NEEDS_APPROVAL = frozenset(
     {"token.minted", "transfer.reversed", "account.unfrozen", "order.lifted", "order.seized"}
 )

@@ -162,6 +162,7 @@ CHANGES: Final[dict[str, tuple[str, str]]] = {
     "breaker.reset": ("breaker_reset", "always"),
     "breaker.tripped": ("breaker_trip", "never"),
     "client.registered": ("client_registration", "always"),
+    "export.made": ("export_making", "never"),
     "holder.suspended": ("holder_suspension", "never"),
     "policy.activated": ("policy_activation", "always"),
     "policy.retired": ("policy_retirement", "always"),

@@ -9,6 +9,7 @@ from tallystick_verify.jws import MANIFEST_TYPE, Token, read_token
 
 __all__ = [
     "HOLDER_FILES",
+    "HOLDER_TABLES",
     "ISSUER_FILES",
     "MANIFEST_NAME",
     "SIGNATURE_NAME",
@@ -34,6 +35,8 @@ ISSUER_FILES: Final = frozenset(
     }
 )
 HOLDER_FILES: Final = frozenset({"checkpoint.txt", "events.jsonl", "keys.jsonl"})
+#: What a holder's leaves come to in its accounts: all of these, or none.
+HOLDER_TABLES: Final = frozenset({"accounts.jsonl", "balances.jsonl", "journal.jsonl", "liabilities.jsonl"})
 _OPTIONAL_FILES: Final = frozenset({"checkpoint.txt", "consistency.txt"})
 _EARLIER: Final = re.compile(r"checkpoints/[1-9][0-9]{0,15}\.txt", re.ASCII)
 _VERSIONS: Final = (1, 1)
@@ -72,6 +75,7 @@ class Manifest(NamedTuple):
     export_key_id: str
     first_index: int
     last_index: int
+    holder_id: str | None
     control_totals: Any
     files: dict[str, FileFacts]
 
@@ -117,6 +121,7 @@ def read_manifest(octets: bytes) -> Manifest:
         str(found["export_key_id"]),
         first_index,
         last_index,
+        _holder_id(found["arguments"]),
         found["control_totals"],
         files,
     )
@@ -128,6 +133,11 @@ def read_signature(octets: bytes, manifest: Manifest) -> Token:
     if token.payload != manifest.octets or token.kid != manifest.export_key_id:
         raise Failure(ExitCode.SIGNATURE, "What was signed is another manifest.", place=SIGNATURE_NAME)
     return token
+
+
+def _holder_id(arguments: Any) -> str | None:
+    found = arguments.get("holder_id") if isinstance(arguments, dict) else None
+    return found if isinstance(found, str) else None
 
 
 def _files(found: Any) -> dict[str, FileFacts]:
@@ -143,6 +153,8 @@ def _files(found: Any) -> dict[str, FileFacts]:
 
 def _check_names(names: set[str], kind: str) -> None:
     required = ISSUER_FILES if kind == "issuer" else HOLDER_FILES
+    if kind == "holder" and not names.isdisjoint(HOLDER_TABLES):
+        required |= HOLDER_TABLES
     if missing := sorted(required - names):
         raise PackFailure(f"The manifest does not list {', '.join(missing)}.", place=MANIFEST_NAME)
     extra = {name for name in names - required - _OPTIONAL_FILES if not _EARLIER.fullmatch(name)}

@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 from tallystick_verify.approvals import Approvals
 from tallystick_verify.canonical import JsonRefusedError, parse
 from tallystick_verify.encodings import base64_text
-from tallystick_verify.events import format_amount
+from tallystick_verify.events import Event, format_amount
+from tallystick_verify.facts import Fact
 from tallystick_verify.failures import ExitCode, Failure, PackFailure
 from tallystick_verify.figures import (
     Journal,
@@ -23,6 +24,7 @@ from tallystick_verify.figures import (
     check_totals,
     check_trial_balance,
 )
+from tallystick_verify.holder_books import HolderBooks
 from tallystick_verify.holders import check_leaves
 from tallystick_verify.idempotency import check_idempotency
 from tallystick_verify.instructions import Instructions
@@ -36,7 +38,14 @@ from tallystick_verify.log import (
     remember,
     signed_checkpoint,
 )
-from tallystick_verify.manifest import MANIFEST_NAME, SIGNATURE_NAME, Manifest, read_manifest, read_signature
+from tallystick_verify.manifest import (
+    HOLDER_TABLES,
+    MANIFEST_NAME,
+    SIGNATURE_NAME,
+    Manifest,
+    read_manifest,
+    read_signature,
+)
 from tallystick_verify.pack import Pack, open_pack
 from tallystick_verify.policy_file import Policy, Seen
 from tallystick_verify.replay import Replay
@@ -53,6 +62,11 @@ _UNPROVEN: Final = (
 _NO_CHECKPOINT: Final = (
     "THAT THIS IS THE ONLY LOG: no checkpoint vouches for it, so whoever holds the signing key could have written "
     "another one and shown it to somebody else. Keep the root above, and hold the next pack against it."
+)
+_LEAVES_ONLY: Final = "Balances: some events of the log, and not all that concern an account."
+_LEAVES_LEFT_OUT: Final = (
+    "THAT NO EVENT IS LEFT OUT: the balances are what the events in this pack come to. Hold them against your own "
+    "records; what you were told of and don't find here, ask for by its receipt."
 )
 _NO_TIME: Final = "WHEN the events were written: no witness has seen them."
 _NO_WITNESS: Final = (
@@ -212,13 +226,22 @@ class _Verification:
         if self.signed is None:
             raise Failure(ExitCode.LOG, "Leaves prove nothing without a checkpoint that holds.")
         size = self.signed.checkpoint.size
+        books = None
+        if not HOLDER_TABLES.isdisjoint(self.manifest.files):
+            books = HolderBooks(self.manifest, self.pack.lines)
         count = check_leaves(
-            self.pack.lines("events.jsonl"), self.manifest, self.keys, self.signed.checkpoint
+            self.pack.lines("events.jsonl"),
+            self.manifest,
+            self.keys,
+            self.signed.checkpoint,
+            _unread if books is None else books.post,
         )
+        for name, detail in {} if books is None else books.finish().items():
+            self.report.passed(name, detail)
         self.report.passed("log", f"{count:,} events are in the log of {size:,}")
         self.report.passed("checkpoint", f"size {size:,}, cosigned by {_names(self.signed)}")
         self.report.passed("keys", f"{self.keys.told_count} keys")
-        self.report.unproven.append("Balances: some events of the log, and not all that concern an account.")
+        self.report.unproven.append(_LEAVES_ONLY if books is None else _LEAVES_LEFT_OUT)
         return f"{count:,} events: bytes, form, signature, and key at its index"
 
     def _seen(self) -> list[Seen]:
@@ -310,6 +333,10 @@ class _Verification:
         if detail is not None:
             self.report.passed(name, detail)
         return True
+
+
+def _unread(_event: Event | Fact) -> None:
+    """Nothing is counted from leaves alone."""
 
 
 def _names(signed: SignedCheckpoint) -> str:

@@ -14,6 +14,7 @@ from tallystick import exports
 from tallystick.core.clock import format_time
 from tallystick.participants import Role
 from tests.api.edge import Edge, api_key, assert_problem, row_counts
+from tests.api.examples import integrate_all
 from tests.database import connect
 
 pytestmark = pytest.mark.anyio
@@ -28,7 +29,7 @@ async def made(edge: Edge, body: dict[str, Any] | None = None, role: str = _AUDI
     asked = response.json()
     assert (asked["state"], asked["manifest"]) == ("pending", None)
     await asyncio.to_thread(exports.make_open, edge.application.state.service.workshop)
-    finished: dict[str, Any] = (await edge.get(f"{_PATH}/{asked['id']}")).json()
+    finished: dict[str, Any] = (await edge.get(f"{_PATH}/{asked['id']}", role)).json()
     assert finished["state"] == "finished", finished
     return finished
 
@@ -232,12 +233,29 @@ async def test_exports_are_listed_in_pages(edge: Edge) -> None:
 
 
 @pytest.mark.parametrize("role", [Role.PLATFORM, Role.HOLDER])
-async def test_holders_and_platforms_may_not(shared_edge: Edge, role: str) -> None:
+async def test_customers_have_their_own_and_nothing_else(shared_edge: Edge, role: str) -> None:
     export = await made(shared_edge)
+    bank = shared_edge.bank
+    theirs = bank.holders["HARBOUR" if role == Role.PLATFORM else "NORTHWIND"].id
+    others = bank.holders["NORTHWIND" if role == Role.PLATFORM else "HARBOUR"].id
 
-    assert_problem(await shared_edge.post(_PATH, {"format": "csv"}, role), 403, "role_not_allowed")
-    for path in (_PATH, f"{_PATH}/{export['id']}", f"{_PATH}/{export['id']}/files/journal.csv"):
-        assert_problem(await shared_edge.get(path, role), 403, "role_not_allowed")
+    for body, status, code in (
+        ({"format": "csv"}, 403, "export_not_allowed"),
+        ({"format": "evidence"}, 403, "export_not_allowed"),
+        ({"format": "csv", "holder_id": theirs}, 422, "export_scope_invalid"),
+        ({"format": "evidence", "holder_id": others}, 404, "holder_not_found"),
+    ):
+        assert_problem(await shared_edge.post(_PATH, body, role), status, code)
+    for path in (f"{_PATH}/{export['id']}", f"{_PATH}/{export['id']}/files/journal.csv"):
+        assert_problem(await shared_edge.get(path, role), 404, "export_not_found")
+    integrate_all(bank)
+    own = await made(shared_edge, {"format": "evidence", "holder_id": theirs}, role)
+
+    assert own["manifest"]["pack_kind"] == "holder"
+    assert own["arguments"]["holder_id"] == theirs
+    assert [one["id"] for one in (await shared_edge.get(_PATH, role)).json()["data"]] == [own["id"]]
+    file = await shared_edge.get(f"{_PATH}/{own['id']}/files/events.jsonl", role)
+    assert file.status_code == 200
 
 
 async def test_nothing_is_had_of_an_export_that_is_not_finished(edge: Edge) -> None:

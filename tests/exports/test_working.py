@@ -188,7 +188,7 @@ def test_a_finish_whose_outcome_is_unknown_is_found_again(
 def test_what_keeps_failing_is_given_up(lived: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     full, broken = ask_for(lived), ask_for(lived, ExportFormat.JSONL)
 
-    def fail(_connection: object, export: Export, _folder: object) -> None:
+    def fail(_connection: object, _workshop: object, export: Export, _folder: object) -> None:
         raise ExportStorageError if export.id == full.id else ValueError("secret")
 
     monkeypatch.setattr(making, "_make_files", fail)

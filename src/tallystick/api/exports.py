@@ -14,7 +14,7 @@ from pydantic import Field
 from sqlalchemy import Connection
 
 from tallystick import exports, tokens
-from tallystick.api.access import STAFF_AND_AUDITORS, Caller, StaffCaller, authenticated
+from tallystick.api.access import EVERYONE, AnyCaller, Caller, authenticated
 from tallystick.api.attempts import attempt_of
 from tallystick.api.bodies import Moment, ObjectId, Reason, Schema, idempotency_key, read_json, understood
 from tallystick.api.money import answer
@@ -25,6 +25,7 @@ from tallystick.api.views import ListView, View
 from tallystick.api.writes import write_route
 from tallystick.core.clock import format_time
 from tallystick.exports import Export, ExportArguments, ExportFormat
+from tallystick.participants import Scope
 from tallystick.tokens import Made, Outcome
 
 __all__ = ["router", "show_export"]
@@ -37,12 +38,17 @@ _BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
 
 
 class ExportRequest(Schema):
-    """What to export: events booked after `from` and up to `to`, of one token class or of all."""
+    """What to export: events booked after `from` and up to `to`, of one token class or of all.
+
+    With `holder_id` and the format `evidence`: a pack for that holder, of its own leaves and accounts. Holders and
+    platforms ask for those of holders that they act for, and for nothing else.
+    """
 
     format: ExportFormat = Field(strict=False)
     from_: Moment | None = Field(default=None, alias="from")
     to: Moment | None = None
     token_class_id: ObjectId | None = None
+    holder_id: ObjectId | None = None
 
 
 class ControlTotalView(View):
@@ -130,11 +136,11 @@ class CancellationRequest(Schema):
 
 async def post_export(request: Request) -> Response:
     """Ask for an export. A worker makes it; poll `GET /v1/exports/{export_id}` until it has ended."""
-    caller = await authenticated(request, STAFF_AND_AUDITORS)
+    caller = await authenticated(request, EVERYONE, Scope.READ)
     key = idempotency_key(request)
     asked = await read_json(request, caller.service.settings.body_size_max_bytes)
     body = understood(ExportRequest, asked)
-    arguments = ExportArguments(body.format, body.from_, body.to, body.token_class_id)
+    arguments = ExportArguments(body.format, body.from_, body.to, body.token_class_id, body.holder_id)
     attempt = attempt_of(request.scope)
     request_hash = attempt.request_hash = tokens.request_hash(_OPERATION, {"body": asked})
 
@@ -158,11 +164,12 @@ post_route(
     post_export,
     schema=ExportRequest,
     view=ExportView,
-    roles=STAFF_AND_AUDITORS,
+    roles=EVERYONE,
     summary="Ask for an export of the books and the log",
     tag="Exports",
     status=HTTPStatus.ACCEPTED,
     operation=_OPERATION,
+    scope=Scope.READ,
 )
 
 
@@ -180,24 +187,25 @@ write_route(
     operation="export_cancellation",
     schema=CancellationRequest,
     view=ExportView,
-    roles=STAFF_AND_AUDITORS,
+    roles=EVERYONE,
     make=_cancel,
     summary="Cancel an export",
     tag="Exports",
     status=HTTPStatus.OK,
+    scope=Scope.READ,
 )
 
 
 @router.get("/v1/exports", tags=["Exports"], summary="List exports", response_model=ListView[ExportView])
-def get_exports(caller: StaffCaller, cursor: Cursor = "", limit: Limit = 100) -> Any:
-    """Return the issuer's exports, oldest first."""
+def get_exports(caller: AnyCaller, cursor: Cursor = "", limit: Limit = 100) -> Any:
+    """Return exports, oldest first: staff and auditors see the issuer's, others what they asked for."""
     with caller.read() as connection:
         found = exports.exports(connection, caller.principal, after=cursor, limit=limit + 1)
     return page(found, limit, show_export, lambda one: one.id)
 
 
 @router.get("/v1/exports/{export_id}", tags=["Exports"], summary="Get an export", response_model=ExportView)
-def get_export(caller: StaffCaller, export_id: PathId) -> Any:
+def get_export(caller: AnyCaller, export_id: PathId) -> Any:
     """Return one export: how far it is, and once it is finished its manifest."""
     with caller.read() as connection:
         return show_export(exports.export(connection, caller.principal, export_id))
@@ -224,7 +232,7 @@ def get_export(caller: StaffCaller, export_id: PathId) -> Any:
         }
     },
 )
-def get_export_file(caller: StaffCaller, export_id: PathId, name: PathId) -> Response:
+def get_export_file(caller: AnyCaller, export_id: PathId, name: PathId) -> Response:
     """Return a finished export's file, checked against the manifest a moment before; a lost one is made again first."""
     path, facts = exports.export_file(caller.service.workshop, caller.principal, export_id, name)
     digest = base64.b64encode(bytes.fromhex(facts.sha256)).decode()

@@ -178,6 +178,9 @@ def export(  # noqa: PLR0917 Typer passes them by name.
     token_class_id: Annotated[
         str | None, typer.Option("--token-class", metavar="ID", help="One token class; all unless given.")
     ] = None,
+    holder_id: Annotated[
+        str | None, typer.Option("--holder", metavar="ID", help="An evidence pack for one holder.")
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Where the export's folder goes; the state directory's exports."),
@@ -198,6 +201,7 @@ def export(  # noqa: PLR0917 Typer passes them by name.
             booked_until=booked_until,
             export_format=export_format,
             token_class_id=token_class_id,
+            holder_id=holder_id,
             output=output,
         )
 

@@ -30,6 +30,7 @@ def export(
     booked_until: str | None,
     export_format: str,
     token_class_id: str | None,
+    holder_id: str | None,
     output: Path | None,
 ) -> None:
     """Make an export under `output`/<export id>, by default where the service serves it from."""
@@ -43,6 +44,7 @@ def export(
         moment("--from", booked_after),
         moment("--to", booked_until),
         token_class_id,
+        holder_id,
     )
     with opened_service(settings) as service:
         viewer = authorized(service.database, presented, STAFF_AND_AUDITORS, operation="export")

@@ -108,18 +108,20 @@ def create_export(
 
 
 def export(connection: Connection, viewer: Principal, export_id: str) -> Export:
-    """Return one export of the viewer's issuer, or raise ExportNotFoundError."""
-    found = store.read_export(connection, viewer.issuer_id, export_id) if viewer.sees_whole_issuer else None
-    if found is None:
+    """Return one export of the viewer's issuer, or raise ExportNotFoundError.
+
+    Those who don't see the whole issuer see what they asked for themselves.
+    """
+    found = store.read_export(connection, viewer.issuer_id, export_id)
+    if found is None or not (viewer.sees_whole_issuer or found.requested_by == viewer.id):
         raise ExportNotFoundError
     return found
 
 
 def exports(connection: Connection, viewer: Principal, *, after: str = "", limit: int = 100) -> list[Export]:
-    """Return a page of the issuer's exports, oldest first; nothing to those who don't see the whole issuer."""
-    if not viewer.sees_whole_issuer:
-        return []
-    return store.read_exports(connection, viewer.issuer_id, after, limit)
+    """Return a page of the exports that `viewer` may know of, oldest first."""
+    asked_by = None if viewer.sees_whole_issuer else viewer.id
+    return store.read_exports(connection, viewer.issuer_id, after, limit, asked_by)
 
 
 def cancel(

@@ -42,10 +42,10 @@ def pin(
     """Return the arguments with the part of the log that they stand for now, which makes an export repeatable.
 
     `vouching` is for evidence packs, whose manifest is signed. Raises ExportNotAllowedError, ExportPeriodInvalidError,
-    ExportScopeInvalidError, TokenClassNotFoundError and SigningKeyUnavailableError.
+    ExportScopeInvalidError, TokenClassNotFoundError, HolderNotFoundError, SigningKeyUnavailableError, and for a
+    holder's pack CheckpointNotFoundError.
     """
-    if not viewer.sees_whole_issuer:
-        raise ExportNotAllowedError
+    _check_holder(connection, viewer, arguments)
     issuer_id, after, until = viewer.issuer_id, arguments.booked_after, arguments.booked_until
     _check_period(clock.now(), after, until)
     is_evidence = arguments.format == ExportFormat.EVIDENCE
@@ -64,6 +64,16 @@ def pin(
         signer = signing.load_signer(connection, issuer_id, vouching.key_directory)
         return pinned_evidence(connection, issuer_id, pinned, signer.key_id, vouching)
     return pinned
+
+
+def _check_holder(connection: Connection, viewer: Principal, arguments: ExportArguments) -> None:
+    if arguments.holder_id is None:
+        if not viewer.sees_whole_issuer:
+            raise ExportNotAllowedError
+        return
+    if arguments.format != ExportFormat.EVIDENCE:
+        raise ExportScopeInvalidError("An export for one holder is an evidence pack.")
+    participants.holder(connection, viewer, arguments.holder_id)
 
 
 def ask(connection: Connection, clock: Clock, viewer: Principal, pinned: Pinned) -> Export:

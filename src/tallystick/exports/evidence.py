@@ -27,7 +27,7 @@ from tallystick.exports.writers import JSON_LINES, NewFile, json_lines_table
 from tallystick.signing import SigningKey
 from tallystick.transparency import CheckpointNotFoundError
 
-__all__ = ["pinned_evidence", "write_evidence"]
+__all__ = ["pinned_evidence", "write_evidence", "write_keys", "write_text"]
 
 _ENTRIES_PER_PAGE: Final = 1_000
 # As the JWK Set publishes them; the reason of a revocation is free text and stays out.
@@ -59,14 +59,17 @@ def pinned_evidence(
     try:
         note = transparency.published_checkpoint(connection, issuer_id, vouching.witnesses)
     except CheckpointNotFoundError:
+        if pinned.arguments.holder_id is not None:
+            # Some leaves of a log prove nothing but by a root that contains them.
+            raise
         return replace(pinned, evidence=Evidence(export_key_id, keys))
     size = transparency.parse_checkpoint(note.rpartition("\n\n")[0] + "\n").size
     first_index, last_index = pinned.first_event_index, pinned.last_event_index
-    if pinned.arguments.booked_until is None:
+    if pinned.arguments.booked_until is None or pinned.arguments.holder_id is not None:
         last_index = min(last_index, size - 1)
         first_index = min(first_index, last_index + 1)
     proof: Sequence[bytes] = ()
-    if 0 < last_index + 1 < size:
+    if 0 < last_index + 1 < size and pinned.arguments.holder_id is None:
         proof = transparency.consistency(connection, vouching.tiles, issuer_id, last_index + 1, size).hashes
     hashes = [base64.b64encode(one).decode("ascii") for one in proof]
     return replace(
@@ -85,17 +88,18 @@ def write_evidence(
     files, spans = _write_log(connection, scope, folder, totals)
     files += write_standing_tables(connection, scope, folder, ExportFormat.JSONL, totals)
     files.append(_write_idempotency(connection, scope, folder))
-    files.append(_write_keys(folder, evidence, spans))
+    files.append(write_keys(folder, evidence, spans))
     if evidence.checkpoint is not None:
-        files.append(_write_text(folder, "checkpoint.txt", evidence.checkpoint))
+        files.append(write_text(folder, "checkpoint.txt", evidence.checkpoint))
         if evidence.consistency:
             files.append(
-                _write_text(folder, "consistency.txt", "".join(f"{one}\n" for one in evidence.consistency))
+                write_text(folder, "consistency.txt", "".join(f"{one}\n" for one in evidence.consistency))
             )
     return files, totals
 
 
-def _write_text(folder: Path, name: str, text: str) -> FileFacts:
+def write_text(folder: Path, name: str, text: str) -> FileFacts:
+    """Write a file of lines."""
     with NewFile(folder, name, "text/plain") as file:
         file.write(text.encode())
         file.rows = text.count("\n")
@@ -184,7 +188,8 @@ def _write_idempotency(connection: Connection, scope: Scope, folder: Path) -> Fi
         return file.finish()
 
 
-def _write_keys(folder: Path, evidence: Evidence, spans: dict[str, tuple[int, int]]) -> FileFacts:
+def write_keys(folder: Path, evidence: Evidence, spans: dict[str, tuple[int, int]]) -> FileFacts:
+    """Write `keys.jsonl`: every key as it was pinned, with the first and last index that it signed of what is told."""
     with NewFile(folder, "keys.jsonl", JSON_LINES) as file:
         # Where the rows were kept they lost the order of their members.
         write_row = json_lines_table(file, (*_KEY_COLUMNS, "from_index", "until_index"))

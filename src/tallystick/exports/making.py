@@ -23,6 +23,8 @@ from tallystick.core.errors import DomainError, InvariantError, UnavailableError
 from tallystick.exports import store
 from tallystick.exports.evidence import write_evidence
 from tallystick.exports.folders import publish, put_back, storage, working_folder
+from tallystick.exports.holder_packs import write_holder_pack
+from tallystick.exports.logging_packs import log_pack
 from tallystick.exports.manifest import (
     MANIFEST_MEDIA_TYPE,
     MANIFEST_NAME,
@@ -132,7 +134,7 @@ def make_again(workshop: Workshop, export: Export) -> None:
     """
     with _place(), working_folder(workshop.directory) as folder:
         with workshop.database.read() as connection:
-            manifest = _make_files(connection, export, folder)
+            manifest = _make_files(connection, workshop, export, folder)
         if manifest != export.manifest:
             raise InvariantError(f"{export.id} can't be made again as it was")
         assert export.result is not None
@@ -243,16 +245,30 @@ def _attempt(connection: Connection, workshop: Workshop, run: _Run) -> None:
     with working_folder(workshop.directory) as folder:
         with watched(run.wrote):
             run.expect(rows_to_write(connection, found.issuer_id, found.pinned))
-            manifest = _make_files(connection, found, folder)
+            manifest = _make_files(connection, workshop, found, folder)
         manifest_jws = _signature(connection, workshop, found, manifest)
         _write_signature(folder, manifest_jws)
-        result = ExportResult(manifest, manifest_jws)
-        workshop.database.run(lambda writing: run.finish(writing, result))
+        workshop.database.run(lambda writing: _record(writing, workshop, run, found, manifest, manifest_jws))
         try:
             publish(folder, workshop.directory / found.id)
         except OSError:
             # It is finished all the same: its files are made again when they are asked for.
             _log.exception("the files of %s could not be put in place", found.id)
+
+
+def _record(
+    writing: Connection,
+    workshop: Workshop,
+    run: _Run,
+    export: Export,
+    manifest: dict[str, Any],
+    manifest_jws: str | None,
+) -> None:
+    """Record what was made; a pack's event is in the log with it, or neither is."""
+    event_index = None
+    if manifest_jws is not None:
+        event_index = log_pack(writing, workshop, export, manifest)
+    run.finish(writing, ExportResult(manifest, manifest_jws, event_index))
 
 
 def _explained(export_id: str, error: Exception) -> ExportFailure:
@@ -293,7 +309,7 @@ def _write_signature(folder: Path, manifest_jws: str | None) -> None:
             write_durably(folder / SIGNATURE_NAME, manifest_jws)
 
 
-def _make_files(connection: Connection, export: Export, folder: Path) -> dict[str, Any]:
+def _make_files(connection: Connection, workshop: Workshop, export: Export, folder: Path) -> dict[str, Any]:
     # Whoever asked for it may be anybody by now: what an export tells follows from its arguments alone.
     reader = participants.service_principal(export.issuer_id, export.created_at)
     pinned = export.pinned
@@ -301,7 +317,9 @@ def _make_files(connection: Connection, export: Export, folder: Path) -> dict[st
     issuer = participants.issuer(connection, reader, export.issuer_id)
     export_format = pinned.arguments.format
     with storage():
-        if pinned.evidence is not None:
+        if pinned.evidence is not None and pinned.arguments.holder_id is not None:
+            files, totals = write_holder_pack(connection, scope, folder, pinned.evidence, workshop.vouching)
+        elif pinned.evidence is not None:
             files, totals = write_evidence(connection, scope, folder, pinned.evidence)
         elif export_format in TABLE_FORMATS:
             files, totals = write_tables(connection, scope, folder, export_format)

@@ -4,10 +4,10 @@ An export is asked for, and made later: pending → running → finished, or fai
 or dies leaves it to the next one, from the beginning: of what is not finished nothing is ever to be had.
 
 ExportPeriodInvalidError    422  the period ends before it begins, or has not ended yet
-ExportScopeInvalidError     422  an evidence pack covers all token classes
+ExportScopeInvalidError     422  an evidence pack covers all token classes; a holder is given nothing else
 ExportNotFoundError         404  no such export
 ExportFileNotFoundError     404  no such file in it
-ExportNotAllowedError       403  only the issuer's staff and its auditors may export
+ExportNotAllowedError       403  holders and platforms may have packs of their own only
 ExportNotFinishedError      409  it has no manifest and no files (yet)
 ExportClosedError           409  it has ended and can't be cancelled
 ExportKeyChangedError       409  the key that it was to be signed with is active no more
@@ -70,10 +70,10 @@ class ExportPeriodInvalidError(MalformedError):
 
 
 class ExportScopeInvalidError(MalformedError):
-    """An evidence pack replays the whole log, so it can't leave out a token class."""
+    """An evidence pack covers all token classes, and what is made for one holder is an evidence pack."""
 
     code = "export_scope_invalid"
-    title = "An evidence pack covers all token classes"
+    title = "An evidence pack covers all token classes, and an export for one holder is an evidence pack"
 
 
 class ExportNotFoundError(NotFoundError):
@@ -91,10 +91,10 @@ class ExportFileNotFoundError(NotFoundError):
 
 
 class ExportNotAllowedError(DeniedError):
-    """Exports tell of the whole issuer, so only those who see all of it may have them."""
+    """What tells of the whole issuer is for those who see all of it; others name the holder that they act for."""
 
     code = "export_not_allowed"
-    title = "Only the issuer's staff and its auditors may export"
+    title = "Holders and platforms may export what is theirs only: name the holder"
 
 
 class ExportNotFinishedError(ConflictError):
@@ -166,13 +166,15 @@ class ExportArguments:
     """What is asked for: events booked behind `booked_after` and up to `booked_until`, both in UTC.
 
     Without a beginning the period begins with the log; without an end it ends with what is committed now. One
-    period's end is the next one's beginning, and both are moments to ask balances as of.
+    period's end is the next one's beginning, and both are moments to ask balances as of. With `holder_id` it is a pack
+    for that holder.
     """
 
     format: ExportFormat
     booked_after: datetime | None = None
     booked_until: datetime | None = None
     token_class_id: str | None = None
+    holder_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,11 +219,14 @@ class Pinned:
     def asked(self) -> dict[str, str | None]:
         """Return what was asked for as JSON, under the names that the API uses."""
         asked = self.arguments
+        # Manifests that were made before there were packs for holders must come out as they did.
+        of_holder = {} if asked.holder_id is None else {"holder_id": asked.holder_id}
         return {
             "format": asked.format.value,
             "from": None if asked.booked_after is None else format_time(asked.booked_after),
             "to": None if asked.booked_until is None else format_time(asked.booked_until),
             "token_class_id": asked.token_class_id,
+            **of_holder,
         }
 
     def as_json(self) -> dict[str, Any]:
@@ -243,6 +248,7 @@ class Pinned:
                 None if after is None else parse_time(after),
                 None if until is None else parse_time(until),
                 kept["token_class_id"],
+                kept.get("holder_id"),
             ),
             kept["first_event_index"],
             kept["last_event_index"],

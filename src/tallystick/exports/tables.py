@@ -141,7 +141,8 @@ def write_standing_tables(
             finished.append(file.finish())
 
     write("balances", _balances(connection, scope, totals))
-    write("trial_balance", _trial_balance(totals))
+    if scope.holder_id is None:
+        write("trial_balance", _trial_balance(totals))
     write("accounts", _accounts(connection, scope))
     write("liabilities", _liabilities(connection, scope))
     return finished

@@ -121,6 +121,14 @@ def _decide_screening(decide: Callable[..., object]) -> Callable[[Connection, Ap
     return apply
 
 
+def _nothing_to_check(_connection: Connection, _wanted: Wanted) -> int:
+    return 0
+
+
+def _nothing_to_do(_connection: Connection, _applied: Applied) -> None:
+    """Say by the event alone that it happened; what it is about is recorded by who asked, in the same transaction."""
+
+
 CHANGES: Final[dict[str, Change]] = {
     "policy_activation": Change("policy.activated", _check_activation, _activate),
     "policy_retirement": Change("policy.retired", _check_retirement, _retire),
@@ -131,5 +139,7 @@ CHANGES: Final[dict[str, Change]] = {
     "screening_confirmation": Change(
         "screening.confirmed", _check_confirmation, _decide_screening(screening.confirm)
     ),
+    # The room of exports stands above this one. Whoever may have a pack may have it made, machines too.
+    "export_making": Change("export.made", _nothing_to_check, _nothing_to_do, machines_may_ask=True),
     **CHANGES_OF_PRINCIPALS,
 }

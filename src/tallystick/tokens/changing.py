@@ -48,12 +48,13 @@ class Change(NamedTuple):
 
     `check` raises the DomainError that refuses it, when it is asked for and again when it is approved, and returns
     how many other people it takes; 0: none, it takes effect at once. `apply` then carries it out. Both are called under
-    the issuer's lock.
+    the issuer's lock. A person must ask for it, unless `machines_may_ask`.
     """
 
     event_type: str
     check: Callable[[Connection, Wanted], int]
     apply: Callable[[Connection, Applied], None]
+    machines_may_ask: bool = False
 
 
 class CheckedChange(NamedTuple):

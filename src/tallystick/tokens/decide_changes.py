@@ -13,7 +13,7 @@ __all__ = ["change", "settle_change"]
 def change(facts: Facts, request: Request) -> Plan:
     """Return the plan of a change that is asked for."""
     checked = _checked(facts, request.id)
-    if request.principal.person is None:
+    if request.principal.person is None and not checked.change.machines_may_ask:
         raise MakerNotAPersonError
     waiting = new_instruction(facts, request, None, 0, State.PENDING_APPROVAL)
     if checked.checkers == 0:

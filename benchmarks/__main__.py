@@ -23,6 +23,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, help="how long each measurement takes")
     parser.add_argument("--growth-events", type=int, help="how long the long log is (0: no growth)")
     parser.add_argument(
+        "--packs",
+        type=int,
+        metavar="EVENTS",
+        help="evidence packs of a log of so many events, and nothing else",
+    )
+    parser.add_argument(
         "--state-directory", type=Path, default=_HERE.parent / "var", help="on the disk to be measured"
     )
     options = parser.parse_args()
@@ -32,12 +38,14 @@ def main() -> None:
     }
     if options.growth_events is not None:
         changes["growth_events"] = options.growth_events or None
+    if options.packs is not None:
+        changes |= {"pack_events": options.packs, "packs_only": True}
     plan = dataclasses.replace(plan, only=options.only, **changes)
     # Stopped by anyone, it still ends its processes and removes its files.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     found = run(plan, options.state_directory)
     print(table(found))
-    if not options.only:
+    if not options.only and options.packs is None:
         write_json(_HERE / "results.json", found)
 
 

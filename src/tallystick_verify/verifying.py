@@ -75,11 +75,16 @@ _NO_WITNESS: Final = (
 
 
 class Options(NamedTuple):
-    """What the auditor asks for. `held` is a folder of earlier checkpoints; `remember` adds to it what was verified."""
+    """What the auditor asks for.
+
+    `held` is a folder of earlier checkpoints; `remember` adds to it what was verified. `helpers` are processes that
+    verify signatures beside this one, where the log is long.
+    """
 
     allow_no_checkpoint: bool = False
     held: Path | None = None
     remember: bool = False
+    helpers: int = 0
 
 
 def verify_pack(path: Path, policy: Policy, options: Options, progress: Progress) -> Report:
@@ -209,6 +214,7 @@ class _Verification:
                 Movements(),
                 Approvals(self.pack.lines("approvals.jsonl"), self.policy, instructions),
                 Journal(self.pack.lines("journal.jsonl")),
+                self.options.helpers,
             )
             whole = walk.go(self.pack.lines("events.jsonl"), progress)
         if whole:

@@ -20,6 +20,7 @@ from tallystick_verify.log import LogTree
 from tallystick_verify.manifest import Manifest
 from tallystick_verify.replay import Replay
 from tallystick_verify.report import Report
+from tallystick_verify.signatures import Signatures
 
 __all__ = ["Progress", "Walk"]
 
@@ -40,7 +41,10 @@ _CHECKS: Final = {
 
 @dataclass(slots=True)
 class Walk:
-    """The pass and what it fills. `replayed` tells at its end whether the books were rebuilt."""
+    """The pass and what it fills. `replayed` tells at its end whether the books were rebuilt.
+
+    `helpers` are the processes that verify signatures beside it.
+    """
 
     manifest: Manifest
     report: Report
@@ -50,6 +54,7 @@ class Walk:
     movements: Movements
     approvals: Approvals
     journal: Journal
+    helpers: int = 0
     replayed: bool = True
     previous_booked_at: str = ""
     # Indexes of what is recorded beside instructions (votes, expiries, keys): no idempotency key settled those alone.
@@ -57,12 +62,21 @@ class Walk:
 
     def go(self, rows: Iterator[bytes], progress: Progress) -> bool:
         """Go through the rows of `events.jsonl`; tell whether the log is there to its end."""
+        size = self.manifest.tree_size
+        with Signatures(self.helpers, size, self._forged) as signatures:
+            whole = self._walk(rows, signatures, progress)
+            signatures.finish()
+        if whole:
+            self.report.passed("events", f"{size:,} events: bytes, form, signature, and key at its index")
+        return whole
+
+    def _walk(self, rows: Iterator[bytes], signatures: Signatures, progress: Progress) -> bool:
         size, report = self.manifest.tree_size, self.report
         for index, leaf in enumerate(_leaves(rows)):
             if index >= size:
                 report.failed("log", Failure(ExitCode.LOG, "The log is longer than the manifest says."))
                 return False
-            if not self._take(index, leaf) or report.full:
+            if not self._take(index, leaf, signatures) or report.full:
                 self.replayed = False
                 return False
             if index % _PROGRESS_EVENTS == 0:
@@ -73,17 +87,16 @@ class Walk:
             return False
         if self.manifest.first_index == size:
             self.replay.begin_period()
-        report.passed("events", f"{size:,} events: bytes, form, signature, and key at its index")
         return True
 
-    def _take(self, index: int, leaf: bytes) -> bool:
+    def _take(self, index: int, leaf: bytes, signatures: Signatures) -> bool:
         """Take up the event at `index`; tell whether what follows can still be looked at."""
         if index == self.manifest.first_index:
             self.replay.begin_period()
         self.tree.add(leaf)
         try:
             token = read_token(leaf, EVENT_TYPE)
-            self._note(index, lambda: self._check_signature(index, token))
+            self._note(index, lambda: self._check_signature(index, token, signatures))
             event = read_event(token.payload)
             self._check_place(event, index)
         except Failure as failure:
@@ -94,11 +107,13 @@ class Walk:
             self.replayed = self._note(index, lambda: self._post(event))
         return True
 
-    def _check_signature(self, index: int, token: Token) -> None:
+    def _check_signature(self, index: int, token: Token, signatures: Signatures) -> None:
         key = self.keys.key_at(token.kid, index)
-        if not key.verifies(token.signature, token.signing_input):
-            raise Failure(ExitCode.SIGNATURE, "The signature does not verify.")
+        signatures.check(index, key, token.signature, token.signing_input)
         self.keys.signed(token.kid, index)
+
+    def _forged(self, index: int) -> None:
+        self._found(index, Failure(ExitCode.SIGNATURE, "The signature does not verify."))
 
     def _check_place(self, event: Event | Fact, index: int) -> None:
         if event.index != index:

@@ -15,10 +15,10 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection
 
-from tallystick import ledger, orders, participants, policy, signing, statements, tokens
+from tallystick import events, ledger, orders, participants, policy, signing, statements, tokens
 from tallystick.core.clock import FixedClock
 from tallystick.core.database import Database
-from tallystick.core.ids import with_prefix
+from tallystick.core.ids import new_id, with_prefix
 from tallystick.ledger import Code, ledger_account_id
 from tallystick.participants import (
     Account,
@@ -303,6 +303,44 @@ class Bank:
             reason=reason,
             payload={"reason": reason} if operation.startswith("breaker_") else payload or {},
         )
+
+    def run_clean(self, token_class_id: str | None = None) -> str:
+        """Let the write path be told of a reconciliation that found nothing wrong; return the run's id.
+
+        For tests that are not about reconciliation: what they do with deposits, no bank's statement shows.
+        """
+        of_class = token_class_id or self.classes["USD"].id
+        run_id = new_id("reconciliation")
+
+        def told(connection: Connection) -> None:
+            last_index = events.last_index(connection, self.issuer_id)
+            connection.exec_driver_sql(
+                """INSERT INTO reconciliation (issuer_id, id, token_class_id, event_index, ledger_as_of, verdict,
+                                               figures, run_by, created_at)
+                   VALUES (%s, %s, %s, %s, %s, 'tied', '{}', %s, %s)""",
+                (
+                    self.issuer_id,
+                    run_id,
+                    of_class,
+                    last_index,
+                    self.clock.at,
+                    self.auditor.id,
+                    self.clock.at,
+                ),
+            )
+            tokens.tell_run(
+                connection,
+                self.settler,
+                self.issuer_id,
+                of_class,
+                run_id=run_id,
+                event_index=last_index,
+                clean=True,
+                suspends_because=None,
+            )
+
+        self.database.run(told)
+        return run_id
 
     def draft(self, currency: str = "USD", **members: Any) -> Policy:
         """Draft a class's next rules: a document of these members."""

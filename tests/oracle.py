@@ -3,7 +3,8 @@
 (1) everything acknowledged is in the log exactly once; (2) every logged event has a valid signature and its
 approvals; (3) debits equal credits per entry and currency; (4) no balance lies below its floor; (5) balances replayed
 from the signed events equal the books; (6) supply is mints less redemptions and seizures, and never more than confirmed
-deposits; (7) what is restricted on an account is what its orders hold, and what they ever took is in their actions.
+deposits; (7) what is restricted on an account is what its orders hold, and what they ever took is in their actions;
+(8) what was attested of liabilities is what supply was at that index.
 
 It reads the tables with plain SQL and verifies with PyJWT, so that it shares no code with what it checks.
 """
@@ -22,7 +23,14 @@ from tests.database import connect
 
 _DEBIT_NORMAL = frozenset({"1010", "1020", "1100", "1210", "1390", "1510", "5010", "5020"})
 # Changes that make the bank stricter, and so need nobody else.
-_IMMEDIATE = {"token_class.mode_changed", "breaker.tripped", "export.made", "holder.suspended"}
+_IMMEDIATE = {
+    "token_class.mode_changed",
+    "breaker.tripped",
+    "holder.suspended",
+    # These change nothing: they say what is so.
+    "export.made",
+    "liabilities.attested",
+}
 _NEEDS_APPROVAL = frozenset(
     {"token.minted", "transfer.reversed", "account.unfrozen", "order.lifted", "order.seized"}
 )
@@ -43,7 +51,7 @@ class _Replay:
 def check_books(
     superuser_url: str, issuer_id: str, acknowledged: Iterable[tuple[str, int | None]] = ()
 ) -> None:
-    """Assert points 1 to 7; `acknowledged` are ids and event indexes of what callers were told has settled."""
+    """Assert points 1 to 8; `acknowledged` are ids and event indexes of what callers were told has settled."""
     with connect(superuser_url) as connection:
         events = _rows(
             connection,
@@ -58,6 +66,7 @@ def check_books(
         replay = _replayed(payloads)
         _check_acknowledged(connection, issuer_id, replay, events, acknowledged)
         _check_ledger(connection, issuer_id, replay)
+        _check_attestations(payloads)
         _check_supply(connection, issuer_id, replay)
         _check_orders(connection, issuer_id, payloads)
 
@@ -255,6 +264,18 @@ def _check_supply(connection: psycopg.Connection[Any], issuer_id: str, replay: _
         assert replay.minted[currency] <= replay.deposited[currency], f"{currency} is not covered"
         owed = (claims or 0) + (deposits_available or 0) + in_transit
         assert at_core == replay.deposited[currency] == owed
+
+
+def _check_attestations(payloads: list[dict[str, Any]]) -> None:
+    signs = {"token.minted": 1, "token.redeemed": -1, "order.seized": -1}
+    for attested in payloads:
+        if attested["type"] == "liabilities.attested":
+            supply = sum(
+                signs.get(one["type"], 0) * _minor(one["amount"], one["scale"])
+                for one in payloads[: attested["as_of_index"] + 1]
+                if one.get("token_class_id") == attested["token_class_id"] and "amount" in one
+            )
+            assert _minor(attested["total"], attested["scale"]) == supply, "attested was not what was owed"
 
 
 def _check_orders(

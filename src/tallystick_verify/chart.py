@@ -159,11 +159,13 @@ EVENT_KINDS: Final[dict[str, EventKind]] = {
 CHANGES: Final[dict[str, tuple[str, str]]] = {
     "api_key.registered": ("api_key_registration", "always"),
     "api_key.rotated": ("api_key_rotation", "always"),
+    "break.written_off": ("break_write_off", "always"),
     "breaker.reset": ("breaker_reset", "always"),
     "breaker.tripped": ("breaker_trip", "never"),
     "client.registered": ("client_registration", "always"),
     "export.made": ("export_making", "never"),
     "holder.suspended": ("holder_suspension", "never"),
+    "liabilities.attested": ("liability_attestation", "never"),
     "policy.activated": ("policy_activation", "always"),
     "policy.retired": ("policy_retirement", "always"),
     "principal.reactivated": ("principal_reactivation", "always"),

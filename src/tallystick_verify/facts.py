@@ -12,6 +12,7 @@ from tallystick_verify.chart import CHANGES
 from tallystick_verify.failures import ExitCode, Failure
 
 __all__ = [
+    "ATTESTATION_TYPE",
     "BATCH_TYPE",
     "FACT_TYPES",
     "SUFFIX",
@@ -37,13 +38,17 @@ TEXTS: Final = {
         "id": rf"event_{SUFFIX}",
         "instruction_id": rf"[a-z_]{{2,24}}_{SUFFIX}",
         "issuer_id": rf"issuer_{SUFFIX}",
+        "manifest_sha256": r"[0-9a-f]{64}",
         "operation": r"[a-z_]{1,64}",
         "outcome_hash": r"[0-9a-f]{64}",
         "payload_hash": r"[0-9a-f]{64}",
         "principal_id": rf"principal_{SUFFIX}|system",
         "request_hash": r"[0-9a-f]{64}",
+        "root_hash": r"[0-9a-f]{64}",
         "subject_id": r"[!-~]{1,200}",
         "token_class_id": rf"class_{SUFFIX}",
+        "total": r"[0-9.]{1,40}",
+        "tree_format": r"merkle-sum-v1",
         "type": r"[a-z_.]{1,64}",
         "vote_hash": r"[0-9a-f]{64}",
     }.items()
@@ -77,6 +82,21 @@ _BATCH: Final = frozenset(
         "token_class_id",
     }
 )
+#: The root over all liabilities of a class; how it is made, `liability_proofs` tells.
+ATTESTATION_TYPE: Final = "liabilities.attested"
+_ATTESTATION: Final = _CHANGE | {
+    "as_of_index",
+    "currency",
+    "depth",
+    "root_hash",
+    "scale",
+    "token_class_id",
+    "total",
+    "tree_format",
+}
+_DEPTH_MAX: Final = 32
+#: An evidence pack that was made: the SHA-256 of its manifest.json.
+_PACK: Final = _CHANGE | {"manifest_sha256"}
 #: A breaker that trips by itself: nobody asked for it.
 _TRIP: Final = frozenset({"reason", "token_class_id"})
 
@@ -89,6 +109,8 @@ _MEMBERS: Final[dict[str, tuple[frozenset[str], ...]]] = {
     "key.revoked": (_KEY,),
     **dict.fromkeys(CHANGES, (_CHANGE,)),
     "breaker.tripped": (_CHANGE, _TRIP),
+    ATTESTATION_TYPE: (_ATTESTATION,),
+    "export.made": (_PACK,),
     BATCH_TYPE: (_BATCH,),
 }
 FACT_TYPES: Final = frozenset(_MEMBERS)
@@ -150,6 +172,8 @@ def read_fact(found: dict[str, Any]) -> Fact:
         raise odd("operation or id")
     if fact.type == BATCH_TYPE:
         _check_batch(found)
+    if fact.type == ATTESTATION_TYPE:
+        _check_attestation(found)
     if "reason" in own and not isinstance(found["reason"], str):
         raise odd("reason")
     if "key" in own and (not isinstance(found["key"], dict) or found["id"][-26:] != _suffix(found)):
@@ -162,6 +186,16 @@ def _check_batch(found: dict[str, Any]) -> None:
         raise odd("booked_count or scale")
     if found["operation"] != "transfer_batch" or found["id"][-26:] != _suffix(found):
         raise odd("operation or id")
+
+
+def _check_attestation(found: dict[str, Any]) -> None:
+    if any(type(found[name]) is not int for name in ("as_of_index", "depth", "scale")):
+        raise odd("as_of_index, depth or scale")
+    # What is attested lies before what attests it.
+    if not -1 <= found["as_of_index"] < found["index"] or not 0 <= found["depth"] <= _DEPTH_MAX:
+        raise odd("as_of_index or depth")
+    if not 0 <= found["scale"] <= 9:
+        raise odd("scale")
 
 
 def check_texts(found: dict[str, Any], patterns: dict[str, re.Pattern[str]]) -> None:

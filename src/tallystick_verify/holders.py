@@ -13,15 +13,15 @@ from tallystick_verify.encodings import EncodingRefusedError, base64_bytes
 from tallystick_verify.events import Event, read_event
 from tallystick_verify.facts import Fact
 from tallystick_verify.failures import ExitCode, Failure, PackFailure
-from tallystick_verify.jws import EVENT_TYPE, read_token
+from tallystick_verify.jws import EVENT_TYPE, Token, read_token
 from tallystick_verify.keys import KeyBook
 from tallystick_verify.log import signed_checkpoint
 from tallystick_verify.manifest import Manifest
 from tallystick_verify.merkle import ProofRefusedError, check_inclusion, leaf_hash
 from tallystick_verify.notes import Checkpoint
-from tallystick_verify.policy_file import Policy
+from tallystick_verify.policy_file import Pin, Policy
 
-__all__ = ["Receipt", "check_leaves", "check_receipt", "read_receipt"]
+__all__ = ["Receipt", "check_event", "check_leaves", "check_receipt", "check_token", "read_receipt"]
 
 _FIRST_LINE: Final = "c2sp.org/tlog-proof@v1"
 _INDEX: Final = re.compile(r"index (0|[1-9][0-9]{0,15})", re.ASCII)
@@ -94,19 +94,46 @@ def check_receipt(octets: bytes, leaf: bytes, policy: Policy) -> tuple[Event | F
     receipt = read_receipt(octets)
     signed = signed_checkpoint(receipt.checkpoint, policy.checkpoint)
     _check_leaf(receipt.index, leaf, receipt.proof, signed.checkpoint)
-    token = read_token(leaf, EVENT_TYPE)
-    key = next((one.public_key for one in policy.pins if one.public_key.kid == token.kid), None)
-    if key is None:
-        raise Failure(ExitCode.KEY, "The event's key is not among those that are pinned.")
-    pin = next(one for one in policy.pins if one.public_key.kid == token.kid)
-    if receipt.index < pin.from_index or (pin.until_index is not None and receipt.index > pin.until_index):
-        raise Failure(ExitCode.KEY, "The key is not pinned for this index.")
-    if not key.verifies(token.signature, token.signing_input):
-        raise Failure(ExitCode.SIGNATURE, "The event's signature does not verify.")
-    event = read_event(token.payload)
-    if event.index != receipt.index or event.issuer_id != policy.issuer_id:
+    event = check_event(leaf, policy)
+    if event.index != receipt.index:
         raise Failure(ExitCode.LOG, "The event was signed for another place, or by another issuer.")
     return event, signed.checkpoint.size, tuple(one.name for one in signed.witnesses)
+
+
+def check_event(leaf: bytes, policy: Policy) -> Event | Fact:
+    """Return an event of the policy's issuer that a pinned key signed, at an index that it is pinned for.
+
+    Raises Failure (signature, key, log, unsupported).
+    """
+    token = read_token(leaf, EVENT_TYPE)
+    pin = _pin(token.kid, policy)
+    if not pin.public_key.verifies(token.signature, token.signing_input):
+        raise Failure(ExitCode.SIGNATURE, "The event's signature does not verify.")
+    event = read_event(token.payload)
+    _check_pinned_at(event.index, pin)
+    if event.issuer_id != policy.issuer_id:
+        raise Failure(ExitCode.LOG, "The event was signed for another place, or by another issuer.")
+    return event
+
+
+def check_token(token: Token, index: int, policy: Policy) -> None:
+    """Check that a pinned key signed a token when the log was at an index. Raises Failure (signature, key)."""
+    pin = _pin(token.kid, policy)
+    if not pin.public_key.verifies(token.signature, token.signing_input):
+        raise Failure(ExitCode.SIGNATURE, "The signature does not verify.")
+    _check_pinned_at(index, pin)
+
+
+def _check_pinned_at(index: int, pin: Pin) -> None:
+    if index < pin.from_index or (pin.until_index is not None and index > pin.until_index):
+        raise Failure(ExitCode.KEY, "The key is not pinned for this index.")
+
+
+def _pin(kid: str, policy: Policy) -> Pin:
+    for pin in policy.pins:
+        if pin.public_key.kid == kid:
+            return pin
+    raise Failure(ExitCode.KEY, "The key is not among those that are pinned.")
 
 
 def _check_leaf(index: int, leaf: bytes, proof: list[bytes], root: Checkpoint) -> None:

@@ -24,6 +24,7 @@ CHECKS: Final = (
     "trial balance",
     "register",
     "control totals",
+    "attestations",
 )
 _FINDINGS_MAX: Final = 100
 _SYMBOLS: Final = {"passed": "ok", "failed": "FAILED", "skipped": "--"}
@@ -128,7 +129,7 @@ class Report:
         if self.findings_left_out:
             lines.append(f"  … and {self.findings_left_out} more")
         if self.unproven:
-            lines += ["", "NOT PROVEN by this pack:"]
+            lines += ["", "NOT PROVEN by this:"]
             lines += [f"  ! {one}" for one in self.unproven]
         code = self.exit_code
         verdict = (

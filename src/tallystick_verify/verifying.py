@@ -304,6 +304,9 @@ class _Verification:
             lambda: check_register(replay, pack.lines("accounts.jsonl"), pack.lines("liabilities.jsonl")),
         )
         self._step("control totals", lambda: check_totals(replay, movements, self.manifest.control_totals))
+        self._step(
+            "attestations", lambda: f"{walk.attestation_count:,} attested totals of liabilities are supply"
+        )
         self.report.figures = [
             {
                 "token_class_id": one.id,

@@ -11,7 +11,7 @@ from typing import Final
 from tallystick_verify.approvals import Approvals
 from tallystick_verify.canonical import JsonRefusedError, parse
 from tallystick_verify.events import Event, read_event
-from tallystick_verify.facts import Fact
+from tallystick_verify.facts import ATTESTATION_TYPE, Fact
 from tallystick_verify.failures import ExitCode, Failure, PackFailure
 from tallystick_verify.figures import Journal, Movements
 from tallystick_verify.jws import EVENT_TYPE, Token, read_token
@@ -57,6 +57,7 @@ class Walk:
     helpers: int = 0
     replayed: bool = True
     previous_booked_at: str = ""
+    attestation_count: int = 0
     # Indexes of what is recorded beside instructions (votes, expiries, keys): no idempotency key settled those alone.
     unasked: set[int] = field(default_factory=set)
 
@@ -132,11 +133,20 @@ class Walk:
                 self.unasked.add(event.index)
             if "key" in event.members:
                 self.keys.apply(event)
+            if event.type == ATTESTATION_TYPE:
+                self._check_attestation(event)
             return
         posted = self.replay.post(event)
         if event.index >= self.manifest.first_index:
             self.movements.add(event)
         self.journal.check(event, posted)
+
+    def _check_attestation(self, fact: Fact) -> None:
+        self.attestation_count += 1
+        try:
+            self.replay.check_attestation(fact)
+        except Failure as failure:
+            self.report.failed("attestations", failure.at(f"event {fact.index}"))
 
     def _note(self, index: int, check: Callable[[], None]) -> bool:
         """Make a check; note a failure, and tell whether the books are still known behind it."""

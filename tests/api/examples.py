@@ -15,17 +15,31 @@ from typing import Any, Final
 
 import httpx
 from joserfc.jwk import OKPKey
+from sqlalchemy import Connection
 
-from tallystick import events, exports, identity, liabilities, participants, policy, tokens, transparency
+from tallystick import (
+    events,
+    exports,
+    identity,
+    liabilities,
+    participants,
+    policy,
+    reconciliation,
+    tokens,
+    transparency,
+)
 from tallystick.core.ids import new_suffix, with_prefix
+from tallystick.core.money import format_amount
 from tallystick.identity import ClientUse
 from tallystick.participants import HolderKind, KycStatus, Principal, Role
+from tallystick.reconciliation import Break
 from tallystick.tokens import Kind, Submission
 from tests import camt_writer
 from tests.api.edge import api_key
 from tests.api.power_examples import POWER_EXAMPLES
 from tests.bank import Bank
 from tests.exports.exported import ask_for, workshop
+from tests.liabilities.attested import attest
 
 __all__ = ["Example", "Strangers", "add_strangers", "examples", "integrate_all", "life_of", "staff_life_of"]
 
@@ -33,6 +47,57 @@ __all__ = ["Example", "Strangers", "add_strangers", "examples", "integrate_all",
 _MORE_CURRENCIES: Final = (
     *("SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "RON", "TRY", "ILS", "AED", "SAR", "QAR"),
     *("INR", "THB", "IDR", "MYR", "PHP", "KRW", "ZAR", "MXN", "BRL", "CLP", "COP", "PEN"),
+    *(
+        "ARS",
+        "BGN",
+        "BHD",
+        "BOB",
+        "CRC",
+        "DOP",
+        "EGP",
+        "GEL",
+        "GTQ",
+        "ISK",
+        "JMD",
+        "JOD",
+        "KES",
+        "KWD",
+        "KZT",
+    ),
+    *(
+        "LKR",
+        "MAD",
+        "MUR",
+        "NGN",
+        "OMR",
+        "PKR",
+        "PYG",
+        "RSD",
+        "TND",
+        "TWD",
+        "UAH",
+        "UGX",
+        "UYU",
+        "VND",
+        "XAF",
+    ),
+    *(
+        "ALL",
+        "AMD",
+        "AZN",
+        "BDT",
+        "BWP",
+        "BZD",
+        "ETB",
+        "FJD",
+        "GHS",
+        "GYD",
+        "HNL",
+        "KGS",
+        "KHR",
+        "LAK",
+        "MDL",
+    ),
 )
 
 
@@ -265,7 +330,81 @@ def _export_cancellation(bank: Bank, path: str) -> Example:
 
 
 def _reconciliation(bank: Bank, path: str) -> Example:
-    body = {"token_class_id": bank.classes["USD"].id}
+    # Of classes of its own: a run that finds too much wrong suspends issuance.
+    return _example(Role.AUDITOR, path, {"token_class_id": _own_class(bank)}, token_class_id=_own_class(bank))
+
+
+def new_break(bank: Bank) -> Break:
+    """Return a break of a class of its own, of which nothing of the bank's is known."""
+    class_id = _own_class(bank)
+
+    def work(connection: Connection) -> Break:
+        run = reconciliation.reconcile(connection, bank.settler, bank.auditor, class_id)
+        [found] = reconciliation.breaks(connection, bank.issuer_id, reconciliation_id=run.id)
+        return found
+
+    return bank.database.run(work)
+
+
+def _break_assignment(bank: Bank, path: str) -> Example:
+    body = {"owner_id": bank.maker.id, "note": "Yours, I think."}
+    return _example(Role.TREASURY_MAKER, _filled(path, new_break(bank).id), body, note="Or not.")
+
+
+def _break_explanation(bank: Bank, path: str) -> Example:
+    body = {"explanation": "The bank sends its first statement on Monday."}
+    return _example(Role.TREASURY_MAKER, _filled(path, new_break(bank).id), body, explanation="Other.")
+
+
+def _break_note(bank: Bank, path: str) -> Example:
+    body = {"note": "Called them."}
+    return _example(Role.TREASURY_CHECKER, _filled(path, new_break(bank).id), body, note="Wrote to them.")
+
+
+def _break_file(bank: Bank, path: str) -> Example:
+    body = {"name": "letter.txt", "media_type": "text/plain", "content": "SGVsbG8="}
+    return _example(Role.OPERATOR, _filled(path, new_break(bank).id), body, content="SGVsbG8h")
+
+
+def _break_resolution(bank: Bank, path: str) -> Example:
+    found = new_break(bank)
+    with bank.database.engine.begin() as connection:
+        of_class = participants.token_class(connection, bank.issuer_id, found.token_class_id)
+        account = tokens.open_account(
+            connection,
+            bank.clock,
+            bank.issuer_id,
+            holder_id=bank.holders["HARBOUR"].id,
+            token_class_id=of_class.id,
+            deposit_account_number=new_suffix()[:20],
+        )
+    correcting = bank.ask(
+        Kind.DEPOSIT,
+        bank.maker,
+        amount=format_amount(1, of_class.scale),
+        currency=of_class.currency,
+        payee_account_id=account.id,
+        evidence=True,
+        related_id=f"statement_{'0' * 26}.{10_000 + len(bank.acknowledged)}",
+    )
+    body = {"instruction_id": correcting.resource_id}
+    return _example(Role.TREASURY_MAKER, _filled(path, found.id), body, note="It came late.")
+
+
+def _break_write_off(bank: Bank, path: str) -> Example:
+    found = new_break(bank)
+    with bank.database.read() as connection:
+        of_class = participants.token_class(connection, bank.issuer_id, found.token_class_id)
+    body = {
+        "difference": format_amount(found.difference_minor, of_class.scale),
+        "currency": of_class.currency,
+        "reason": "Nothing was lost.",
+    }
+    return _example(Role.OPERATOR, _filled(path, found.id), body, reason="Other.")
+
+
+def _attestation(bank: Bank, path: str) -> Example:
+    body = {"token_class_id": bank.classes["USD"].id, "as_of": "2026-11-20T08:00:00Z"}
     return _example(Role.AUDITOR, path, body, token_class_id=bank.classes["EUR"].id)
 
 
@@ -389,6 +528,7 @@ def _breaker_reset(bank: Bank, path: str) -> Example:
         reason="A drill.",
         payload={"reason": "A drill."},
     )
+    bank.run_clean(class_id)
     body = {"reason": "The drill is over."}
     return _example(Role.TREASURY_MAKER, _filled(path, class_id), body, reason="Other.")
 
@@ -453,6 +593,12 @@ _EXAMPLES: Final[dict[str, Callable[[Bank, str], Example]]] = {
     "/v1/deposit-balances": _deposit_balance,
     "/v1/breakers/{token_class_id}/reset": _breaker_reset,
     "/v1/breakers/{token_class_id}/trip": _breaker_trip,
+    "/v1/breaks/{break_id}/assign": _break_assignment,
+    "/v1/breaks/{break_id}/evidence": _break_file,
+    "/v1/breaks/{break_id}/explain": _break_explanation,
+    "/v1/breaks/{break_id}/notes": _break_note,
+    "/v1/breaks/{break_id}/resolve": _break_resolution,
+    "/v1/breaks/{break_id}/write-off": _break_write_off,
     "/v1/deposit-releases": _from_deposit,
     "/v1/deposits": _deposit,
     "/v1/deposits/{deposit_id}/assign": _assignment,
@@ -463,6 +609,7 @@ _EXAMPLES: Final[dict[str, Callable[[Bank, str], Example]]] = {
     "/v1/holds": _movement,
     "/v1/holds/{hold_id}/execute": _hold_execution,
     "/v1/holds/{hold_id}/void": _hold_void,
+    "/v1/liability-attestations": _attestation,
     "/v1/mints": _from_deposit,
     "/v1/orders": _order,
     "/v1/orders/{order_id}/lift": _order_lift,
@@ -551,6 +698,7 @@ def life_of(bank: Bank, holder_id: str, payer: str, payee: str) -> dict[str, str
     return {
         "account_id": bank.account_id(payee),
         "approval_id": with_prefix("approval", mint),
+        "attestation_id": attest(bank, key=new_suffix()).tree.id,
         "batch_id": _batch_of(bank, payer, payee),
         "deposit_id": bank.deposit(payee, "31.13"),
         "event_id": with_prefix("event", transfer),
@@ -601,7 +749,8 @@ async def staff_life_of(client: httpx.AsyncClient, bank: Bank) -> dict[str, str]
         camt_writer.Stated(unmatched, opening="1000.00", closing="1.00"), message_id="M-1"
     )
     imported = await client.post("/v1/statements", content=file, headers=maker)
-    body = {"token_class_id": bank.classes["USD"].id}
+    # Of a class of its own: nothing of the bank's is known of it, which is a break.
+    body = {"token_class_id": _own_class(bank)}
     keyed = maker | {"Idempotency-Key": f"staff {new_suffix()}"}
     run = await client.post("/v1/reconciliations", json=body, headers=keyed)
     export = await client.post("/v1/exports", json={"format": "csv"}, headers=keyed)
@@ -624,9 +773,14 @@ async def staff_life_of(client: httpx.AsyncClient, bank: Bank) -> dict[str, str]
         "/v1/screenings", json={"limit": 100}, headers=operator | {"Idempotency-Key": "screen"}
     )
     hits = await client.get("/v1/screenings?state=hit", headers=operator)
+    letter = await client.post(
+        f"/v1/breaks/{run.json()['findings'][0]['break_id']}/evidence",
+        json={"name": "letter.txt", "media_type": "text/plain", "content": "SGVsbG8="},
+        headers=maker | {"Idempotency-Key": "letter"},
+    )
     figure = _deposit_balance(bank, "/v1/deposit-balances")
     pushed = await client.post(figure.path, json=figure.body, headers=keyed)
-    made = {imported, run, policy, screened, holders, pushed}
+    made = {imported, run, letter, policy, screened, holders, pushed}
     assert {one.status_code for one in made} == {201}
     assert export.status_code == 202
     with tempfile.TemporaryDirectory() as directory:
@@ -643,7 +797,8 @@ async def staff_life_of(client: httpx.AsyncClient, bank: Bank) -> dict[str, str]
         "client_id": new_client(bank, principal.id),
         "statement_id": imported.json()["statements"][0]["id"],
         "reconciliation_id": run.json()["id"],
-        "break_id": run.json()["breaks"][0]["id"],
+        "break_id": run.json()["findings"][0]["break_id"],
+        "sha256": letter.json()["sha256"],
         "deposit_balance_id": pushed.json()["id"],
         "export_id": export.json()["id"],
         "policy_id": policy.json()["id"],

@@ -26,8 +26,8 @@ DOCUMENTS: Final = {"/docs", "/docs/oauth2-redirect", "/docs-assets", "/openapi.
 OURS: Final = [one for one in OPERATIONS if one.path not in DOCUMENTS]
 BEHIND_A_KEY: Final = [one for one in OURS if one.roles != "public"]
 CUSTOMERS: Final = frozenset({Role.PLATFORM, Role.HOLDER})
-# What a platform may know of though it isn't its own: its bank, and the bank's token classes.
-COMMON: Final = {"issuer_id", "token_class_id"}
+# What a platform may know of though it isn't its own: its bank, the bank's token classes, and what it attested of them.
+COMMON: Final = {"attestation_id", "issuer_id", "token_class_id"}
 # What is counted within one bank is no id that two banks could share.
 COUNTED: Final = {"event_index", "tile_path"}
 NAMED: Final = [one for one in BEHIND_A_KEY if set(one.parameters) - COUNTED]

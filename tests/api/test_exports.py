@@ -12,6 +12,7 @@ import pytest
 
 from tallystick import exports
 from tallystick.core.clock import format_time
+from tallystick.exports import arguments
 from tallystick.participants import Role
 from tests.api.edge import Edge, api_key, assert_problem, row_counts
 from tests.api.examples import integrate_all
@@ -47,28 +48,43 @@ def folders(edge: Edge) -> set[str]:
         ("hledger", "text/plain; charset=utf-8"),
         ("beancount", "text/plain; charset=utf-8"),
         ("evidence", "application/x-ndjson"),
+        ("parquet", "application/vnd.apache.parquet"),
+        ("xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+        ("pdf", "application/pdf"),
+        ("camt053", "application/xml"),
+        ("gl_csv", "text/csv; charset=utf-8"),
+        ("gl_jsonl", "application/x-ndjson"),
     ],
 )
 async def test_every_file_is_served_as_the_manifest_says(
     shared_edge: Edge, export_format: str, media_type: str
 ) -> None:
     shared_edge.bank.mint("HARBOUR-USD", "12.30")
-    export = await made(shared_edge, {"format": export_format})
+    body = {"format": export_format}
+    if export_format in {"pdf", "camt053"}:
+        body["account_id"] = shared_edge.bank.account_id("HARBOUR-USD")
+    elif export_format.startswith("gl_"):
+        body |= {"business_date": "2026-11-19", "detail": "codes"}
+    export = await made(shared_edge, body)
+    told = export["manifest"]["arguments"]
+    assert {name: told[name] for name in body} == body
 
     assert (await shared_edge.get(f"{_PATH}/{export['id']}")).json() == export
     assert (export["object"], export["format"]) == ("export", export_format)
     assert export["requested_by"] == shared_edge.bank.auditor.id
     assert export["manifest"]["files"]
+    types = set()
     for file in export["manifest"]["files"]:
         served = await shared_edge.get(f"{_PATH}/{export['id']}/files/{file['name']}")
         digest = hashlib.sha256(served.content)
         assert served.status_code == 200
         assert (len(served.content), digest.hexdigest()) == (file["bytes"], file["sha256"])
-        assert served.headers["content-type"] == media_type
-        assert media_type.startswith(file["media_type"])
+        assert served.headers["content-type"].startswith(file["media_type"])
+        types.add(served.headers["content-type"])
         assert served.headers["content-disposition"] == f'attachment; filename="{file["name"]}"'
         assert served.headers["repr-digest"] == f"sha-256=:{base64.b64encode(digest.digest()).decode()}:"
         assert served.headers["etag"] == f'"{file["sha256"]}"'
+    assert media_type in types
     manifest = await shared_edge.get(f"{_PATH}/{export['id']}/files/manifest.json")
     assert manifest.headers["content-type"] == "application/json"
     assert json.loads(manifest.content) == export["manifest"]
@@ -142,13 +158,30 @@ async def test_a_lost_directory_is_made_again(edge: Edge) -> None:
     ("body", "code"),
     [
         ({}, "request_invalid"),
-        ({"format": "xlsx"}, "request_invalid"),
+        ({"format": "docx"}, "request_invalid"),
         ({"format": 1}, "request_invalid"),
         ({"format": "csv", "from": "2026-11-20"}, "request_invalid"),
         ({"format": "csv", "from": "2026-11-20T08:00:00"}, "request_invalid"),
         ({"format": "csv", "from_": "2026-11-20T08:00:00Z"}, "request_invalid"),
         ({"format": "csv", "to": 1}, "request_invalid"),
         ({"format": "csv", "path": "/etc"}, "request_invalid"),
+        ({"format": "csv", "sample_size": 0, "seed": "x"}, "request_invalid"),
+        ({"format": "csv", "sample_size": "1", "seed": "x"}, "request_invalid"),
+        ({"format": "csv", "sample_size": 1, "seed": ""}, "request_invalid"),
+        ({"format": "csv", "business_date": "2026-11-31"}, "request_invalid"),
+        ({"format": "gl_csv", "business_date": "2026-11-19", "detail": "all"}, "request_invalid"),
+        ({"format": "csv", "sample_size": 1}, "export_options_invalid"),
+        ({"format": "csv", "sample_size": 1, "seed": "a\nb"}, "export_options_invalid"),
+        ({"format": "pdf"}, "export_options_invalid"),
+        ({"format": "csv", "account_id": "account_1"}, "export_options_invalid"),
+        ({"format": "gl_csv"}, "export_options_invalid"),
+        ({"format": "csv", "detail": "codes"}, "export_options_invalid"),
+        (
+            {"format": "csv", "business_date": "2026-11-19", "to": "2026-11-19T00:00:00Z"},
+            "export_options_invalid",
+        ),
+        ({"format": "csv", "business_date": "9999-12-31"}, "export_period_invalid"),
+        ({"format": "csv", "business_date": "0001-01-01"}, "export_period_invalid"),
         ({"format": "csv", "to": "2999-01-01T00:00:00Z"}, "export_period_invalid"),
         (
             {"format": "csv", "from": "2026-11-20T08:00:00Z", "to": "2026-11-19T08:00:00Z"},
@@ -169,6 +202,20 @@ async def test_a_class_that_is_not_there(shared_edge: Edge) -> None:
     for class_id in ("class_nobody", shared_edge.other.classes["USD"].id):
         body = {"format": "csv", "token_class_id": class_id}
         assert_problem(await shared_edge.post(_PATH, body, _AUDITOR), 404, "token_class_not_found")
+
+
+async def test_an_account_that_is_not_there(shared_edge: Edge) -> None:
+    for account_id in ("account_nobody", shared_edge.other.account_id("HARBOUR-USD")):
+        body = {"format": "pdf", "account_id": account_id}
+        assert_problem(await shared_edge.post(_PATH, body, _AUDITOR), 404, "account_not_found")
+
+
+async def test_what_is_not_installed_is_told(shared_edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arguments, "find_spec", lambda _: None)
+
+    response = await shared_edge.post(_PATH, {"format": "parquet"}, _AUDITOR)
+
+    assert_problem(response, 501, "export_format_unavailable")
 
 
 async def test_an_evidence_pack_covers_every_class(shared_edge: Edge) -> None:

@@ -11,6 +11,7 @@ from tallystick.exports import (
     Export,
     ExportArguments,
     ExportFormat,
+    ExportOptions,
     Vouching,
     Workshop,
     ask,
@@ -20,7 +21,17 @@ from tallystick.exports import (
 from tallystick.transparency import NO_WITNESSES, DatabaseTiles
 from tests.bank import OPENED_AT, Bank
 
-__all__ = ["DAYS", "ask_for", "contents", "csv_rows", "export_of", "json_rows", "live_three_days", "workshop"]
+__all__ = [
+    "DAYS",
+    "ask_for",
+    "contents",
+    "csv_rows",
+    "export_of",
+    "json_rows",
+    "live_three_days",
+    "needed",
+    "workshop",
+]
 
 # The moment that each day's business is booked at.
 DAYS: Final = tuple(OPENED_AT + timedelta(days=number) for number in range(3))
@@ -64,13 +75,23 @@ def export_of(
     after: datetime | None = None,
     until: datetime | None = None,
     token_class_id: str | None = None,
+    **options: Any,
 ) -> Export:
-    """Export as the bank's auditor."""
+    """Export as the bank's auditor; `options` are those of ExportOptions."""
     return create_export(
         workshop(bank, directory),
         bank.auditor,
-        ExportArguments(export_format, after, until, token_class_id),
+        ExportArguments(export_format, after, until, token_class_id, ExportOptions(**options)),
     )
+
+
+def needed(bank: Bank, export_format: ExportFormat) -> dict[str, Any]:
+    """Return the options that a format can't do without."""
+    if export_format in {ExportFormat.PDF, ExportFormat.CAMT053}:
+        return {"account_id": bank.account_id("HARBOUR-USD")}
+    if export_format in {ExportFormat.GL_CSV, ExportFormat.GL_JSONL}:
+        return {"business_date": (bank.clock.at - timedelta(days=1)).date()}
+    return {}
 
 
 def contents(directory: Path, export: Export) -> dict[str, bytes]:

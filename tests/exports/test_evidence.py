@@ -110,6 +110,7 @@ def test_a_pack_is_an_event_of_the_log(lived: Bank, tmp_path: Path) -> None:
 
     assert made.event_index == last_index == export.manifest["last_event_index"] + 1
     assert payload["type"] == "export.made"
+    assert payload["manifest_sha256"] == hashlib.sha256(manifest).hexdigest()
     assert payload["payload_hash"] == hashlib.sha256(bound).hexdigest()
     assert (payload["subject_id"], payload["principal_id"]) == (export.id, lived.auditor.id)
     # The next one has it among its events, and is verified all the same.

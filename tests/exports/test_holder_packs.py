@@ -11,6 +11,7 @@ from tallystick.exports import (
     ExportFormat,
     ExportNotAllowedError,
     ExportNotFoundError,
+    ExportOptions,
     ExportScopeInvalidError,
 )
 from tallystick.participants import HolderNotFoundError, Principal, Role
@@ -25,7 +26,9 @@ from tests.verify.packs import Insider, no_progress
 
 
 def pack_of(bank: Bank, directory: Path, holder: str, viewer: Principal | None = None) -> exports.Export:
-    arguments = ExportArguments(ExportFormat.EVIDENCE, DAYS[0], holder_id=bank.holders[holder].id)
+    arguments = ExportArguments(
+        ExportFormat.EVIDENCE, DAYS[0], options=ExportOptions(holder_id=bank.holders[holder].id)
+    )
     return exports.create_export(workshop(bank, directory), viewer or bank.auditor, arguments)
 
 
@@ -152,7 +155,7 @@ def test_who_may_have_whose(lived: Bank, tmp_path: Path) -> None:
         exports.create_export(
             workshop(lived, tmp_path),
             lived.holder,
-            ExportArguments(ExportFormat.CSV, holder_id=lived.holders["NORTHWIND"].id),
+            ExportArguments(ExportFormat.CSV, options=ExportOptions(holder_id=lived.holders["NORTHWIND"].id)),
         )
     own = pack_of(lived, tmp_path, "NORTHWIND", lived.holder)
     others = pack_of(lived, tmp_path, "NORTHWIND", lived.auditor)

@@ -48,6 +48,7 @@ def test_what_moves_no_money_is_known_too(bank: Bank, tmp_path: Path) -> None:
     _change(bank, bank.maker, "token_class_mode", class_id, mode="paused")
     bank.approve(_change(bank, bank.maker, "token_class_mode", class_id, mode="normal"))
     _change(bank, bank.maker, "breaker_trip", class_id, reason="A drill.")
+    bank.run_clean(class_id)
     bank.approve(_change(bank, bank.maker, "breaker_reset", class_id, reason="The drill is over."))
     waiting = _mint_asked(bank)
     bank.clock.at += APPROVAL_LIFETIME + timedelta(hours=1)

@@ -10,13 +10,13 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
-from pydantic import Field
 from sqlalchemy import Connection
 
 from tallystick import exports, tokens
 from tallystick.api.access import EVERYONE, AnyCaller, Caller, authenticated
 from tallystick.api.attempts import attempt_of
-from tallystick.api.bodies import Moment, ObjectId, Reason, Schema, idempotency_key, read_json, understood
+from tallystick.api.bodies import Reason, Schema, idempotency_key, read_json, understood
+from tallystick.api.export_arguments import ExportRequest
 from tallystick.api.money import answer
 from tallystick.api.pages import Cursor, Limit, PathId, page
 from tallystick.api.posts import post_route
@@ -24,7 +24,7 @@ from tallystick.api.recording import drafted_write
 from tallystick.api.views import ListView, View
 from tallystick.api.writes import write_route
 from tallystick.core.clock import format_time
-from tallystick.exports import Export, ExportArguments, ExportFormat
+from tallystick.exports import Export, ExportArguments
 from tallystick.participants import Scope
 from tallystick.tokens import Made, Outcome
 
@@ -37,22 +37,11 @@ _CHUNK_BYTES: Final = 262_144
 _BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
 
 
-class ExportRequest(Schema):
-    """What to export: events booked after `from` and up to `to`, of one token class or of all.
-
-    With `holder_id` and the format `evidence`: a pack for that holder, of its own leaves and accounts. Holders and
-    platforms ask for those of holders that they act for, and for nothing else.
-    """
-
-    format: ExportFormat = Field(strict=False)
-    from_: Moment | None = Field(default=None, alias="from")
-    to: Moment | None = None
-    token_class_id: ObjectId | None = None
-    holder_id: ObjectId | None = None
-
-
 class ControlTotalView(View):
-    """The totals of one token class, to check the files against. `ties` is false for books that do not add up."""
+    """The totals of one token class, to check the files against. `ties` is false for books that do not add up.
+
+    Of an account's statement they are the account's: its movements, and as supply what its holder has of it.
+    """
 
     token_class_id: str
     currency: str
@@ -79,12 +68,13 @@ class ExportFileView(View):
 class ManifestView(View):
     """The content of `manifest.json`: the same for equal arguments and event indexes, byte for byte.
 
-    An evidence pack's has `pack_version`, `pack_kind` and `export_key_id` too, and is signed in `manifest.jws`.
+    An evidence pack's has `pack_version`, `pack_kind` and `export_key_id` too, and is signed in `manifest.jws`;
+    `written_by` names the versions of other people's libraries that the bytes depend on, where they do.
     """
 
     format_version: int
     issuer: dict[str, str]
-    arguments: dict[str, str | None]
+    arguments: dict[str, str | int | None]
     first_event_index: int
     last_event_index: int
     control_totals: list[ControlTotalView]
@@ -140,7 +130,7 @@ async def post_export(request: Request) -> Response:
     key = idempotency_key(request)
     asked = await read_json(request, caller.service.settings.body_size_max_bytes)
     body = understood(ExportRequest, asked)
-    arguments = ExportArguments(body.format, body.from_, body.to, body.token_class_id, body.holder_id)
+    arguments: ExportArguments = body.arguments()
     attempt = attempt_of(request.scope)
     request_hash = attempt.request_hash = tokens.request_hash(_OPERATION, {"body": asked})
 
@@ -225,6 +215,10 @@ def get_export(caller: AnyCaller, export_id: PathId) -> Any:
                     "application/x-ndjson",
                     "text/plain",
                     "application/json",
+                    "application/pdf",
+                    "application/vnd.apache.parquet",
+                    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+                    "application/xml",
                     "application/jose",
                 ),
                 _BINARY,

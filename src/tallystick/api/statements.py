@@ -3,10 +3,10 @@
 import hashlib
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Annotated, Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import orjson
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from sqlalchemy import Connection
 
@@ -15,7 +15,7 @@ from tallystick.api.access import Caller, StaffCaller, authenticated
 from tallystick.api.attempts import attempt_of
 from tallystick.api.bodies import Schema, idempotency_key, read_body, understood
 from tallystick.api.money import answer
-from tallystick.api.pages import Cursor, IdQuery, Limit, PathId, page
+from tallystick.api.pages import Cursor, IdQuery, Limit, NumberCursor, PathId, page
 from tallystick.api.recording import drafted_write
 from tallystick.api.views import ListView, View
 from tallystick.audit import Draft
@@ -36,10 +36,6 @@ _OPERATION: Final = "statement_import"
 #: XML and SWIFT's texts tell themselves apart.
 _AS_IT_IS: Final = frozenset({"application/xml", "text/xml", "text/plain"})
 _CSV: Final = "application/vnd.tallystick.csv+json"
-
-NumberCursor = Annotated[
-    int, Query(ge=0, le=2**31 - 1, description="Go on behind this number within the statement.")
-]
 
 
 class StatementMediaTypeUnsupportedError(DomainError):

@@ -12,7 +12,19 @@ from typing import Annotated
 import typer
 
 from tallystick import __version__
-from tallystick.cli import api_keys, clients, issuers, keys, logs, principals, screening, witnesses
+from tallystick.cli import (
+    api_keys,
+    books,
+    breaks,
+    clients,
+    issuers,
+    keys,
+    liabilities,
+    logs,
+    principals,
+    screening,
+    witnesses,
+)
 from tallystick.cli.options import ApiKey, AsJson, ServiceUrl
 from tallystick.cli.report import reported
 
@@ -25,8 +37,13 @@ application.add_typer(api_keys.application, name="api-keys")
 application.add_typer(clients.application, name="clients")
 application.add_typer(keys.application, name="keys")
 application.add_typer(screening.application, name="screening")
+application.add_typer(breaks.application, name="breaks")
 application.add_typer(logs.application, name="log")
+application.add_typer(books.application, name="books")
+application.add_typer(liabilities.application, name="liabilities")
 application.add_typer(witnesses.application, name="witness")
+
+_EXPORT_FORMATS = "csv, jsonl, parquet, xlsx, pdf, camt053, gl_csv, gl_jsonl, hledger, beancount or evidence."
 
 
 def _show_version(asked: bool) -> None:
@@ -152,6 +169,10 @@ def reconcile(
     as_of: Annotated[
         str | None, typer.Option("--as-of", metavar="TIME", help="A moment with its offset (RFC 3339).")
     ] = None,
+    bank_as_of: Annotated[
+        str | None,
+        typer.Option("--bank-as-of", metavar="TIME", help="Leave out bank data that tell of a later moment."),
+    ] = None,
     key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:
@@ -160,11 +181,19 @@ def reconcile(
         from tallystick.cli.reconciling import reconcile as run
         from tallystick.cli.running import load_settings
 
-        run(report, load_settings(), key, token_class=token_class, every_class=every_class, as_of=as_of)
+        run(
+            report,
+            load_settings(),
+            key,
+            token_class=token_class,
+            every_class=every_class,
+            as_of=as_of,
+            bank_as_of=bank_as_of,
+        )
 
 
 @application.command()
-def export(  # noqa: PLR0917 Typer passes them by name.
+def export(  # noqa: PLR0913, PLR0917 Typer passes them by name.
     booked_after: Annotated[
         str | None,
         typer.Option("--from", metavar="TIME", help="Events booked after this moment; from the beginning."),
@@ -172,14 +201,32 @@ def export(  # noqa: PLR0917 Typer passes them by name.
     booked_until: Annotated[
         str | None, typer.Option("--to", metavar="TIME", help="Events booked up to this moment; until now.")
     ] = None,
-    export_format: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help="csv, jsonl, hledger, beancount or evidence.")
-    ] = "csv",
+    export_format: Annotated[str, typer.Option("--format", metavar="FORMAT", help=_EXPORT_FORMATS)] = "csv",
     token_class_id: Annotated[
         str | None, typer.Option("--token-class", metavar="ID", help="One token class; all unless given.")
     ] = None,
     holder_id: Annotated[
         str | None, typer.Option("--holder", metavar="ID", help="An evidence pack for one holder.")
+    ] = None,
+    account_id: Annotated[
+        str | None, typer.Option("--account", metavar="ID", help="Whose statement: with pdf and camt053.")
+    ] = None,
+    business_date: Annotated[
+        str | None,
+        typer.Option(metavar="DATE", help="A whole day in UTC, in place of --from and --to."),
+    ] = None,
+    business_date_until: Annotated[
+        str | None, typer.Option(metavar="DATE", help="The last of several whole days.")
+    ] = None,
+    detail: Annotated[
+        str | None, typer.Option(metavar="DETAIL", help="With gl_csv and gl_jsonl: lines or codes.")
+    ] = None,
+    sample_size: Annotated[
+        int | None, typer.Option(metavar="NUMBER", help="Draw a sample of so many entries, with --seed.")
+    ] = None,
+    seed: Annotated[str | None, typer.Option(metavar="TEXT", help="What the sample is drawn with.")] = None,
+    sample_method: Annotated[
+        str | None, typer.Option(metavar="METHOD", help="random, or monetary_unit (with --token-class).")
     ] = None,
     output: Annotated[
         Path | None,
@@ -190,6 +237,7 @@ def export(  # noqa: PLR0917 Typer passes them by name.
 ) -> None:
     """Write the books and the log of a period to files, with a manifest of their SHA-256 hashes."""
     with reported(as_json=as_json) as report:
+        from tallystick.cli.exporting import asked_options
         from tallystick.cli.exporting import export as run
         from tallystick.cli.running import load_settings
 
@@ -201,7 +249,16 @@ def export(  # noqa: PLR0917 Typer passes them by name.
             booked_until=booked_until,
             export_format=export_format,
             token_class_id=token_class_id,
-            holder_id=holder_id,
+            options=asked_options(
+                holder_id=holder_id,
+                account_id=account_id,
+                business_date=business_date,
+                business_date_until=business_date_until,
+                detail=detail,
+                sample_size=sample_size,
+                seed=seed,
+                sample_method=sample_method,
+            ),
             output=output,
         )
 

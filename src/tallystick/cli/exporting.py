@@ -3,8 +3,10 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -16,9 +18,44 @@ from tallystick.cli.acting import authorized, drafted, moment, opened_service, p
 from tallystick.cli.report import CommandRefusedError, ExitCode, Report
 from tallystick.cli.running import require_api_key
 from tallystick.core.settings import Settings
-from tallystick.exports import ExportArguments, ExportFormat, ExportProgress, ExportState, Watching
+from tallystick.exports import (
+    ExportArguments,
+    ExportFormat,
+    ExportOptions,
+    ExportProgress,
+    ExportState,
+    LedgerDetail,
+    SampleMethod,
+    Watching,
+)
 
-__all__ = ["export"]
+__all__ = ["asked_options", "export"]
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+def asked_options(
+    *,
+    holder_id: str | None,
+    account_id: str | None,
+    business_date: str | None,
+    business_date_until: str | None,
+    detail: str | None,
+    sample_size: int | None,
+    seed: str | None,
+    sample_method: str | None,
+) -> ExportOptions:
+    """Return the options as they were typed; refuse, as wrong usage, what is no day and no such choice."""
+    return ExportOptions(
+        account_id=account_id,
+        business_date=_day("--business-date", business_date),
+        business_date_until=_day("--business-date-until", business_date_until),
+        detail=_choice("--detail", LedgerDetail, detail),
+        sample_size=sample_size,
+        seed=seed,
+        sample_method=_choice("--sample-method", SampleMethod, sample_method),
+        holder_id=holder_id,
+    )
 
 
 def export(
@@ -30,7 +67,7 @@ def export(
     booked_until: str | None,
     export_format: str,
     token_class_id: str | None,
-    holder_id: str | None,
+    options: ExportOptions,
     output: Path | None,
 ) -> None:
     """Make an export under `output`/<export id>, by default where the service serves it from."""
@@ -44,7 +81,7 @@ def export(
         moment("--from", booked_after),
         moment("--to", booked_until),
         token_class_id,
-        holder_id,
+        options,
     )
     with opened_service(settings) as service:
         viewer = authorized(service.database, presented, STAFF_AND_AUDITORS, operation="export")
@@ -93,3 +130,24 @@ def _progress() -> Iterator[Watching]:
             )
 
         yield show
+
+
+def _day(option: str, text: str | None) -> date | None:
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise CommandRefusedError(
+            "date_malformed", f"{option} takes a date: 2026-11-20.", ExitCode.USAGE
+        ) from None
+
+
+def _choice(option: str, choices: type[Choice], text: str | None) -> Choice | None:
+    if text is None:
+        return None
+    if text not in set(choices):
+        raise CommandRefusedError(
+            "choice_unknown", f"{option} is one of {', '.join(choices)}.", ExitCode.USAGE
+        )
+    return choices(text)

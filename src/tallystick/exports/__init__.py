@@ -11,11 +11,19 @@ from typing import Final
 from sqlalchemy import Connection
 
 from tallystick.exports import store
+from tallystick.exports.arguments import (
+    SAMPLE_SIZE_MAX,
+    SEED_LENGTH_MAX,
+    ExportFormatLimitError,
+    ExportFormatUnavailableError,
+    ExportOptionsInvalidError,
+)
 from tallystick.exports.asking import ask, pin
 from tallystick.exports.asking import cancel as cancel_asked
 from tallystick.exports.folders import holds, storage
 from tallystick.exports.making import Watching, make, make_again
 from tallystick.exports.manifest import files_of
+from tallystick.exports.options import ExportOptions, LedgerDetail, SampleMethod
 from tallystick.exports.records import (
     OPEN_STATES,
     Export,
@@ -41,10 +49,13 @@ from tallystick.exports.records import (
     Workshop,
 )
 from tallystick.exports.working import ExportWorker, defer_forgotten, make_open
+from tallystick.exports.written_by import ExportWriterChangedError
 from tallystick.participants import Principal
 
 __all__ = [
     "OPEN_STATES",
+    "SAMPLE_SIZE_MAX",
+    "SEED_LENGTH_MAX",
     "Export",
     "ExportArguments",
     "ExportClosedError",
@@ -52,10 +63,14 @@ __all__ = [
     "ExportFile",
     "ExportFileNotFoundError",
     "ExportFormat",
+    "ExportFormatLimitError",
+    "ExportFormatUnavailableError",
     "ExportKeyChangedError",
     "ExportNotAllowedError",
     "ExportNotFinishedError",
     "ExportNotFoundError",
+    "ExportOptions",
+    "ExportOptionsInvalidError",
     "ExportPeriodInvalidError",
     "ExportProgress",
     "ExportResult",
@@ -63,8 +78,11 @@ __all__ = [
     "ExportState",
     "ExportStorageError",
     "ExportWorker",
+    "ExportWriterChangedError",
     "ExportsBusyError",
     "FileFacts",
+    "LedgerDetail",
+    "SampleMethod",
     "Vouching",
     "Watching",
     "Workshop",

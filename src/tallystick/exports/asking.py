@@ -9,6 +9,8 @@ from tallystick import events, jobs, participants, signing
 from tallystick.core.clock import Clock
 from tallystick.core.ids import new_id
 from tallystick.exports import store
+from tallystick.exports.account_statement import pinned_statement
+from tallystick.exports.arguments import STATEMENT_FORMATS, checked_arguments
 from tallystick.exports.evidence import pinned_evidence
 from tallystick.exports.records import (
     OPEN_STATES,
@@ -42,12 +44,15 @@ def pin(
     """Return the arguments with the part of the log that they stand for now, which makes an export repeatable.
 
     `vouching` is for evidence packs, whose manifest is signed. Raises ExportNotAllowedError, ExportPeriodInvalidError,
+    ExportOptionsInvalidError, ExportFormatUnavailableError, AccountNotFoundError,
     ExportScopeInvalidError, TokenClassNotFoundError, HolderNotFoundError, SigningKeyUnavailableError, and for a
     holder's pack CheckpointNotFoundError.
     """
     _check_holder(connection, viewer, arguments)
+    now = clock.now()
+    arguments = checked_arguments(arguments, now)
     issuer_id, after, until = viewer.issuer_id, arguments.booked_after, arguments.booked_until
-    _check_period(clock.now(), after, until)
+    _check_period(now, after, until)
     is_evidence = arguments.format == ExportFormat.EVIDENCE
     if arguments.token_class_id is not None:
         if is_evidence:
@@ -63,17 +68,17 @@ def pin(
     if is_evidence:
         signer = signing.load_signer(connection, issuer_id, vouching.key_directory)
         return pinned_evidence(connection, issuer_id, pinned, signer.key_id, vouching)
-    return pinned
+    return pinned_statement(connection, viewer, pinned) if arguments.format in STATEMENT_FORMATS else pinned
 
 
 def _check_holder(connection: Connection, viewer: Principal, arguments: ExportArguments) -> None:
-    if arguments.holder_id is None:
+    if arguments.options.holder_id is None:
         if not viewer.sees_whole_issuer:
             raise ExportNotAllowedError
         return
     if arguments.format != ExportFormat.EVIDENCE:
         raise ExportScopeInvalidError("An export for one holder is an evidence pack.")
-    participants.holder(connection, viewer, arguments.holder_id)
+    participants.holder(connection, viewer, arguments.options.holder_id)
 
 
 def ask(connection: Connection, clock: Clock, viewer: Principal, pinned: Pinned) -> Export:

@@ -59,17 +59,17 @@ def pinned_evidence(
     try:
         note = transparency.published_checkpoint(connection, issuer_id, vouching.witnesses)
     except CheckpointNotFoundError:
-        if pinned.arguments.holder_id is not None:
+        if pinned.arguments.options.holder_id is not None:
             # Some leaves of a log prove nothing but by a root that contains them.
             raise
         return replace(pinned, evidence=Evidence(export_key_id, keys))
     size = transparency.parse_checkpoint(note.rpartition("\n\n")[0] + "\n").size
     first_index, last_index = pinned.first_event_index, pinned.last_event_index
-    if pinned.arguments.booked_until is None or pinned.arguments.holder_id is not None:
+    if pinned.arguments.booked_until is None or pinned.arguments.options.holder_id is not None:
         last_index = min(last_index, size - 1)
         first_index = min(first_index, last_index + 1)
     proof: Sequence[bytes] = ()
-    if 0 < last_index + 1 < size and pinned.arguments.holder_id is None:
+    if 0 < last_index + 1 < size and pinned.arguments.options.holder_id is None:
         proof = transparency.consistency(connection, vouching.tiles, issuer_id, last_index + 1, size).hashes
     hashes = [base64.b64encode(one).decode("ascii") for one in proof]
     return replace(

@@ -23,16 +23,17 @@ from tallystick.core.errors import DomainError, InvariantError, UnavailableError
 from tallystick.exports import store
 from tallystick.exports.evidence import write_evidence
 from tallystick.exports.folders import publish, put_back, storage, working_folder
+from tallystick.exports.formats import write_format
 from tallystick.exports.holder_packs import write_holder_pack
 from tallystick.exports.logging_packs import log_pack
 from tallystick.exports.manifest import (
     MANIFEST_MEDIA_TYPE,
     MANIFEST_NAME,
     SIGNATURE_NAME,
+    ControlTotals,
     build_manifest,
     manifest_bytes,
 )
-from tallystick.exports.plain_text import write_plain_text
 from tallystick.exports.progress import watched
 from tallystick.exports.reading import rows_to_write, scope_of
 from tallystick.exports.records import (
@@ -46,7 +47,7 @@ from tallystick.exports.records import (
     ExportState,
     Workshop,
 )
-from tallystick.exports.tables import TABLE_FORMATS, write_tables
+from tallystick.exports.written_by import check_writers
 
 __all__ = ["Watching", "make", "make_again"]
 
@@ -130,8 +131,10 @@ def make_again(workshop: Workshop, export: Export) -> None:
     """Make the files of a finished export again, from the part of the log that was pinned for it.
 
     Raises InvariantError, and leaves what is there, when they would not be the bytes of its manifest: then the books
-    or the log have been changed since. Raises ExportsBusyError.
+    or the log have been changed since. Raises ExportsBusyError, and ExportWriterChangedError where a
+    library has changed.
     """
+    check_writers(export.pinned.arguments.format, export.manifest)
     with _place(), working_folder(workshop.directory) as folder:
         with workshop.database.read() as connection:
             manifest = _make_files(connection, workshop, export, folder)
@@ -315,16 +318,14 @@ def _make_files(connection: Connection, workshop: Workshop, export: Export, fold
     pinned = export.pinned
     scope = scope_of(connection, reader, pinned)
     issuer = participants.issuer(connection, reader, export.issuer_id)
-    export_format = pinned.arguments.format
+    totals: ControlTotals
     with storage():
-        if pinned.evidence is not None and pinned.arguments.holder_id is not None:
+        if pinned.evidence is not None and pinned.arguments.options.holder_id is not None:
             files, totals = write_holder_pack(connection, scope, folder, pinned.evidence, workshop.vouching)
         elif pinned.evidence is not None:
             files, totals = write_evidence(connection, scope, folder, pinned.evidence)
-        elif export_format in TABLE_FORMATS:
-            files, totals = write_tables(connection, scope, folder, export_format)
         else:
-            files, totals = write_plain_text(connection, scope, folder, export_format)
+            files, totals = write_format(connection, issuer, scope, folder, pinned)
         manifest = build_manifest(issuer, pinned, files, totals)
         write_durably(folder / MANIFEST_NAME, manifest_bytes(manifest).decode())
     return manifest

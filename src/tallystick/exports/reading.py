@@ -7,7 +7,7 @@ here never change once they are written; statuses and names of people are left o
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
@@ -31,12 +31,15 @@ __all__ = [
     "rows_to_write",
     "scope_of",
     "standings",
+    "told_at",
 ]
 
 _EVENTS_PER_PAGE: Final = 1_000
 _LEDGER_ACCOUNTS_PER_PAGE: Final = 1_000
 _HOLDER_ACCOUNTS_PER_PAGE: Final = 200
 _TOKEN_CLASSES_MAX: Final = 1_000
+# What an empty log is told as of. Nothing older fits into a ZIP archive.
+_BEFORE_ALL: Final = datetime(1980, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ def scope_of(connection: Connection, viewer: Principal, pinned: Pinned) -> Scope
         token_class_id is None,
         pinned.first_event_index,
         pinned.last_event_index,
-        pinned.arguments.holder_id,
+        pinned.arguments.options.holder_id,
     )
 
 
@@ -209,3 +212,16 @@ def claims(connection: Connection, scope: Scope, of_class: TokenClass) -> Iterat
 def booked_on(connection: Connection, scope: Scope, event_index: int) -> date:
     """Return the UTC date that an event was booked on."""
     return events.event_by_index(connection, scope.issuer_id, event_index).booked_at.date()
+
+
+def told_at(connection: Connection, scope: Scope, pinned: Pinned) -> datetime:
+    """Return the moment that an export is dated with: the period's end, or the booking of its last event.
+
+    It takes the place of the clock, which would differ when the files are made again.
+    """
+    until = pinned.arguments.booked_until
+    if until is not None:
+        return max(until, _BEFORE_ALL)
+    if scope.last_index < 0:
+        return _BEFORE_ALL
+    return events.event_by_index(connection, scope.issuer_id, scope.last_index).booked_at

@@ -13,6 +13,8 @@ ExportClosedError           409  it has ended and can't be cancelled
 ExportKeyChangedError       409  the key that it was to be signed with is active no more
 ExportsBusyError            503  enough exports wait or are being made
 ExportStorageError          503  the files can't be written
+
+What goes with a format, and what doesn't, is refused in `arguments.py`.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -30,6 +32,7 @@ from tallystick.core.errors import (
     NotFoundError,
     UnavailableError,
 )
+from tallystick.exports.options import NO_OPTIONS, ExportOptions
 from tallystick.signing import KeyDirectory
 from tallystick.tokens import Settler
 from tallystick.transparency import TileStore, WitnessPolicy
@@ -57,6 +60,7 @@ __all__ = [
     "ExportsBusyError",
     "FileFacts",
     "Pinned",
+    "Proof",
     "Vouching",
     "Workshop",
 ]
@@ -151,11 +155,18 @@ OPEN_STATES: Final = (ExportState.PENDING, ExportState.RUNNING)
 class ExportFormat(StrEnum):
     """How the files are written: tables for machines and spreadsheets, journals for plain-text accounting.
 
+    `pdf` and `camt053` are one account's statement, `gl_csv` and `gl_jsonl` one day's hand-off to a general ledger.
     `evidence` is the pack that auditors verify offline: tables, events, approvals and keys under a signed manifest.
     """
 
     JSONL = "jsonl"
     CSV = "csv"
+    PARQUET = "parquet"
+    XLSX = "xlsx"
+    PDF = "pdf"
+    CAMT053 = "camt053"
+    GL_CSV = "gl_csv"
+    GL_JSONL = "gl_jsonl"
     HLEDGER = "hledger"
     BEANCOUNT = "beancount"
     EVIDENCE = "evidence"
@@ -166,15 +177,24 @@ class ExportArguments:
     """What is asked for: events booked behind `booked_after` and up to `booked_until`, both in UTC.
 
     Without a beginning the period begins with the log; without an end it ends with what is committed now. One
-    period's end is the next one's beginning, and both are moments to ask balances as of. With `holder_id` it is a pack
-    for that holder.
+    period's end is the next one's beginning, and both are moments to ask balances as of. `options` are those that only
+    some formats take.
     """
 
     format: ExportFormat
     booked_after: datetime | None = None
     booked_until: datetime | None = None
     token_class_id: str | None = None
-    holder_id: str | None = None
+    options: ExportOptions = NO_OPTIONS
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """The first checkpoint of the log that covers an account's statement: where its last event can be looked up."""
+
+    origin: str
+    size: int
+    root_hash: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,18 +235,17 @@ class Pinned:
     first_event_index: int
     last_event_index: int
     evidence: Evidence | None = None
+    proof: Proof | None = None
 
-    def asked(self) -> dict[str, str | None]:
+    def asked(self) -> dict[str, str | int | None]:
         """Return what was asked for as JSON, under the names that the API uses."""
         asked = self.arguments
-        # Manifests that were made before there were packs for holders must come out as they did.
-        of_holder = {} if asked.holder_id is None else {"holder_id": asked.holder_id}
         return {
             "format": asked.format.value,
             "from": None if asked.booked_after is None else format_time(asked.booked_after),
             "to": None if asked.booked_until is None else format_time(asked.booked_until),
             "token_class_id": asked.token_class_id,
-            **of_holder,
+            **asked.options.as_json(),
         }
 
     def as_json(self) -> dict[str, Any]:
@@ -236,7 +255,8 @@ class Pinned:
             "first_event_index": self.first_event_index,
             "last_event_index": self.last_event_index,
         }
-        return kept if self.evidence is None else kept | {"evidence": asdict(self.evidence)}
+        beside = {"evidence": self.evidence, "proof": self.proof}
+        return kept | {name: asdict(one) for name, one in beside.items() if one is not None}
 
     @classmethod
     def from_json(cls, kept: dict[str, Any]) -> "Pinned":
@@ -248,11 +268,12 @@ class Pinned:
                 None if after is None else parse_time(after),
                 None if until is None else parse_time(until),
                 kept["token_class_id"],
-                kept.get("holder_id"),
+                ExportOptions.from_json(kept),
             ),
             kept["first_event_index"],
             kept["last_event_index"],
             Evidence.from_json(kept["evidence"]) if "evidence" in kept else None,
+            Proof(**kept["proof"]) if "proof" in kept else None,
         )
 
 

@@ -26,7 +26,8 @@ from tallystick.ledger.chart import (
     LedgerCode,
     ledger_account_id,
 )
-from tallystick.ledger.records import EntryLine, LedgerAccount, Position, TrialBalanceRow
+from tallystick.ledger.records import EntryLine, LedgerAccount, Moved, Position, TrialBalanceRow
+from tallystick.ledger.standpoints import Standpoint, standpoint
 
 __all__ = [
     "CHART",
@@ -43,12 +44,15 @@ __all__ = [
     "LedgerAccount",
     "LedgerCode",
     "Line",
+    "Moved",
     "Position",
     "Posting",
+    "Standpoint",
     "TrialBalanceRow",
     "account_lines",
     "accounts",
     "balances",
+    "balances_at",
     "count_lines",
     "entry_lines",
     "is_debit_normal",
@@ -59,7 +63,13 @@ __all__ = [
     "open_holder_accounts",
     "positions",
     "present_book",
+    "standpoint",
+    "stream_account_lines",
+    "stream_claims",
     "stream_lines",
+    "stream_moved",
+    "stream_trial_balance",
+    "supply_at_minor",
     "supply_minor",
     "touching_indexes",
     "trial_balance",
@@ -183,6 +193,35 @@ def trial_balance(
     return store.read_trial_balance(connection, issuer_id, token_class_id, event_index)
 
 
+def balances_at(
+    connection: Connection, issuer_id: str, ledger_account_ids: Sequence[str], at: Standpoint
+) -> dict[str, int]:
+    """Return balances in minor units as they count from a standpoint; those that were never touched are left out.
+
+    By effect a balance of 2010 or 21xx can lie below zero, where money was moved on before the day it counts from.
+    """
+    return store.read_balances_at(connection, issuer_id, ledger_account_ids, at)
+
+
+def supply_at_minor(connection: Connection, issuer_id: str, token_class_id: str, at: Standpoint) -> int:
+    """Return a class's supply as it counts from a standpoint; it looks at one row per ledger account."""
+    return store.read_sum_at(connection, issuer_id, token_class_id, list(CLAIM_CODES), at)
+
+
+def stream_trial_balance(
+    connection: Connection, issuer_id: str, token_class_id: str, at: Standpoint
+) -> Iterator[TrialBalanceRow]:
+    """Yield every ledger account of a class as it counts from a standpoint, by code and owner, in constant memory."""
+    return store.stream_trial_balance(connection, issuer_id, token_class_id, at)
+
+
+def stream_claims(
+    connection: Connection, issuer_id: str, token_class_id: str, at: Standpoint
+) -> Iterator[tuple[str, int]]:
+    """Yield each holder's account with what is owed on it (2110 to 2140 together), once it was touched; unordered."""
+    return store.stream_claims(connection, issuer_id, token_class_id, list(CLAIM_CODES), at)
+
+
 def account_lines(
     connection: Connection,
     issuer_id: str,
@@ -217,6 +256,20 @@ def stream_lines(
 ) -> Iterator[EntryLine]:
     """Yield the same as `entry_lines` in constant memory."""
     return store.stream_lines(connection, issuer_id, first_index, last_index)
+
+
+def stream_account_lines(
+    connection: Connection, issuer_id: str, ledger_account_id: str, first_index: int, last_index: int
+) -> Iterator[EntryLine]:
+    """Yield one ledger account's lines from one index of the log to another, in order, in constant memory."""
+    return store.stream_account_lines(connection, issuer_id, ledger_account_id, first_index, last_index)
+
+
+def stream_moved(
+    connection: Connection, issuer_id: str, first_index: int, last_index: int
+) -> Iterator[Moved]:
+    """Yield of every line from one index to another only what it moved, in constant memory."""
+    return store.stream_moved(connection, issuer_id, first_index, last_index)
 
 
 def touching_indexes(

@@ -5,7 +5,7 @@ The database checks on its own that an entry balances per currency (a statement 
 line moves its account by its amount, and that lines are never changed (grants first, triggers second).
 """
 
-from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Index, SmallInteger, Table
+from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Index, SmallInteger, Table, text
 
 from tallystick.core.columns import date_column, id_column, integer_column, moment_column, text_column
 from tallystick.core.database import metadata
@@ -50,6 +50,16 @@ journal_line = Table(
     date_column("value_date"),
     Index(
         "uq_journal_line_account", "issuer_id", "ledger_account_id", "event_index", "line_number", unique=True
+    ),
+    # What counts from another day than it was booked on, by how many days: few lines, deposits mostly of the night
+    # before, that every question about value dates has to look at.
+    Index(
+        "ix_journal_line_days_late",
+        "issuer_id",
+        text("((booked_at AT TIME ZONE 'UTC')::date - value_date)"),
+        "value_date",
+        "event_index",
+        postgresql_where=text("value_date <> (booked_at AT TIME ZONE 'UTC')::date"),
     ),
     CheckConstraint(
         "debit_minor >= 0 AND credit_minor >= 0 AND (debit_minor = 0) <> (credit_minor = 0)", name="one_side"

@@ -10,7 +10,8 @@ from sqlalchemy import Connection
 from tallystick.core.arrays import BigintArray, IdArray, TextArray
 from tallystick.core.pipeline import Asked, Pipeline
 from tallystick.ledger.book import Balance, Book, Line
-from tallystick.ledger.records import EntryLine, LedgerAccount, Position, TrialBalanceRow
+from tallystick.ledger.records import EntryLine, LedgerAccount, Moved, Position, TrialBalanceRow
+from tallystick.ledger.standpoints import Standpoint
 
 _LOCK: Final = """
 SELECT id, code, currency, balance_minor, version FROM ledger_account
@@ -68,6 +69,99 @@ LEFT JOIN LATERAL (
 WHERE a.issuer_id = %s AND a.token_class_id = %s
 ORDER BY a.code, a.id
 """
+# A line that counts from another day than it was booked on: how many days late, below zero for early. They have an
+# index of their own: those under way across a day are found by one look for each number of days that ever occurred.
+_DAYS_LATE: Final = "((booked_at AT TIME ZONE 'UTC')::date - value_date)"
+_SHIFTED: Final = "value_date <> (booked_at AT TIME ZONE 'UTC')::date"
+_UNDER_WAY: Final = f"""
+WITH RECURSIVE lateness(days) AS (
+    (SELECT {_DAYS_LATE} FROM journal_line WHERE issuer_id = %(issuer_id)s AND {_SHIFTED}
+     ORDER BY {_DAYS_LATE} LIMIT 1)
+    UNION ALL
+    SELECT (SELECT {_DAYS_LATE} FROM journal_line
+            WHERE issuer_id = %(issuer_id)s AND {_SHIFTED} AND {_DAYS_LATE} > l.days ORDER BY {_DAYS_LATE} LIMIT 1)
+    FROM lateness l WHERE l.days IS NOT NULL
+), under_way AS (
+    SELECT j.ledger_account_id,
+           CASE WHEN l.days > 0 THEN 1 ELSE -1 END * (j.balance_minor - j.previous_balance_minor) AS movement_minor
+    FROM (SELECT days FROM lateness WHERE days IS NOT NULL) l
+    CROSS JOIN LATERAL (
+        SELECT ledger_account_id, balance_minor, previous_balance_minor FROM journal_line
+        WHERE issuer_id = %(issuer_id)s AND {_SHIFTED} AND {_DAYS_LATE} = l.days
+          AND value_date > %(effective_on)s::date - greatest(l.days, 0)
+          AND value_date <= %(effective_on)s::date - least(l.days, 0)
+          AND event_index <= %(event_index)s
+        -- Whatever the statistics say, one range of the index for each number of days.
+        OFFSET 0
+    ) j
+)
+"""
+_NONE_UNDER_WAY: Final = (
+    "WITH under_way(ledger_account_id, movement_minor) AS (SELECT ''::text, 0 WHERE false)"
+)
+_BALANCES_AT: Final = """
+SELECT a.id, (COALESCE(l.balance_minor, 0) + COALESCE(u.movement_minor, 0))::numeric
+FROM ledger_account a
+LEFT JOIN LATERAL (
+    SELECT balance_minor FROM journal_line j
+    WHERE j.issuer_id = a.issuer_id AND j.ledger_account_id = a.id AND j.event_index <= %(base_index)s
+    ORDER BY j.event_index DESC, j.line_number DESC LIMIT 1
+) l ON true
+LEFT JOIN (
+    SELECT ledger_account_id, sum(movement_minor) AS movement_minor FROM under_way
+    WHERE ledger_account_id = ANY(%(ids)s::text[]) GROUP BY ledger_account_id
+) u ON u.ledger_account_id = a.id
+-- Most accounts were never posted to, and that is known without looking for a line.
+WHERE a.issuer_id = %(issuer_id)s AND a.id = ANY(%(ids)s::text[]) AND a.version > 0
+  AND (l.balance_minor IS NOT NULL OR u.movement_minor IS NOT NULL)
+"""
+_SUM_AT: Final = """
+SELECT COALESCE((
+    SELECT sum(l.balance_minor) FROM ledger_account a
+    CROSS JOIN LATERAL (
+        SELECT balance_minor FROM journal_line j
+        WHERE j.issuer_id = a.issuer_id AND j.ledger_account_id = a.id AND j.event_index <= %(base_index)s
+        ORDER BY j.event_index DESC, j.line_number DESC LIMIT 1
+    ) l
+    WHERE a.issuer_id = %(issuer_id)s AND a.token_class_id = %(token_class_id)s AND a.code = ANY(%(codes)s)
+      AND a.version > 0
+), 0) + COALESCE((
+    SELECT sum(u.movement_minor) FROM under_way u
+    JOIN ledger_account a ON a.issuer_id = %(issuer_id)s AND a.id = u.ledger_account_id
+    WHERE a.token_class_id = %(token_class_id)s AND a.code = ANY(%(codes)s)
+), 0)
+"""
+_CLAIMS_AT: Final = """
+SELECT a.account_id, sum(COALESCE(l.balance_minor, 0) + COALESCE(u.movement_minor, 0))::numeric
+FROM ledger_account a
+LEFT JOIN LATERAL (
+    SELECT balance_minor FROM journal_line j
+    WHERE j.issuer_id = a.issuer_id AND j.ledger_account_id = a.id AND j.event_index <= %(base_index)s
+    ORDER BY j.event_index DESC, j.line_number DESC LIMIT 1
+) l ON true
+LEFT JOIN (
+    SELECT ledger_account_id, sum(movement_minor) AS movement_minor FROM under_way GROUP BY ledger_account_id
+) u ON u.ledger_account_id = a.id
+WHERE a.issuer_id = %(issuer_id)s AND a.token_class_id = %(token_class_id)s AND a.code = ANY(%(codes)s)
+  AND a.version > 0 AND (l.balance_minor IS NOT NULL OR u.movement_minor IS NOT NULL)
+GROUP BY a.account_id
+"""
+_TRIAL_BALANCE_AT: Final = """
+SELECT a.id, a.code, a.token_class_id, a.currency, a.account_id,
+       (COALESCE(l.balance_minor, 0) + COALESCE(u.movement_minor, 0))::numeric
+FROM ledger_account a
+LEFT JOIN LATERAL (
+    SELECT balance_minor FROM journal_line j
+    WHERE j.issuer_id = a.issuer_id AND j.ledger_account_id = a.id AND j.event_index <= %(base_index)s
+    ORDER BY j.event_index DESC, j.line_number DESC LIMIT 1
+) l ON true
+LEFT JOIN (
+    SELECT ledger_account_id, sum(movement_minor) AS movement_minor FROM under_way GROUP BY ledger_account_id
+) u ON u.ledger_account_id = a.id
+WHERE a.issuer_id = %(issuer_id)s AND a.token_class_id = %(token_class_id)s
+ORDER BY a.id
+"""
+_ROWS_AT_ONCE: Final = 1_000
 
 
 def open_accounts(
@@ -179,6 +273,57 @@ def read_trial_balance(
     return [TrialBalanceRow(*row) for row in rows]
 
 
+def read_balances_at(
+    connection: Connection, issuer_id: str, ledger_account_ids: Sequence[str], at: Standpoint
+) -> dict[str, int]:
+    rows = connection.exec_driver_sql(
+        _under_way(at) + _BALANCES_AT, _parameters(issuer_id, at) | {"ids": list(ledger_account_ids)}
+    )
+    return {row[0]: int(row[1]) for row in rows}
+
+
+def read_sum_at(
+    connection: Connection, issuer_id: str, token_class_id: str, codes: Sequence[str], at: Standpoint
+) -> int:
+    asked = _parameters(issuer_id, at) | {"token_class_id": token_class_id, "codes": list(codes)}
+    return int(connection.exec_driver_sql(_under_way(at) + _SUM_AT, asked).scalar_one())
+
+
+def stream_trial_balance(
+    connection: Connection, issuer_id: str, token_class_id: str, at: Standpoint
+) -> Iterator[TrialBalanceRow]:
+    """Yield rows as the server's cursor gives them: neither here nor there is the whole of them in memory."""
+    rows = connection.exec_driver_sql(
+        _under_way(at) + _TRIAL_BALANCE_AT,
+        _parameters(issuer_id, at) | {"token_class_id": token_class_id},
+        execution_options={"stream_results": True, "yield_per": _ROWS_AT_ONCE},
+    )
+    with rows:
+        for row in rows:
+            yield TrialBalanceRow._make((*row[:5], int(row[5])))
+
+
+def stream_claims(
+    connection: Connection, issuer_id: str, token_class_id: str, codes: Sequence[str], at: Standpoint
+) -> Iterator[tuple[str, int]]:
+    rows = connection.exec_driver_sql(
+        _under_way(at) + _CLAIMS_AT,
+        _parameters(issuer_id, at) | {"token_class_id": token_class_id, "codes": list(codes)},
+        execution_options={"stream_results": True, "yield_per": _ROWS_AT_ONCE},
+    )
+    with rows:
+        for row in rows:
+            yield row[0], int(row[1])
+
+
+def _under_way(at: Standpoint) -> str:
+    return _NONE_UNDER_WAY if at.effective_on is None else _UNDER_WAY
+
+
+def _parameters(issuer_id: str, at: Standpoint) -> dict[str, Any]:
+    return {"issuer_id": issuer_id, **at._asdict()}
+
+
 def read_lines_of_accounts(
     connection: Connection,
     issuer_id: str,
@@ -245,6 +390,38 @@ def stream_lines(
     page = 5_000
     for start in range(first_index, last_index + 1, page):
         yield from read_entry_lines(connection, issuer_id, start, min(start + page - 1, last_index))
+
+
+def stream_account_lines(
+    connection: Connection, issuer_id: str, ledger_account_id: str, first_index: int, last_index: int
+) -> Iterator[EntryLine]:
+    """Yield one account's lines in order without holding more than a page of them in memory."""
+    page, after = 1_000, (first_index, -1)
+    while True:
+        rows = connection.exec_driver_sql(
+            _SELECT_LINE
+            + """WHERE issuer_id = %s AND ledger_account_id = %s AND (event_index, line_number) > (%s, %s)
+                 AND event_index <= %s ORDER BY event_index, line_number LIMIT %s""",
+            (issuer_id, ledger_account_id, *after, last_index, page),
+        ).all()
+        yield from (EntryLine(*row) for row in rows)
+        if len(rows) < page:
+            return
+        after = rows[-1][0], rows[-1][1]
+
+
+def stream_moved(
+    connection: Connection, issuer_id: str, first_index: int, last_index: int
+) -> Iterator[Moved]:
+    page = 2_000
+    for start in range(first_index, last_index + 1, page):
+        rows = connection.exec_driver_sql(
+            """SELECT event_index, ledger_account_id, debit_minor, credit_minor FROM journal_line
+               WHERE issuer_id = %s AND event_index BETWEEN %s AND %s ORDER BY event_index, line_number""",
+            (issuer_id, start, min(start + page - 1, last_index)),
+        )
+        for row in rows.cursor.fetchall():
+            yield Moved._make(row)
 
 
 def _read_book(cursor: psycopg.Cursor[Any]) -> Book:

@@ -164,6 +164,7 @@ def _signing_prefix(key_id: str, media_type: str) -> bytes:
     return base64url(canonical_json(header)) + b"."
 
 
+@lru_cache(maxsize=64)
 def _read_header(segment: str) -> dict[str, str]:
     try:
         header: JsonValue = parse_json(_decoded(segment), size_max_bytes=_HEADER_SIZE_MAX_BYTES, depth_max=1)

@@ -13,11 +13,13 @@ holds even if that were not so.
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import Final
 
 from sqlalchemy import Connection
 
+from tallystick.core.clock import day_end
 from tallystick.core.database import Database
 from tallystick.core.errors import DeniedError
 from tallystick.participants import Principal
@@ -29,7 +31,7 @@ from tallystick.statements.files import StatementFile
 from tallystick.statements.notified import link_notified, record_notified
 from tallystick.statements.records import ImportedStatement, Statement, StatementImport
 from tallystick.statements.taking_up import TakenUp, add_findings, finding, lock_control_accounts, take_up
-from tallystick.tokens import Settler
+from tallystick.tokens import BankDataKind, Settler, tell_bank_data
 
 __all__ = ["PART_SIZE_MAX", "StatementImportNotAllowedError", "import_ahead", "import_statement"]
 
@@ -69,9 +71,19 @@ def import_statement(
         for one in unfinished:
             _note_left_out(connection, one.statement, left_out)
         store.add_completions(connection, importer.issuer_id, [one.statement.id for one in unfinished], now)
+        for one in unfinished:
+            _tell_day(connection, one.statement, now)
     return _import_of(
         file, taken, {one.statement.id: replace(one.statement, completed_at=now) for one in unfinished}
     )
+
+
+def _tell_day(connection: Connection, of: Statement, now: datetime) -> None:
+    """Let mints know how far the bank's statements reach: to the end of the day that this one closes."""
+    if of.intraday or of.closing_minor is None or of.closed_on is None:
+        return
+    until = day_end(of.closed_on)
+    tell_bank_data(connection, of.issuer_id, of.token_class_id, BankDataKind.STATEMENT, until, now=now)
 
 
 def import_ahead(

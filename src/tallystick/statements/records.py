@@ -9,6 +9,7 @@ from tallystick.core.errors import NotFoundError
 __all__ = [
     "INTRADAY_TYPES",
     "DepositBalance",
+    "EntryLink",
     "ImportedStatement",
     "Statement",
     "StatementEntry",
@@ -101,6 +102,20 @@ class StatementEntry(NamedTuple):
     def signed_minor(self) -> int:
         """Minor units, negative for a debit."""
         return self.amount_minor if self.credit else -self.amount_minor
+
+
+class EntryLink(NamedTuple):
+    """Of an entry only what pairing it with a deposit takes. `signed_minor` is negative for a debit."""
+
+    statement_id: str
+    entry_number: int
+    signed_minor: int
+    deposit_id: str | None
+
+    @property
+    def id(self) -> str:
+        """What a deposit names as its evidence."""
+        return statement_entry_id(self.statement_id, self.entry_number)
 
 
 class StatementFinding(NamedTuple):

@@ -10,8 +10,10 @@ from tallystick.approvals import Approval
 from tallystick.ledger import Posting
 from tallystick.participants import AccountNotFoundError, Principal
 from tallystick.tokens import store
-from tallystick.tokens.answers import Made, answer_once
-from tallystick.tokens.changes import CHANGES
+from tallystick.tokens.answers import Made, answer_once, answered
+from tallystick.tokens.changes import CHANGES, BreakerConflictError, CleanRunNeededError, add_change
+from tallystick.tokens.changing import Applied, Change, Wanted
+from tallystick.tokens.evidence import bank_data_until, tell_bank_data, tell_run
 from tallystick.tokens.expiring import due
 from tallystick.tokens.group_commit import (
     DeadlineExceededError,
@@ -28,7 +30,13 @@ from tallystick.tokens.instructions import (
     State,
     Submission,
 )
-from tallystick.tokens.issuance import BreakerTrippedError, IssuanceSuspendedError
+from tallystick.tokens.issuance import (
+    BankDataKind,
+    BreakerTrippedError,
+    IssuanceSuspendedError,
+    kind_of_backing,
+    stale_because,
+)
 from tallystick.tokens.journals import journal
 from tallystick.tokens.limits import limits
 from tallystick.tokens.opening import open_account, open_issuer, open_token_class
@@ -45,8 +53,13 @@ __all__ = [
     "CHANGES",
     "EVENT_TYPES",
     "SIMULATED",
+    "Applied",
+    "BankDataKind",
+    "BreakerConflictError",
     "BreakerRow",
     "BreakerTrippedError",
+    "Change",
+    "CleanRunNeededError",
     "ConfirmedByHand",
     "DeadlineExceededError",
     "GroupCommit",
@@ -64,7 +77,11 @@ __all__ = [
     "State",
     "Submission",
     "SubmissionOutcome",
+    "Wanted",
+    "add_change",
     "answer_once",
+    "answered",
+    "bank_data_until",
     "breakers",
     "deposits_confirmed_by_hand",
     "due",
@@ -73,6 +90,7 @@ __all__ = [
     "instructions_about",
     "instructions_by_id",
     "key_digest",
+    "kind_of_backing",
     "limits",
     "new_instruction_id",
     "open_account",
@@ -86,6 +104,9 @@ __all__ = [
     "settle",
     "settled_keys",
     "simulate",
+    "stale_because",
+    "tell_bank_data",
+    "tell_run",
 ]
 
 

@@ -118,7 +118,7 @@ class Batch:
         try:
             plan = decide(self.facts, request)
         except BreakerTrippedError as refusal:
-            self._trip(refusal.trip)
+            self.suspend(refusal.trip)
             return Outcome(refusal=refusal)
         except DomainError as refusal:
             return Outcome(refusal=refusal)
@@ -132,6 +132,22 @@ class Batch:
         if len(self._keys) >= self._part_size and self._atomic is None:
             self._write_part()
         return outcome
+
+    def suspend(self, trip: Trip) -> None:
+        """Suspend a class's issuance: written although the mint that tripped it is refused."""
+        index = self._draft(
+            "breaker.tripped",
+            new_id("event"),
+            trip.token_class_id,
+            token_class_id=trip.token_class_id,
+            of_class=trip.token_class_id,
+            reason=trip.reason,
+        )
+        self._breakers.append(
+            store.BreakerRow(trip.token_class_id, "tripped", trip.reason, self.booked_at, index)
+        )
+        if trip.token_class_id in self.facts.issuance:
+            self.facts.issuance[trip.token_class_id].tripped = True
 
     def let_wait(self, request: Request, plan: Plan) -> Outcome:
         """Take up a batch that waits for people."""
@@ -409,6 +425,7 @@ class Batch:
             change.change.event_type,
             with_prefix("event", settled.id),
             settled.id,
+            of_class=change.told.get("token_class_id"),
             approvals=[one.hex() for one in plan.approval_hashes],
             instruction_id=settled.id,
             operation=change.operation,
@@ -416,6 +433,7 @@ class Batch:
             principal_id=settled.principal_id,
             request_hash=settled.request_hash.hex(),
             subject_id=change.subject_id,
+            **change.told,
         )
         applied = Applied(
             self._settler.clock,
@@ -428,21 +446,6 @@ class Batch:
             self.booked_at,
         )
         self._changes.append((change.change.apply, applied))
-
-    def _trip(self, trip: Trip) -> None:
-        """Suspend a class's issuance: written although the mint that tripped it is refused."""
-        index = self._draft(
-            "breaker.tripped",
-            new_id("event"),
-            trip.token_class_id,
-            token_class_id=trip.token_class_id,
-            of_class=trip.token_class_id,
-            reason=trip.reason,
-        )
-        self._breakers.append(
-            store.BreakerRow(trip.token_class_id, "tripped", trip.reason, self.booked_at, index)
-        )
-        self.facts.issuance[trip.token_class_id].tripped = True
 
     def _draft(
         self, event_type: str, event_id: str, about: str, *, of_class: str | None = None, **members: Any

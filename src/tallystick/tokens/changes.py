@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from tallystick import participants, policy, screening
+from tallystick import liabilities, participants, policy, screening
 from tallystick.core.clock import Clock, FixedClock
 from tallystick.core.errors import ConflictError
 from tallystick.participants import ClassMode
@@ -19,7 +19,7 @@ from tallystick.tokens.changes_of_principals import CHANGES_OF_PRINCIPALS
 from tallystick.tokens.changing import Applied, Change, Wanted
 from tallystick.tokens.store import BreakerRow
 
-__all__ = ["CHANGES", "BreakerConflictError"]
+__all__ = ["CHANGES", "BreakerConflictError", "CleanRunNeededError", "add_change"]
 
 
 class BreakerConflictError(ConflictError):
@@ -27,6 +27,13 @@ class BreakerConflictError(ConflictError):
 
     code = "breaker_conflict"
     title = "The breaker is in this state already"
+
+
+class CleanRunNeededError(ConflictError):
+    """A suspended issuance goes on only behind a reconciliation of the present that found nothing wrong since."""
+
+    code = "clean_run_needed"
+    title = "A reconciliation without open breaks is needed first"
 
 
 # The less a mode lets through, the further it stands behind.
@@ -83,6 +90,8 @@ def _check_trip(connection: Connection, wanted: Wanted) -> int:
 
 def _check_reset(connection: Connection, wanted: Wanted) -> int:
     _check_breaker(connection, wanted, "closed")
+    if store.read_breakers(connection, wanted.issuer_id)[wanted.subject_id].clean_run_id is None:
+        raise CleanRunNeededError
     return 1
 
 
@@ -129,7 +138,21 @@ def _nothing_to_do(_connection: Connection, _applied: Applied) -> None:
     """Say by the event alone that it happened; what it is about is recorded by who asked, in the same transaction."""
 
 
+def _check_attestation(connection: Connection, wanted: Wanted) -> int:
+    liabilities.check_attestation(connection, wanted.issuer_id, wanted.subject_id, wanted.payload)
+    return 0
+
+
+def _attest(connection: Connection, applied: Applied) -> None:
+    liabilities.attest(
+        connection, applied.issuer_id, applied.subject_id, applied.event_index, applied.booked_at
+    )
+
+
 CHANGES: Final[dict[str, Change]] = {
+    "liability_attestation": Change(
+        "liabilities.attested", _check_attestation, _attest, liabilities.TOLD_OF_A_TREE
+    ),
     "policy_activation": Change("policy.activated", _check_activation, _activate),
     "policy_retirement": Change("policy.retired", _check_retirement, _retire),
     "token_class_mode": Change("token_class.mode_changed", _check_mode, _set_mode),
@@ -140,6 +163,13 @@ CHANGES: Final[dict[str, Change]] = {
         "screening.confirmed", _check_confirmation, _decide_screening(screening.confirm)
     ),
     # The room of exports stands above this one. Whoever may have a pack may have it made, machines too.
-    "export_making": Change("export.made", _nothing_to_check, _nothing_to_do, machines_may_ask=True),
+    "export_making": Change(
+        "export.made", _nothing_to_check, _nothing_to_do, ("manifest_sha256",), machines_may_ask=True
+    ),
     **CHANGES_OF_PRINCIPALS,
 }
+
+
+def add_change(operation: str, change: Change) -> None:
+    """Make a change known that a room above this one carries out; to be called while that room is loaded."""
+    CHANGES[operation] = change

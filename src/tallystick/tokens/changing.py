@@ -44,7 +44,7 @@ class Applied(NamedTuple):
 
 
 class Change(NamedTuple):
-    """One kind of change.
+    """One kind of change; `told` are the members of its payload that its event says itself, beside their hash.
 
     `check` raises the DomainError that refuses it, when it is asked for and again when it is approved, and returns
     how many other people it takes; 0: none, it takes effect at once. `apply` then carries it out. Both are called under
@@ -54,6 +54,7 @@ class Change(NamedTuple):
     event_type: str
     check: Callable[[Connection, Wanted], int]
     apply: Callable[[Connection, Applied], None]
+    told: tuple[str, ...] = ()
     machines_may_ask: bool = False
 
 
@@ -65,3 +66,8 @@ class CheckedChange(NamedTuple):
     subject_id: str
     payload: Payload
     checkers: int
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What the event says of the payload itself."""
+        return {name: self.payload[name] for name in self.change.told}

@@ -3,7 +3,7 @@
 A transfer's answer is made of its own row; `answer` holds those of everything else.
 """
 
-from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Index, SmallInteger, Table, text
+from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Index, SmallInteger, Table, Text, text
 
 from tallystick.core.columns import (
     bytes_column,
@@ -108,8 +108,22 @@ breaker = Table(
     text_column("reason"),
     moment_column("changed_at"),
     integer_column("event_index"),
+    # The run that a reset rests on.
+    id_column("clean_run_id", nullable=True),
     ForeignKeyConstraint(["issuer_id", "token_class_id"], ["token_class.issuer_id", "token_class.id"]),
     CheckConstraint("state IN ('closed', 'tripped')", name="state"),
+)
+
+# Up to which moment the bank's data of a class reach, so that a mint sees how old they are.
+bank_evidence = Table(
+    "bank_evidence",
+    metadata,
+    id_column("issuer_id", primary_key=True),
+    id_column("token_class_id", primary_key=True),
+    Column("kind", Text, primary_key=True),
+    moment_column("until_at"),
+    ForeignKeyConstraint(["issuer_id", "token_class_id"], ["token_class.issuer_id", "token_class.id"]),
+    CheckConstraint("kind IN ('statement', 'hold')", name="kind"),
 )
 
 answer = Table(

@@ -13,7 +13,7 @@ from tallystick.participants import AccountFacts, AccountStatus, TokenClass
 from tallystick.policy import ALLOW, ClassFacts, CompiledPolicy, Decision, Party, PoliciesInForce, UsageBook
 from tallystick.tokens.changing import CheckedChange
 from tallystick.tokens.instructions import Instruction, Submission
-from tallystick.tokens.issuance import Issuance, IssuanceSuspendedError, Trip
+from tallystick.tokens.issuance import BreakerTrippedError, Issuance, IssuanceSuspendedError, Trip
 
 __all__ = ["Facts", "Plan", "Ruling", "Trip"]
 
@@ -68,9 +68,15 @@ class Facts:
         return self.parties[account.account_id]
 
     def check_issuance_open(self, account: AccountFacts) -> None:
-        """Refuse to mint in a class whose breaker has tripped: IssuanceSuspendedError."""
-        if self.issuance[account.token_class_id].tripped:
+        """Refuse to mint in a class whose breaker has tripped, or must trip now because the bank's data are too old.
+
+        Raises IssuanceSuspendedError, BreakerTrippedError.
+        """
+        lately = self.issuance[account.token_class_id]
+        if lately.tripped:
             raise IssuanceSuspendedError
+        if lately.stale is not None:
+            raise BreakerTrippedError(Trip(account.token_class_id, lately.stale), detail=lately.stale)
 
     def set_status(self, account_id: str, status: AccountStatus) -> None:
         """Let an account have another status for what is decided from here on."""

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from tallystick import events
 from tallystick.transparency import store
+from tallystick.transparency.checkpoints import Checkpoint, parse_checkpoint
 from tallystick.transparency.integrating import checkpoint_keys, stored_tree
 from tallystick.transparency.notes import parse_note
 from tallystick.transparency.proofs import Receipt, format_receipt
@@ -37,6 +38,7 @@ __all__ = [
     "WitnessStanding",
     "consistency",
     "entry_bundle",
+    "first_checkpoint_covering",
     "hash_tile",
     "inclusion",
     "log_keys",
@@ -116,6 +118,15 @@ def published_checkpoint(connection: Connection, issuer_id: str, policy: Witness
         raise CheckpointNotFoundError
     witnessed = _witnessed(connection, issuer_id, policy, newest)
     return _with_cosignatures(connection, issuer_id, policy, witnessed or newest)
+
+
+def first_checkpoint_covering(connection: Connection, issuer_id: str, event_index: int) -> Checkpoint | None:
+    """Return the first signed checkpoint of a log that has the event; None if none has it yet.
+
+    It is the same for ever: later checkpoints are larger.
+    """
+    found = store.read_checkpoints(connection, issuer_id, event_index, 1)
+    return parse_checkpoint(found[0].note.rpartition("\n\n")[0] + "\n") if found else None
 
 
 def hash_tile(connection: Connection, tiles: TileStore, issuer_id: str, level: int, path: str) -> bytes:

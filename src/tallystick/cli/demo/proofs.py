@@ -38,7 +38,7 @@ def _reconciliation(story: Story, bank: Bank) -> None:
     story.expect(
         f"Events, balances, books and register agree, and the control account holds the {money('1263278.27')} of the "
         "bank's statement: the verdict is “tied”, with no break.",
-        (run["verdict"], run["breaks"]),
+        (run["verdict"], run["findings"]),
         ("tied", []),
     )
     rows = bank.get("auditor", "/v1/ledger/trial-balance", token_class_id=bank.token_classes["usd"])["rows"]

@@ -82,6 +82,7 @@ class Event:
     approvals: tuple[str, ...]
     booked_at: str
     value_date: str
+    policy: str | None = None
 
 
 def read_event(payload: bytes) -> Event | Fact:
@@ -125,6 +126,7 @@ def read_event(payload: bytes) -> Event | Fact:
         tuple(found["approvals"]),
         found["booked_at"],
         found["value_date"],
+        found.get("policy"),
     )
 
 

@@ -38,6 +38,8 @@ HOLDER_FILES: Final = frozenset({"checkpoint.txt", "events.jsonl", "keys.jsonl"}
 #: What a holder's leaves come to in its accounts: all of these, or none.
 HOLDER_TABLES: Final = frozenset({"accounts.jsonl", "balances.jsonl", "journal.jsonl", "liabilities.jsonl"})
 _OPTIONAL_FILES: Final = frozenset({"checkpoint.txt", "consistency.txt"})
+#: Told beside the log in packs of the whole issuer; older ones have neither.
+_TOLD_FILES: Final = frozenset({"policies.jsonl", "reconciliations.jsonl"})
 _EARLIER: Final = re.compile(r"checkpoints/[1-9][0-9]{0,15}\.txt", re.ASCII)
 _VERSIONS: Final = (1, 1)
 _MEMBERS: Final = frozenset(
@@ -157,7 +159,8 @@ def _check_names(names: set[str], kind: str) -> None:
         required |= HOLDER_TABLES
     if missing := sorted(required - names):
         raise PackFailure(f"The manifest does not list {', '.join(missing)}.", place=MANIFEST_NAME)
-    extra = {name for name in names - required - _OPTIONAL_FILES if not _EARLIER.fullmatch(name)}
+    optional = _OPTIONAL_FILES | (_TOLD_FILES if kind == "issuer" else frozenset())
+    extra = {name for name in names - required - optional if not _EARLIER.fullmatch(name)}
     if extra:
         raise Failure(
             ExitCode.UNSUPPORTED,

@@ -24,6 +24,7 @@ CHECKS: Final = (
     "trial balance",
     "register",
     "control totals",
+    "told",
     "attestations",
 )
 _FINDINGS_MAX: Final = 100

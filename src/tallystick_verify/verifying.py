@@ -50,6 +50,7 @@ from tallystick_verify.pack import Pack, open_pack
 from tallystick_verify.policy_file import Policy, Seen
 from tallystick_verify.replay import Replay
 from tallystick_verify.report import Report
+from tallystick_verify.told import POLICIES, RECONCILIATIONS, check_policies, check_reconciliations
 from tallystick_verify.walking import Progress, Walk
 
 __all__ = ["Options", "Progress", "verify_pack"]
@@ -307,6 +308,7 @@ class _Verification:
         self._step(
             "attestations", lambda: f"{walk.attestation_count:,} attested totals of liabilities are supply"
         )
+        self._step("told", lambda: self._told(walk))
         self.report.figures = [
             {
                 "token_class_id": one.id,
@@ -320,6 +322,16 @@ class _Verification:
             }
             for one in sorted(replay.classes.values(), key=lambda one: one.currency)
         ]
+
+    def _told(self, walk: Walk) -> str:
+        """Check what is told beside the log; packs of older releases tell nothing."""
+        found = []
+        if POLICIES in self.manifest.files:
+            found.append(check_policies(self.pack.lines(POLICIES), walk.rules))
+        if RECONCILIATIONS in self.manifest.files:
+            rows = self.pack.lines(RECONCILIATIONS)
+            found.append(check_reconciliations(rows, self.manifest.last_index))
+        return "; ".join(found) or "nothing is told beside the log"
 
     def _remember(self) -> None:
         folder = self.options.held or self.policy.held

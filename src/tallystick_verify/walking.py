@@ -21,6 +21,7 @@ from tallystick_verify.manifest import Manifest
 from tallystick_verify.replay import Replay
 from tallystick_verify.report import Report
 from tallystick_verify.signatures import Signatures
+from tallystick_verify.told import RulesNamed
 
 __all__ = ["Progress", "Walk"]
 
@@ -55,6 +56,7 @@ class Walk:
     approvals: Approvals
     journal: Journal
     helpers: int = 0
+    rules: RulesNamed = field(default_factory=RulesNamed)
     replayed: bool = True
     previous_booked_at: str = ""
     attestation_count: int = 0
@@ -127,6 +129,7 @@ class Walk:
         self.previous_booked_at = event.booked_at
 
     def _post(self, event: Event | Fact) -> None:
+        self.rules.take(event)
         if isinstance(event, Fact):
             self.replay.instructions.add_fact(event)
             if not event.is_change:

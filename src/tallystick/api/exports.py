@@ -10,13 +10,14 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
+from pydantic import BaseModel
 from sqlalchemy import Connection
 
 from tallystick import exports, tokens
-from tallystick.api.access import EVERYONE, AnyCaller, Caller, authenticated
+from tallystick.api.access import EVERYONE, STAFF_AND_AUDITORS, AnyCaller, Caller, authenticated
 from tallystick.api.attempts import attempt_of
-from tallystick.api.bodies import Reason, Schema, idempotency_key, read_json, understood
-from tallystick.api.export_arguments import ExportRequest
+from tallystick.api.bodies import Reason, Schema, idempotency_key, path_ids, read_json, understood
+from tallystick.api.export_arguments import ExportRequest, HolderExportRequest
 from tallystick.api.money import answer
 from tallystick.api.pages import Cursor, Limit, PathId, page
 from tallystick.api.posts import post_route
@@ -24,8 +25,9 @@ from tallystick.api.recording import drafted_write
 from tallystick.api.views import ListView, View
 from tallystick.api.writes import write_route
 from tallystick.core.clock import format_time
-from tallystick.exports import Export, ExportArguments
-from tallystick.participants import Scope
+from tallystick.core.strict_json import JsonValue
+from tallystick.exports import Export, ExportArguments, ExportFormat, ExportOptions
+from tallystick.participants import Role, Scope
 from tallystick.tokens import Made, Outcome
 
 __all__ = ["router", "show_export"]
@@ -33,6 +35,7 @@ __all__ = ["router", "show_export"]
 router = APIRouter()
 
 _OPERATION: Final = "export"
+_HOLDER_OPERATION: Final = "holder_export"
 _CHUNK_BYTES: Final = 262_144
 _BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
 
@@ -126,24 +129,55 @@ class CancellationRequest(Schema):
 
 async def post_export(request: Request) -> Response:
     """Ask for an export. A worker makes it; poll `GET /v1/exports/{export_id}` until it has ended."""
-    caller = await authenticated(request, EVERYONE, Scope.READ)
+
+    def arguments(body: ExportRequest) -> ExportArguments:
+        found: ExportArguments = body.arguments()
+        return found
+
+    return await _post(request, STAFF_AND_AUDITORS, ExportRequest, arguments, _OPERATION)
+
+
+async def post_holder_export(request: Request) -> Response:
+    """Ask for a holder's own evidence pack: its leaves of the log with proofs, its journal, balances and claims.
+
+    Holders and platforms have those of the holders that they act for. It ends with the newest checkpoint, and `to`
+    before that. Poll `GET /v1/exports/{export_id}` until it has ended.
+    """
+
+    def arguments(body: HolderExportRequest) -> ExportArguments:
+        options = ExportOptions(holder_id=request.path_params["holder_id"])
+        return ExportArguments(ExportFormat.EVIDENCE, body.from_, body.to, options=options)
+
+    return await _post(request, EVERYONE, HolderExportRequest, arguments, _HOLDER_OPERATION)
+
+
+async def _post(
+    request: Request,
+    roles: frozenset[Role],
+    schema: type[BaseModel],
+    arguments: Callable[[Any], ExportArguments],
+    operation: str,
+) -> Response:
+    caller = await authenticated(request, roles, Scope.READ)
     key = idempotency_key(request)
     asked = await read_json(request, caller.service.settings.body_size_max_bytes)
-    body = understood(ExportRequest, asked)
-    arguments: ExportArguments = body.arguments()
+    wanted = arguments(understood(schema, asked))
+    hashed: dict[str, JsonValue] = {"body": asked}
+    if ids := path_ids(request):
+        hashed["path"] = dict(ids)
     attempt = attempt_of(request.scope)
-    request_hash = attempt.request_hash = tokens.request_hash(_OPERATION, {"body": asked})
+    request_hash = attempt.request_hash = tokens.request_hash(operation, hashed)
 
     def once(make: Callable[[Connection], Made]) -> Outcome:
         return caller.service.once(
             caller.principal,
-            key_digest=tokens.key_digest(caller.principal.id, _OPERATION, key),
+            key_digest=tokens.key_digest(caller.principal.id, operation, key),
             request_hash=request_hash,
             make=make,
             draft=drafted_write(request),
         )
 
-    outcome = await run_in_threadpool(_ask, caller, arguments, once)
+    outcome = await run_in_threadpool(_ask, caller, wanted, once)
     attempt.is_recorded = True
     return answer(outcome)
 
@@ -154,11 +188,24 @@ post_route(
     post_export,
     schema=ExportRequest,
     view=ExportView,
-    roles=EVERYONE,
+    roles=STAFF_AND_AUDITORS,
     summary="Ask for an export of the books and the log",
     tag="Exports",
     status=HTTPStatus.ACCEPTED,
     operation=_OPERATION,
+)
+
+post_route(
+    router,
+    "/v1/holders/{holder_id}/exports",
+    post_holder_export,
+    schema=HolderExportRequest,
+    view=ExportView,
+    roles=EVERYONE,
+    summary="Ask for a holder's own evidence pack",
+    tag="Exports",
+    status=HTTPStatus.ACCEPTED,
+    operation=_HOLDER_OPERATION,
     scope=Scope.READ,
 )
 

@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from tallystick import audit, participants, signing, transparency
 from tallystick.api.bearers import Bearers
 from tallystick.api.housekeeping import Housekeeping
+from tallystick.api.pack_runs import read_runs
 from tallystick.audit import AuditTrail, AuditUnavailableError, Draft
 from tallystick.core.clock import Clock, SystemClock
 from tallystick.core.database import Database, OutcomeUnknownError
@@ -73,6 +74,7 @@ class Service:
             self.settler,
             Vouching(self.key_directory, self.log.tiles, self.witness_policy),
             settings.export_directory,
+            read_runs,
         )
         self.closing = False
         self._housekeeping = Housekeeping(

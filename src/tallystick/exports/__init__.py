@@ -147,9 +147,9 @@ def cancel(
 ) -> Export:
     """Give up an export that is not finished, and return it.
 
-    Raises ExportNotFoundError, ExportNotAllowedError and ExportClosedError.
+    Raises ExportNotFoundError and ExportClosedError.
     """
-    cancel_asked(connection, workshop.clock, viewer, export(connection, viewer, export_id), reason)
+    cancel_asked(connection, workshop.clock, export(connection, viewer, export_id), reason)
     return export(connection, viewer, export_id)
 
 

@@ -27,7 +27,7 @@ from tallystick.exports.records import (
     Vouching,
 )
 from tallystick.jobs import Job
-from tallystick.participants import Principal, Role
+from tallystick.participants import Principal
 
 __all__ = ["ask", "cancel", "job_of", "pin"]
 
@@ -91,13 +91,11 @@ def ask(connection: Connection, clock: Clock, viewer: Principal, pinned: Pinned)
     return asked
 
 
-def cancel(connection: Connection, clock: Clock, viewer: Principal, asked: Export, reason: str) -> None:
+def cancel(connection: Connection, clock: Clock, asked: Export, reason: str) -> None:
     """Give an export up that is not finished; whoever is making it stops within a second or so.
 
-    That is for who asked for it, and for operators. Raises ExportNotAllowedError and ExportClosedError.
+    Whoever may see it may: that it was cancelled, by whom and why, stays on record. Raises ExportClosedError.
     """
-    if asked.requested_by != viewer.id and Role.OPERATOR not in viewer.roles:
-        raise ExportNotAllowedError("Only who asked for it, or an operator, cancels an export.")
     cancelled = store.update_run(
         connection,
         asked.issuer_id,

@@ -8,6 +8,7 @@ import base64
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -21,8 +22,9 @@ from tallystick.core.clock import format_time
 from tallystick.core.ids import with_prefix
 from tallystick.exports.manifest import Totals
 from tallystick.exports.reading import Entry, Scope, entries
-from tallystick.exports.records import Evidence, ExportFormat, FileFacts, Pinned, Vouching
+from tallystick.exports.records import Evidence, ExportFormat, FileFacts, Pinned, ReadRuns, Vouching
 from tallystick.exports.tables import COLUMNS, line_row, write_standing_tables
+from tallystick.exports.told import TOLD, write_told
 from tallystick.exports.writers import JSON_LINES, NewFile, json_lines_table
 from tallystick.signing import SigningKey
 from tallystick.transparency import CheckpointNotFoundError
@@ -55,6 +57,7 @@ def pinned_evidence(
     the same arguments tells of the revocation. A pack whose end was not asked for ends with the checkpoint, a second
     or so ago: what nobody vouches for yet is for the next one.
     """
+    told = list(TOLD) if pinned.arguments.options.holder_id is None else []
     keys = [_key_row(key) for key in signing.list_keys(connection, issuer_id)]
     try:
         note = transparency.published_checkpoint(connection, issuer_id, vouching.witnesses)
@@ -62,7 +65,7 @@ def pinned_evidence(
         if pinned.arguments.options.holder_id is not None:
             # Some leaves of a log prove nothing but by a root that contains them.
             raise
-        return replace(pinned, evidence=Evidence(export_key_id, keys))
+        return replace(pinned, evidence=Evidence(export_key_id, keys, told=told))
     size = transparency.parse_checkpoint(note.rpartition("\n\n")[0] + "\n").size
     first_index, last_index = pinned.first_event_index, pinned.last_event_index
     if pinned.arguments.booked_until is None or pinned.arguments.options.holder_id is not None:
@@ -76,19 +79,28 @@ def pinned_evidence(
         pinned,
         first_event_index=first_index,
         last_event_index=last_index,
-        evidence=Evidence(export_key_id, keys, note, hashes),
+        evidence=Evidence(export_key_id, keys, note, hashes, told),
     )
 
 
 def write_evidence(
-    connection: Connection, scope: Scope, folder: Path, evidence: Evidence
+    connection: Connection,
+    scope: Scope,
+    folder: Path,
+    evidence: Evidence,
+    read_runs: ReadRuns,
+    until: datetime,
 ) -> tuple[list[FileFacts], Totals]:
-    """Write the pack's files but for the manifest into `folder`, in constant memory, and return their facts."""
+    """Write the pack's files but for the manifest into `folder`, in constant memory, and return their facts.
+
+    Reconciliations are told that were made by the moment `until`.
+    """
     totals = Totals(scope)
     files, spans = _write_log(connection, scope, folder, totals)
     files += write_standing_tables(connection, scope, folder, ExportFormat.JSONL, totals)
     files.append(_write_idempotency(connection, scope, folder))
     files.append(write_keys(folder, evidence, spans))
+    files += write_told(connection, scope, folder, evidence, read_runs, until)
     if evidence.checkpoint is not None:
         files.append(write_text(folder, "checkpoint.txt", evidence.checkpoint))
         if evidence.consistency:

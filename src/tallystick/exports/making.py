@@ -323,7 +323,10 @@ def _make_files(connection: Connection, workshop: Workshop, export: Export, fold
         if pinned.evidence is not None and pinned.arguments.options.holder_id is not None:
             files, totals = write_holder_pack(connection, scope, folder, pinned.evidence, workshop.vouching)
         elif pinned.evidence is not None:
-            files, totals = write_evidence(connection, scope, folder, pinned.evidence)
+            until = pinned.arguments.booked_until or export.created_at
+            files, totals = write_evidence(
+                connection, scope, folder, pinned.evidence, workshop.read_runs, until
+            )
         else:
             files, totals = write_format(connection, issuer, scope, folder, pinned)
         manifest = build_manifest(issuer, pinned, files, totals)

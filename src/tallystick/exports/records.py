@@ -17,11 +17,14 @@ ExportStorageError          503  the files can't be written
 What goes with a format, and what doesn't, is refused in `arguments.py`.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Connection
 
 from tallystick.core.clock import Clock, format_time, parse_time
 from tallystick.core.database import Database
@@ -61,6 +64,7 @@ __all__ = [
     "FileFacts",
     "Pinned",
     "Proof",
+    "ReadRuns",
     "Vouching",
     "Workshop",
 ]
@@ -202,18 +206,21 @@ class Evidence:
     """What an evidence pack tells that the log does not: the keys as they were known, and who vouches for it.
 
     `keys` are the rows of `keys.jsonl` without indexes; `checkpoint` is a signed note, and `consistency` the hashes (in
-    base64) that prove the pack's log to be its beginning.
+    base64) that prove the pack's log to be its beginning. `told` names the tables beside the log (`told.py`).
     """
 
     export_key_id: str
     keys: list[dict[str, str | None]] = field(default_factory=list)
     checkpoint: str | None = None
     consistency: list[str] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
 
     @classmethod
     def from_json(cls, kept: dict[str, Any]) -> "Evidence":
         """Return what was kept; older rows hold the manifest's signature too, which is the result's now."""
-        return cls(kept["export_key_id"], kept["keys"], kept["checkpoint"], kept["consistency"])
+        return cls(
+            kept["export_key_id"], kept["keys"], kept["checkpoint"], kept["consistency"], kept.get("told", [])
+        )
 
 
 class Vouching(NamedTuple):
@@ -277,14 +284,26 @@ class Pinned:
         )
 
 
+#: Returns a page of an issuer's reconciliations behind an id, as JSON objects with `id`, `event_index`, `created_at`.
+ReadRuns = Callable[[Connection, str, str, int], list[dict[str, Any]]]
+
+
+def _no_runs(_connection: Connection, _issuer_id: str, _after: str, _limit: int) -> list[dict[str, Any]]:
+    return []
+
+
 class Workshop(NamedTuple):
-    """What exports are made with; their folders lie in `directory`."""
+    """What exports are made with; their folders lie in `directory`.
+
+    Reconciliations are another room's, and packs tell of them: `read_runs` reads them.
+    """
 
     database: Database
     clock: Clock
     settler: Settler
     vouching: Vouching
     directory: Path
+    read_runs: ReadRuns = _no_runs
 
 
 class ExportProgress(NamedTuple):

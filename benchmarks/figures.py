@@ -56,11 +56,21 @@ _GOALS: Final = {
     "rss_api_mb": _Goal(250, 150),
     "policy_decision_us": _Goal(50, 10),
     "policy_on_vs_off": _Goal(0.85, 0.95),
+    "reconcile_1m_seconds": _Goal(60, 40),
+    "reconcile_rss_mb": _Goal(500, 350),
     "export_rss_mb": _Goal(300, 150),
     "verify_rss_mb": _Goal(300, 150),
     "verify_vs_ed25519": _Goal(0.5, 0.8),
 }
-_UNITS: Final = {"_mb_per_second": "MB/s", "_per_second": "1/s", "_ms": "ms", "_mb": "MB", "_us": "µs"}
+_UNITS: Final = {
+    "_mb_per_second": "MB/s",
+    "_per_second": "1/s",
+    "_ms": "ms",
+    "_mb": "MB",
+    "_us": "µs",
+    "_seconds": "s",
+    "_join": "ratio",
+}
 
 
 def figures(samples: Mapping[str, Sequence[float]]) -> list[Figure]:

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from benchmarks import oracle
+from benchmarks import oracle, reconciling
 from benchmarks.bank import connect, open_bank
 from benchmarks.figures import Figure, figures
 from benchmarks.limits import CopyLimit, SigningLimit, flushes_per_second
@@ -53,14 +53,13 @@ class Plan:
     sides_repeated: bool
     accounts: int
     growth_events: int | None
-    pack_events: int | None
+    pack_events: int | None = None
+    reconciled_events: int | None = None
     only: str = ""
     packs_only: bool = False
 
 
-QUICK: Final = Plan(
-    rounds=3, seconds=0.7, sides_repeated=False, accounts=100_000, growth_events=None, pack_events=None
-)
+QUICK: Final = Plan(rounds=3, seconds=0.7, sides_repeated=False, accounts=100_000, growth_events=None)
 FULL: Final = Plan(
     rounds=5,
     seconds=3.0,
@@ -68,6 +67,7 @@ FULL: Final = Plan(
     accounts=100_000,
     growth_events=5_000_000,
     pack_events=1_000_000,
+    reconciled_events=1_000_000,
 )
 
 
@@ -104,6 +104,8 @@ def run(plan: Plan, state_directory: Path) -> list[Figure]:
             _measure(plan, [one for one in measurements if plan.only in one.name], samples)
             _add(samples, subject.memory(plan.seconds))
         _tell(f"the oracle: {oracle.check(bank):,} acknowledged transfers are in the books")
+        if plan.reconciled_events is not None and not plan.only:
+            _add(samples, reconciling.measure(server, directory, plan.reconciled_events))
         if plan.growth_events is not None:
             _grow(plan, server, directory, samples)
     return figures(samples)

@@ -30,7 +30,13 @@ _IMMEDIATE = {
     # These change nothing: they say what is so.
     "export.made",
     "liabilities.attested",
+    # These are looked at by `_check_keys`.
+    "signing_key.activated",
+    "signing_key.revoked",
 }
+_IMMEDIATE = {"token_class.mode_changed", "breaker.tripped", "holder.suspended"}
+# Answers that are about no instruction: a vote, and what a reconciliation found.
+_FACTS = ("approval_", "attestation_")
 _NEEDS_APPROVAL = frozenset(
     {"token.minted", "transfer.reversed", "account.unfrozen", "order.lifted", "order.seized"}
 )
@@ -63,6 +69,7 @@ def check_books(
         assert next_index == len(events), "the head is not behind the last event"
         payloads = _verified_payloads(connection, issuer_id, events)
         _check_approvals(connection, issuer_id, payloads)
+        _check_keys([row[4] for row in events], payloads)
         replay = _replayed(payloads)
         _check_acknowledged(connection, issuer_id, replay, events, acknowledged)
         _check_ledger(connection, issuer_id, replay)
@@ -145,6 +152,27 @@ def _check_approvals(
             assert bytes(request_hash).hex() == payload["request_hash"]
 
 
+def _check_keys(signers: list[str], payloads: list[dict[str, Any]]) -> None:
+    """Every event's key is the active one at its index, as the events themselves say."""
+    active: dict[str, str | None] = {}
+    ended: set[str] = set()
+    for signer, payload in zip(signers, payloads, strict=True):
+        key = payload.get("key", {})
+        if payload["type"] == "signing_key.activated":
+            before = active.get(key["use"])
+            assert key["kid"] not in ended, "a key is activated after its end"
+            assert key.get("replaces") == before
+            assert payload["approvals"] or before is None, "one person alone replaced a key"
+            ended |= {before} if before else set()
+            active[key["use"]] = key["kid"]
+        assert signer == active.get("event", signer), f"event {payload['index']} is signed by another key"
+        if payload["type"] in {"signing_key.retired", "signing_key.revoked"}:
+            assert payload["approvals"] or key["kid"] not in ended, "one person alone revoked an ended key"
+            ended.add(key["kid"])
+            if active.get(key["use"]) == key["kid"]:
+                active[key["use"]] = None
+
+
 def _replayed(payloads: list[dict[str, Any]]) -> _Replay:
     replay = _Replay()
     for payload in payloads:
@@ -218,7 +246,7 @@ def _check_acknowledged(
         )
     }
     for resource_id, event_index in answered.values():
-        assert event_index is None or resource_id in settled or resource_id.startswith("approval_")
+        assert event_index is None or resource_id in settled or resource_id.startswith(_FACTS)
     told = set(answered.values())
     for resource_id, event_index in acknowledged:
         assert (resource_id, event_index) in told, f"the answer about {resource_id} is lost"

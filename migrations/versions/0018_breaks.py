@@ -11,7 +11,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import BYTEA, JSONB
 
 revision: Final = "0018"
-down_revision: Final = "0013"
+down_revision: Final = "0014"
 branch_labels: Final = None
 depends_on: Final = None
 
@@ -43,6 +43,10 @@ DECLARE
 BEGIN
     IF TG_OP = 'UPDATE' THEN
         before := OLD;
+    ELSE
+        -- An insertion that meets a row goes on as its update.
+        SELECT * INTO before FROM breaker
+        WHERE issuer_id = NEW.issuer_id AND token_class_id = NEW.token_class_id;
     END IF;
     IF (NEW.state, NEW.reason, NEW.changed_at, NEW.event_index)
        IS DISTINCT FROM (before.state, before.reason, before.changed_at, before.event_index) THEN

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: Final = "0021"
-down_revision: Final = "0018"
+down_revision: Final = "0019"
 branch_labels: Final = None
 depends_on: Final = None
 

@@ -145,9 +145,8 @@ def _check_leaf(index: int, leaf: bytes, proof: list[bytes], root: Checkpoint) -
 
 def _checked_event(index: int, leaf: bytes, keys: KeyBook, issuer_id: str) -> Event | Fact:
     token = read_token(leaf, EVENT_TYPE)
-    if not keys.key_at(token.kid, index).verifies(token.signature, token.signing_input):
+    if not keys.pinned_at(token.kid, index).verifies(token.signature, token.signing_input):
         raise Failure(ExitCode.SIGNATURE, "The signature does not verify.")
-    keys.signed(token.kid, index)
     event = read_event(token.payload)
     if event.index != index or event.issuer_id != issuer_id:
         raise Failure(ExitCode.LOG, "The event was signed for another place, or by another issuer.")

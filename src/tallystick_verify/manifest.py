@@ -12,6 +12,7 @@ __all__ = [
     "HOLDER_TABLES",
     "ISSUER_FILES",
     "MANIFEST_NAME",
+    "ROOT_MANIFESTS_NAME",
     "SIGNATURE_NAME",
     "FileFacts",
     "Manifest",
@@ -37,10 +38,11 @@ ISSUER_FILES: Final = frozenset(
 HOLDER_FILES: Final = frozenset({"checkpoint.txt", "events.jsonl", "keys.jsonl"})
 #: What a holder's leaves come to in its accounts: all of these, or none.
 HOLDER_TABLES: Final = frozenset({"accounts.jsonl", "balances.jsonl", "journal.jsonl", "liabilities.jsonl"})
-_OPTIONAL_FILES: Final = frozenset({"checkpoint.txt", "consistency.txt"})
+ROOT_MANIFESTS_NAME: Final = "root_manifests.jsonl"
+_OPTIONAL_FILES: Final = frozenset({"checkpoint.txt", "consistency.txt", ROOT_MANIFESTS_NAME})
 #: Told beside the log in packs of the whole issuer; older ones have neither.
 _TOLD_FILES: Final = frozenset({"policies.jsonl", "reconciliations.jsonl"})
-_EARLIER: Final = re.compile(r"checkpoints/[1-9][0-9]{0,15}\.txt", re.ASCII)
+_EARLIER: Final = re.compile(r"checkpoints?[/_]([1-9][0-9]{0,15})\.txt", re.ASCII)
 _VERSIONS: Final = (1, 1)
 _MEMBERS: Final = frozenset(
     {
@@ -87,9 +89,10 @@ class Manifest(NamedTuple):
         return self.last_index + 1
 
     @property
-    def earlier_checkpoints(self) -> list[str]:
-        """The names of the older checkpoints that the bank put in."""
-        return sorted(name for name in self.files if _EARLIER.fullmatch(name))
+    def earlier_checkpoints(self) -> dict[str, int]:
+        """The older checkpoints that the bank put in: each one's size by its name."""
+        found = {name: _EARLIER.fullmatch(name) for name in sorted(self.files)}
+        return {name: int(match[1]) for name, match in found.items() if match is not None}
 
 
 def read_manifest(octets: bytes) -> Manifest:

@@ -16,6 +16,7 @@ from tallystick_verify.chart import (
     FLOORED_CODES,
     IN_TRANSIT_CODE,
 )
+from tallystick_verify.dates import BusinessDates
 from tallystick_verify.events import Event, Line, format_amount, minor_units
 from tallystick_verify.facts import Fact
 from tallystick_verify.failures import ExitCode, Failure
@@ -81,6 +82,7 @@ class Replay:
     # Frozen and closed ones; all others are open. And each holder's account belongs to one class.
     statuses: dict[str, str] = field(default_factory=dict)
     class_of_account: dict[str, str] = field(default_factory=dict)
+    dates: BusinessDates = field(default_factory=BusinessDates)
 
     def post(self, event: Event) -> list[Posted]:
         """Check and post an event; raises Failure (books), after which the books are to be used no more."""
@@ -92,8 +94,13 @@ class Replay:
         self.instructions.add(event)
         posted = [self._post(line, event) for line in event.lines]
         self._count(event, of_class)
+        self.dates.post(event)
         self.counts[event.type] = self.counts.get(event.type, 0) + 1
         return posted
+
+    def take(self, fact: Fact) -> None:
+        """Check what was signed of the books without moving any money; raises Failure (books)."""
+        self.dates.take(fact, self.instructions.supply_at)
 
     def check_attestation(self, fact: Fact) -> None:
         """Raise Failure (figures) unless an attested total is what supply was at the index that it tells of."""

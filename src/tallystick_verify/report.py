@@ -11,6 +11,7 @@ __all__ = ["CHECKS", "Check", "Report"]
 CHECKS: Final = (
     "files",
     "manifest",
+    "root",
     "keys",
     "events",
     "log",
@@ -59,6 +60,10 @@ class Report:
     def full(self) -> bool:
         """Tell whether there are so many findings that more would tell nothing."""
         return len(self.findings) >= _FINDINGS_MAX
+
+    def holds(self, name: str) -> bool:
+        """Tell whether a check has passed so far."""
+        return self.checks[name].state == "passed"
 
     def passed(self, name: str, detail: str) -> None:
         """A check holds; one that has failed before stays failed."""

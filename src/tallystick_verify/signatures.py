@@ -48,15 +48,17 @@ class Signatures:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 
-    def check(self, index: int, key: PublicKey, signature: bytes, message: bytes) -> None:
-        """Verify a signature, here or soon."""
+    def check(self, index: int, key: PublicKey, signature: bytes, message: bytes) -> bool:
+        """Verify a signature, here or soon; tell whether nothing is known against it."""
         if self._pool is None:
-            if not key.verifies(signature, message):
+            holds = key.verifies(signature, message)
+            if not holds:
                 self._found(index)
-            return
+            return holds
         self._batch.append((index, key.octets, signature, message))
         if len(self._batch) >= _BATCH:
             self._hand_on(self._pool)
+        return True
 
     def finish(self) -> None:
         """Wait until everything given so far is verified."""

@@ -41,6 +41,7 @@ from tallystick_verify.log import (
 from tallystick_verify.manifest import (
     HOLDER_TABLES,
     MANIFEST_NAME,
+    ROOT_MANIFESTS_NAME,
     SIGNATURE_NAME,
     Manifest,
     read_manifest,
@@ -50,6 +51,7 @@ from tallystick_verify.pack import Pack, open_pack
 from tallystick_verify.policy_file import Policy, Seen
 from tallystick_verify.replay import Replay
 from tallystick_verify.report import Report
+from tallystick_verify.roots import read_root
 from tallystick_verify.told import POLICIES, RECONCILIATIONS, check_policies, check_reconciliations
 from tallystick_verify.walking import Progress, Walk
 
@@ -147,7 +149,7 @@ class _Verification:
         signature: list[Token] = []
         if not self._step("manifest", lambda: self._read_signature(signature)):
             return
-        if not self._step("keys", self._tell_keys):
+        if not self._step("root", self._trust_root) or not self._step("keys", self._tell_keys):
             return
         # Whoever shows no checkpoint, or a wrong one, is still told what else is wrong.
         self._step("checkpoint", self._read_checkpoint)
@@ -174,6 +176,18 @@ class _Verification:
                 ExitCode.SIGNATURE, "The manifest's signature does not verify.", place=SIGNATURE_NAME
             )
         return f"signed by {token.kid}"
+
+    def _trust_root(self) -> str | None:
+        """Take the root manifests of a whole log; what holders are given is judged by pinned keys."""
+        rule = self.policy.root
+        if rule is None or self.manifest.kind == "holder":
+            self.report.skipped("root", "no root is asked: every key is trusted as the policy pins it")
+            return None
+        if ROOT_MANIFESTS_NAME not in self.manifest.files:
+            raise Failure(ExitCode.KEY, "The policy pins a root, and the pack has no root manifest.")
+        root = read_root(self.pack.lines(ROOT_MANIFESTS_NAME), rule, self.policy)
+        self.keys.trust_root(root)
+        return f"version {root.version} of {root.origin} names {len(root.keys)} keys"
 
     def _tell_keys(self) -> str:
         for line in self.pack.lines("keys.jsonl"):
@@ -222,8 +236,10 @@ class _Verification:
             self.report.pack["root"] = base64_text(walk.tree.root())
             self._step("log", lambda: f"{self.manifest.tree_size:,} events without a gap, root as above")
             self._step("checkpoint", lambda: self._covered(walk.tree))
-            self._step("seen before", lambda: self._seen_before(walk.tree, seen))
-            self._step("keys", self._keys_hold)
+            covered = self._vouched_for()
+            if not self._step("seen before", lambda: self._seen_before(walk.tree, seen)):
+                covered = []
+            self._step("keys", lambda: self._keys_hold(covered))
         if whole and walk.replayed:
             self._figures(walk)
         return None
@@ -251,8 +267,8 @@ class _Verification:
         self.report.unproven.append(_LEAVES_ONLY if books is None else _LEAVES_LEFT_OUT)
         return f"{count:,} events: bytes, form, signature, and key at its index"
 
-    def _seen(self) -> list[Seen]:
-        """Return every root that this log must lead to. Raises Failure (log)."""
+    def _own_seen(self) -> list[Seen]:
+        """Return every root that the auditor noted. Raises Failure (log)."""
         rule, seen = self.policy.checkpoint, list(self.policy.seen)
         # Without a pinned log the issuer's id stands for it in what was remembered.
         origins = {self.policy.issuer_id} | ({rule.origin} if rule else set())
@@ -262,10 +278,15 @@ class _Verification:
                 seen += held_checkpoints(folder, origins)
             except (OSError, UnicodeDecodeError):
                 raise Failure(ExitCode.LOG, "The checkpoints that you hold can't be read.") from None
+        return seen
+
+    def _seen(self) -> list[Seen]:
+        """Return every root that this log must lead to. Raises Failure (log)."""
+        rule, seen = self.policy.checkpoint, self._own_seen()
         if rule is not None:
-            for name in self.manifest.earlier_checkpoints:
+            for name, size in self.manifest.earlier_checkpoints.items():
                 found = signed_checkpoint(self.pack.small(name), rule, quorum=0).checkpoint
-                if name != f"checkpoints/{found.size}.txt":
+                if found.size != size:
                     raise Failure(ExitCode.LOG, "It is of another size than it is named.", place=name)
                 seen.append(Seen(found.size, found.root, name))
         return seen
@@ -283,8 +304,31 @@ class _Verification:
     def _seen_before(self, tree: LogTree, seen: list[Seen]) -> str:
         return f"{tree.check_seen(seen, self.signed)} earlier roots lead to this log"
 
-    def _keys_hold(self) -> str:
-        self.keys.finish()
+    def _vouched_for(self) -> list[int]:
+        """Return the sizes of trees that the auditor noted, or that enough witnesses cosigned.
+
+        Their roots are held against the log by the step "seen before", and must be.
+        """
+        sizes = [one.size for one in self._own_seen()]
+        rule = self.policy.checkpoint
+        if rule is None:
+            return sizes
+        notes = [self.pack.small(name) for name in self.manifest.earlier_checkpoints]
+        if self.signed is not None and self.report.holds("checkpoint"):
+            notes.append(self.pack.small("checkpoint.txt"))
+        for note in notes:
+            signed = signed_checkpoint(note, rule, quorum=0)
+            if len(signed.witnesses) >= max(rule.quorum, 1):
+                sizes.append(signed.checkpoint.size)
+        return sizes
+
+    def _keys_hold(self, covered: list[int]) -> str:
+        if self.signed is not None:
+            for key in self.signed.log_keys:
+                self.keys.check_checkpoint(
+                    key.public_key.kid, self.signed.checkpoint.size, cosigned=bool(self.signed.witnesses)
+                )
+        self.keys.finish(covered)
         return f"{self.keys.told_count} keys, each trusted at every index that it signed"
 
     def _figures(self, walk: Walk) -> None:

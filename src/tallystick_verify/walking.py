@@ -60,7 +60,7 @@ class Walk:
     replayed: bool = True
     previous_booked_at: str = ""
     attestation_count: int = 0
-    # Indexes of what is recorded beside instructions (votes, expiries, keys): no idempotency key settled those alone.
+    # Indexes of what is recorded beside instructions (votes, expiries): no idempotency key settled those alone.
     unasked: set[int] = field(default_factory=set)
 
     def go(self, rows: Iterator[bytes], progress: Progress) -> bool:
@@ -99,21 +99,37 @@ class Walk:
         self.tree.add(leaf)
         try:
             token = read_token(leaf, EVENT_TYPE)
-            self._note(index, lambda: self._check_signature(index, token, signatures))
+            signed = self._signed(index, token, signatures)
             event = read_event(token.payload)
             self._check_place(event, index)
         except Failure as failure:
             self._found(index, failure)
             return False
+        # Of a signature that does not hold nothing follows, for keys either.
+        if signed and self._may_be_counted(event, token):
+            self._note(index, lambda: self.keys.take(event, token.kid))
         if self.replayed:
             self._note(index, lambda: self.approvals.check(event))
             self.replayed = self._note(index, lambda: self._post(event))
         return True
 
-    def _check_signature(self, index: int, token: Token, signatures: Signatures) -> None:
-        key = self.keys.key_at(token.kid, index)
-        signatures.check(index, key, token.signature, token.signing_input)
-        self.keys.signed(token.kid, index)
+    def _signed(self, index: int, token: Token, signatures: Signatures) -> bool:
+        """Have the signature verified, here or soon; tell whether nothing is known against it."""
+        try:
+            key = self.keys.named(token.kid)
+        except Failure as failure:
+            self._found(index, failure)
+            return False
+        return signatures.check(index, key, token.signature, token.signing_input)
+
+    def _may_be_counted(self, event: Event | Fact, token: Token) -> bool:
+        """Tell whether an event may count for keys. Of a signature that does not hold nothing follows for them.
+
+        A helper may find that out later. For what an event says of keys that is too late.
+        """
+        if isinstance(event, Event) or "key" not in event.members:
+            return True
+        return self.keys.named(token.kid).verifies(token.signature, token.signing_input)
 
     def _forged(self, index: int) -> None:
         self._found(index, Failure(ExitCode.SIGNATURE, "The signature does not verify."))
@@ -132,10 +148,9 @@ class Walk:
         self.rules.take(event)
         if isinstance(event, Fact):
             self.replay.instructions.add_fact(event)
+            self.replay.take(event)
             if not event.is_change:
                 self.unasked.add(event.index)
-            if "key" in event.members:
-                self.keys.apply(event)
             if event.type == ATTESTATION_TYPE:
                 self._check_attestation(event)
             return

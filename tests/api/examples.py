@@ -36,6 +36,7 @@ from tallystick.participants import HolderKind, KycStatus, Principal, Role
 from tallystick.reconciliation import Break
 from tallystick.tokens import Kind, Submission
 from tests import camt_writer
+from tests.api.date_examples import DATE_EXAMPLES
 from tests.api.edge import api_key
 from tests.api.power_examples import POWER_EXAMPLES
 from tests.bank import Bank
@@ -118,7 +119,8 @@ def examples(bank: Bank) -> dict[str, Callable[[], Example]]:
         template: partial(make, bank, template) for template, make in _EXAMPLES.items()
     }
     powers = {template: partial(_power, bank, template) for template in POWER_EXAMPLES}
-    return own | powers
+    dates = {template: partial(_dated, bank, template) for template in DATE_EXAMPLES}
+    return own | powers | dates
 
 
 def _example(role: Role, path: str, body: dict[str, Any], **other: object) -> Example:
@@ -127,6 +129,10 @@ def _example(role: Role, path: str, body: dict[str, Any], **other: object) -> Ex
 
 def _power(bank: Bank, path: str) -> Example:
     return Example(*POWER_EXAMPLES[path](bank, path))
+
+
+def _dated(bank: Bank, path: str) -> Example:
+    return Example(*DATE_EXAMPLES[path](bank, path))
 
 
 def _filled(template: str, identifier: str) -> str:
@@ -239,8 +245,8 @@ def _restrictable(bank: Bank) -> str:
 
 
 def _deposit(bank: Bank, path: str) -> Example:
-    body = {**_amount(bank), "reason": "Seen on the core's screen.", "value_date": "2026-11-20"}
-    return _example(Role.TREASURY_MAKER, path, body, value_date="2026-11-19")
+    body = {**_amount(bank), "reason": "Seen on the core's screen.", "value_date": "2031-11-20"}
+    return _example(Role.TREASURY_MAKER, path, body, value_date="2031-11-19")
 
 
 def _deposit_balance(bank: Bank, path: str) -> Example:
@@ -710,6 +716,8 @@ def life_of(bank: Bank, holder_id: str, payer: str, payee: str) -> dict[str, str
         "approval_id": with_prefix("approval", mint),
         "attestation_id": attest(bank, key=new_suffix()).tree.id,
         "batch_id": _batch_of(bank, payer, payee),
+        # No bank's own: a day that none of them has as a business date.
+        "business_date": "2020-01-01",
         "deposit_id": bank.deposit(payee, "31.13"),
         "event_id": with_prefix("event", transfer),
         "hold_id": bank.hold(payer, payee, "7.77"),

@@ -165,7 +165,7 @@ async def test_a_signed_answer_needs_a_key(late: Edge, tmp_path: Path) -> None:
     class_id = late.bank.classes["USD"].id
     with late.bank.database.engine.begin() as connection:
         [key] = signing.list_keys(connection, late.bank.issuer_id, use=signing.KeyUse.EVENT)
-        signing.retire(connection, late.bank.clock, late.bank.issuer_id, key.id)
+        signing.retire(connection, late.bank.issuer_id, key.id, at=late.bank.clock.now(), event_index=0)
     for path in ("supply", "trial-balance"):
         response = await late.get(f"/v1/ledger/{path}?token_class_id={class_id}&signed=true")
         assert_problem(response, 503, "signing_key_unavailable")

@@ -89,7 +89,7 @@ def test_reconciling_every_class(maker: CommandLine) -> None:
 
     assert {one["currency"]: one["verdict"] for one in runs} == {"USD": "tied", "EUR": "tied"}
     assert told.exit_code == 0
-    assert told.output.startswith("USD: TIED up to event 6 ")
+    assert told.output.startswith("USD: TIED up to event 8 ")
     by_id = maker.json("reconcile", "--token-class", maker.sandbox["token_classes"]["usd"])["data"]
     assert [one["currency"] for one in by_id] == ["USD"]
 

@@ -62,13 +62,13 @@ def bank(database_urls: DatabaseUrls, tmp_path: Path) -> Iterator[Bank]:
 
 @pytest.mark.parametrize("example", examples(), ids=lambda one: str(one.document))
 def test_examples_work(example: Example, bank: Bank, tmp_path: Path) -> None:
-    actors: dict[str, Principal] = {"docs/auditors.md": bank.auditor, "docs/merchants.md": bank.platform}
+    actors: dict[str, Principal] = {"docs/audit.md": bank.auditor, "docs/merchants.md": bank.platform}
     presented = api_key(bank, actors[example.document])
     directory = tmp_path / "evidence"
     directory.mkdir()
     clients = _register_clients(bank, directory)
     with _served(bank, tmp_path / "state") as url:
-        if example.document == "docs/auditors.md":
+        if example.document == "docs/audit.md":
             _take_evidence(bank, url, presented, directory)
         done = subprocess.run(
             [sys.executable, "-c", example.code],
@@ -92,8 +92,8 @@ def test_examples_work(example: Example, bank: Bank, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "damage", ["event dropped", "amount changed", "event signed by nobody", "vote exchanged", "attempt dropped"]
 )
-def test_the_auditors_examples_notice(damage: str, bank: Bank, tmp_path: Path) -> None:
-    [example] = [one for one in examples() if one.document == "docs/auditors.md"]
+def test_the_walkthrough_notices(damage: str, bank: Bank, tmp_path: Path) -> None:
+    [example] = [one for one in examples() if one.document == "docs/audit.md"]
     with _served(bank, tmp_path / "state") as url:
         _take_evidence(bank, url, api_key(bank, bank.auditor), tmp_path)
     _damage(tmp_path, damage)
@@ -145,7 +145,7 @@ def _damage(directory: Path, damage: str) -> None:
 
 
 def test_there_are_examples() -> None:
-    assert {one.document for one in examples()} == {"docs/auditors.md", "docs/merchants.md"}
+    assert {one.document for one in examples()} == {"docs/audit.md", "docs/merchants.md"}
 
 
 def _register_clients(bank: Bank, directory: Path) -> dict[str, str]:

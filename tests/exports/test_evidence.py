@@ -20,6 +20,7 @@ from tallystick_verify.notes import read_verifier_key
 from tallystick_verify.policy_file import CheckpointRule, Pin
 from tests.bank import Bank, oracle
 from tests.exports.exported import DAYS, contents, export_of, json_rows, workshop
+from tests.older_keys import end_older_key, replace_older_key, revoke_older_key
 from tests.verify.packs import no_progress
 
 EVIDENCE = ExportFormat.EVIDENCE
@@ -112,7 +113,7 @@ def test_a_pack_is_an_event_of_the_log(lived: Bank, tmp_path: Path) -> None:
     assert payload["type"] == "export.made"
     assert payload["manifest_sha256"] == hashlib.sha256(manifest).hexdigest()
     assert payload["payload_hash"] == hashlib.sha256(bound).hexdigest()
-    assert (payload["subject_id"], payload["principal_id"]) == (export.id, lived.auditor.id)
+    assert (payload["subject_id"], payload["principal_id"]) == (export.id, "system")
     # The next one has it among its events, and is verified all the same.
     after = export_of(lived, tmp_path, EVIDENCE)
     report = verify_pack(tmp_path / after.id, _policy(lived), Options(allow_no_checkpoint=True), no_progress)
@@ -171,7 +172,7 @@ def test_what_is_lost_is_made_again_although_the_key_is_gone(lived: Bank, tmp_pa
     export = export_of(lived, tmp_path, EVIDENCE)
     before = contents(tmp_path, export)
     with lived.database.engine.begin() as connection:
-        signing.rotate(connection, lived.clock, lived.issuer_id, lived.key_directory)
+        replace_older_key(connection, lived.clock, lived.issuer_id, lived.key_directory)
     lived.key_directory.remove(lived.issuer_id, export.manifest["export_key_id"])
     for name in ("manifest.jws", "keys.jsonl"):
         (tmp_path / export.id / name).unlink()
@@ -192,8 +193,8 @@ def test_keys_are_told_as_they_are_known_now(lived: Bank, tmp_path: Path) -> Non
     with lived.database.read() as connection:
         last_index = events.last_index(connection, lived.issuer_id)
     with lived.database.engine.begin() as connection:
-        signing.rotate(connection, lived.clock, lived.issuer_id, lived.key_directory)
-        signing.revoke(connection, lived.clock, lived.issuer_id, before[0]["kid"], reason="Seen on a stick.")
+        replace_older_key(connection, lived.clock, lived.issuer_id, lived.key_directory)
+        revoke_older_key(connection, lived.clock, lived.issuer_id, before[0]["kid"])
 
     after = {row["kid"]: row for row in told()}
 
@@ -238,8 +239,7 @@ def test_a_pack_leaves_out_no_token_class(shared: Bank, tmp_path: Path) -> None:
 
 def test_without_a_key_there_is_no_pack(lived: Bank, tmp_path: Path) -> None:
     with lived.database.engine.begin() as connection:
-        [key] = signing.list_keys(connection, lived.issuer_id, use=KeyUse.EVENT)
-        signing.retire(connection, lived.clock, lived.issuer_id, key.id)
+        end_older_key(connection, lived.clock, lived.issuer_id)
 
     with pytest.raises(SigningKeyUnavailableError):
         export_of(lived, tmp_path / "exports", EVIDENCE)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tallystick import transparency
 from tallystick.exports import ExportFormat, pdf_ink, pdf_text
 from tallystick.exports.pdf_ink import Drawing
-from tallystick.exports.pdf_text import REGULAR, Line, Run, _shown, fonts, lines_of, width_of
+from tallystick.exports.pdf_text import REGULAR, Line, Run, _plain, _shown, fonts, lines_of, width_of
 from tallystick.exports.statement_pdf import write_statement_pdf
 from tests.bank import Bank, open_bank
 from tests.database import cloned_database
@@ -206,11 +206,13 @@ def test_further_fonts_show_what_the_first_lacks(monkeypatch: pytest.MonkeyPatch
         pdf_text, "_loaded", known | {REGULAR: known[REGULAR] - cyrillic, "further": cyrillic}
     )
     monkeypatch.setattr(pdf_text, "_width", lambda text, _, size: len(text) * size / 2)
-    _shown.cache_clear()
+    for cached in (_shown, _plain):
+        cached.cache_clear()
     try:
         [line] = lines_of("No. Ж 1", REGULAR, 8, 400)
     finally:
-        _shown.cache_clear()
+        for cached in (_shown, _plain):
+            cached.cache_clear()
     assert line == Line((Run(REGULAR, "No. "), Run("further", "Ж"), Run(REGULAR, " 1")), complete=True)
 
 

@@ -72,7 +72,7 @@ ENTRIES = st.lists(
 )
 
 
-@settings(max_examples=12)
+@settings(max_examples=10)
 @given(entries=ENTRIES)
 def test_every_standpoint_is_a_replay_of_every_line(module_bank: Bank, entries: list[Entry]) -> None:
     bank = module_bank
@@ -200,6 +200,7 @@ def test_of_a_long_history_only_what_is_under_way_is_looked_at(bank: Bank) -> No
     asked = {"issuer_id": bank.issuer_id, "control": control, "deposits": deposits, "since": MONDAY}
     with connect(bank.urls.superuser_url) as connection:
         connection.execute(DEPOSITS, asked)
+        connection.execute("UPDATE ledger_account SET version = 10000 WHERE id = %s", [control])
         connection.execute("ANALYZE journal_line")
         connection.execute("SET enable_seqscan = off")
         day = (MONDAY + 500 * DAY).date()

@@ -10,12 +10,13 @@ import pytest
 
 from tallystick import signing, transparency
 from tallystick.api.signed_books import BOOKS_MEDIA_TYPE
+from tallystick.core.canonical_json import canonical_json
 from tallystick.core.embedded_postgres import EmbeddedPostgres
 from tallystick.signing import sign_compact
 from tallystick_verify import ExitCode, Policy
 from tallystick_verify.cli import run
 from tallystick_verify.ed25519 import PublicKey
-from tallystick_verify.encodings import base64url_text
+from tallystick_verify.encodings import base64url_bytes, base64url_text
 from tallystick_verify.liability_proofs import verify_liability_proof
 from tallystick_verify.notes import read_verifier_key
 from tallystick_verify.policy_file import CheckpointRule, Pin
@@ -187,6 +188,20 @@ def test_the_root_must_be_signed_as_one_by_a_key_that_is_pinned(
         media_type=BOOKS_MEDIA_TYPE,
     )
     assert verdict(proof | {"signed_event": books}, policy) == ExitCode.UNSUPPORTED
+
+
+@pytest.mark.parametrize(
+    "members", [{"depth": 3}, {"depth": 1}, {"total": "100.49"}, {"root_hash": "0" * 64}], ids=str
+)
+def test_who_holds_the_key_and_signs_something_else_is_found_too(
+    attested_bank: Bank, proof: Proof, policy: Policy, members: dict[str, Any]
+) -> None:
+    segment = proof["signed_event"].split(".")[1]
+    payload = json.loads(base64url_bytes(segment.encode())) | members
+    signer = attested_bank.key_directory.signer(attested_bank.issuer_id, policy.pins[0].public_key.kid)
+    resigned = sign_compact(signer, canonical_json(payload))
+
+    assert verdict(proof | {"signed_event": resigned}, policy) == ExitCode.FIGURES
 
 
 def test_with_a_log_that_is_pinned_the_receipt_must_hold(

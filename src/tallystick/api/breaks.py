@@ -43,6 +43,8 @@ _TYPES: Final = "^(timing|missing_event|missing_bank_entry|unexpected_bank_entry
 Difference = Annotated[str, StringConstraints(max_length=40, pattern=r"^-?[0-9.]+$")]
 Name = Annotated[str, StringConstraints(max_length=140, pattern=r"^[^\x00-\x1f\x7f/\\\"]+$")]
 MediaType = Annotated[str, StringConstraints(max_length=100, pattern=r"^[a-z0-9]+/[a-z0-9][a-z0-9.+\-]*$")]
+# A file of no bytes shows nothing.
+Content = Annotated[str, StringConstraints(min_length=4)]
 Note = Annotated[str, StringConstraints(min_length=1, max_length=2_000)]
 
 
@@ -77,7 +79,7 @@ class BreakEvidenceRequest(Schema):
 
     name: Name
     media_type: MediaType
-    content: str
+    content: Content
 
 
 class BreakResolutionRequest(Schema):

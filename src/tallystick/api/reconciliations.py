@@ -6,7 +6,7 @@ from typing import Any, Final
 from fastapi import APIRouter
 from sqlalchemy import Connection
 
-from tallystick import participants, reconciliation
+from tallystick import attestations, participants, reconciliation
 from tallystick.api.access import STAFF_AND_AUDITORS, Caller, StaffCaller
 from tallystick.api.bodies import Moment, ObjectId, Schema
 from tallystick.api.pages import Cursor, IdQuery, Limit, NumberCursor, PathId, page
@@ -89,7 +89,7 @@ class ReconciliationWithFindingsView(ReconciliationView):
 def _make(
     caller: Caller, connection: Connection, body: ReconciliationRequest, _path: Mapping[str, str]
 ) -> dict[str, Any]:
-    run = reconciliation.reconcile(
+    run, _ = attestations.reconcile(
         connection,
         caller.service.settler,
         caller.principal,

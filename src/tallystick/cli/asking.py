@@ -4,6 +4,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
@@ -17,8 +18,10 @@ from tallystick.cli.report import CommandRefusedError, ExitCode, Report
 from tallystick.cli.running import chosen_issuer, opened_database
 from tallystick.core.clock import SystemClock
 from tallystick.core.settings import Settings
+from tallystick.signing import KeyDirectory
+from tallystick.tokens import Settler
 
-__all__ = ["ask", "found", "look", "required_reason", "tell_change"]
+__all__ = ["ask", "found", "look", "required_reason", "settler_of", "tell_change"]
 
 Result = TypeVar("Result")
 _HERE: Final = ("127.0.0.1", 0)
@@ -95,6 +98,12 @@ def found(
 
     with opened_database(settings) as database:
         return database.run(alone)
+
+
+def settler_of(settings: Settings) -> Settler:
+    """Return what the write path needs beside a connection, for what is done alone."""
+    directory = KeyDirectory(settings.key_directory, settings.key_passphrase)
+    return Settler.of(SystemClock(), directory, timedelta(hours=settings.approval_lifetime_hours))
 
 
 def required_reason(reason: str | None) -> str:

@@ -16,6 +16,7 @@ from tallystick.cli import (
     api_keys,
     books,
     breaks,
+    business_dates,
     clients,
     issuers,
     keys,
@@ -25,7 +26,7 @@ from tallystick.cli import (
     screening,
     witnesses,
 )
-from tallystick.cli.options import ApiKey, AsJson, ServiceUrl
+from tallystick.cli.options import ApiKey, AsJson, IssuerId, ServiceUrl
 from tallystick.cli.report import reported
 
 __all__ = ["application", "main"]
@@ -35,6 +36,7 @@ application.add_typer(issuers.application, name="issuers")
 application.add_typer(principals.application, name="principals")
 application.add_typer(api_keys.application, name="api-keys")
 application.add_typer(clients.application, name="clients")
+application.add_typer(business_dates.application, name="business-dates")
 application.add_typer(keys.application, name="keys")
 application.add_typer(screening.application, name="screening")
 application.add_typer(breaks.application, name="breaks")
@@ -79,7 +81,7 @@ def serve(
 
 @application.command()
 def worker(as_json: AsJson = False) -> None:
-    """Build the log's tree, gather cosignatures and close what expired, until SIGINT or SIGTERM."""
+    """Build the log's tree, gather cosignatures, reconcile on schedule, close what expired; until SIGINT or SIGTERM."""
     with reported(as_json=as_json) as report:
         from tallystick.cli.running import load_settings
         from tallystick.cli.working import work
@@ -261,6 +263,36 @@ def export(  # noqa: PLR0913, PLR0917 Typer passes them by name.
             ),
             output=output,
         )
+
+
+@application.command("check-integrity")
+def check_integrity(
+    issuer: IssuerId = None,
+    table: Annotated[
+        list[str] | None, typer.Option("--table", metavar="NAME", help="Only this table; may be repeated.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hold the database against the log and its seals, and name each difference.
+
+    Exit code 1: something differs from what was signed; 5: from what was sealed; 6: nothing differs and nothing was
+    ever sealed.
+    """
+    with reported(as_json=as_json) as report:
+        from tallystick.cli.integrity import check_integrity as run
+        from tallystick.cli.running import load_settings
+
+        run(report, load_settings(), issuer, table)
+
+
+@application.command("seal-records")
+def seal_records(issuer: IssuerId = None, as_json: AsJson = False) -> None:
+    """Check the database, then sign one hash over every record that is new or has changed into the log."""
+    with reported(as_json=as_json) as report:
+        from tallystick.cli.integrity import seal_records as run
+        from tallystick.cli.running import load_settings
+
+        run(report, load_settings(), issuer)
 
 
 @application.command("audit-trail")

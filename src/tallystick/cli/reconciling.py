@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from tallystick import audit, participants, reconciliation
+from tallystick import attestations, audit, participants
 from tallystick.api import Service
 from tallystick.api.reconciliations import RECONCILERS, show_run
 from tallystick.cli.acting import authorized, drafted, moment, opened_service
@@ -67,7 +67,7 @@ def _run(
     bank_at: datetime | None,
 ) -> dict[str, Any]:
     def work(connection: Connection) -> dict[str, Any]:
-        run = reconciliation.reconcile(
+        run, _ = attestations.reconcile(
             connection, service.settler, actor, of_class.id, as_of=at, bank_as_of=bank_at
         )
         shown = show_run(connection, run)

@@ -12,13 +12,13 @@ import os
 import random
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import psycopg
 import sqlalchemy
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, Executable, event
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from tallystick.core.errors import InvariantError, UnavailableError
@@ -32,6 +32,7 @@ __all__ = [
     "OutcomeUnknownError",
     "confirm_durable",
     "metadata",
+    "streamed",
 ]
 
 SERVICE_ROLE: Final = "tallystick_service"
@@ -151,6 +152,15 @@ class Database:
                 raise
             _commit(connection, transaction)
             return result
+
+
+def streamed(
+    connection: Connection, query: Executable, parameters: Mapping[str, object] | None = None
+) -> sqlalchemy.CursorResult[*tuple[Any, ...]]:
+    """Return a query's rows from a cursor on the server, so that memory does not grow with them; to be closed."""
+    found = connection.execute(query, parameters, execution_options={"stream_results": True})
+    assert isinstance(found, sqlalchemy.CursorResult)
+    return found
 
 
 def confirm_durable(connection: Connection) -> None:

@@ -25,6 +25,7 @@ __all__ = [
     "events_at",
     "index_as_of",
     "jws_from",
+    "key_spans",
     "last_index",
     "lock_head",
     "move_head",
@@ -126,6 +127,11 @@ def jws_from(connection: Connection, issuer_id: str, first_index: int, limit: in
 def last_index(connection: Connection, issuer_id: str) -> int:
     """Return the index of the newest event; -1 in an empty log."""
     return store.read_next_index(connection, issuer_id) - 1
+
+
+def key_spans(connection: Connection, issuer_id: str) -> dict[str, tuple[int, int]]:
+    """Return the first and the last index that each key signed, by key id. Reads the whole log."""
+    return store.read_key_spans(connection, issuer_id)
 
 
 def index_as_of(connection: Connection, issuer_id: str, at: datetime) -> int:

@@ -121,6 +121,14 @@ def read_next_index(connection: Connection, issuer_id: str) -> int:
     )
 
 
+def read_key_spans(connection: Connection, issuer_id: str) -> dict[str, tuple[int, int]]:
+    rows = connection.exec_driver_sql(
+        "SELECT key_id, min(event_index), max(event_index) FROM event WHERE issuer_id = %s GROUP BY key_id",
+        (issuer_id,),
+    )
+    return {row[0]: (row[1], row[2]) for row in rows}
+
+
 def read_index_as_of(connection: Connection, issuer_id: str, at: datetime) -> int:
     return int(connection.exec_driver_sql(_INDEX_AS_OF, {"issuer_id": issuer_id, "at": at}).scalar_one())
 

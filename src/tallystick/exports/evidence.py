@@ -27,7 +27,7 @@ from tallystick.exports.tables import COLUMNS, line_row, write_standing_tables
 from tallystick.exports.told import TOLD, write_told
 from tallystick.exports.writers import JSON_LINES, NewFile, json_lines_table
 from tallystick.signing import SigningKey
-from tallystick.transparency import CheckpointNotFoundError
+from tallystick.transparency import CheckpointNotFoundError, WitnessPolicy
 
 __all__ = ["pinned_evidence", "write_evidence", "write_keys", "write_text"]
 
@@ -58,14 +58,16 @@ def pinned_evidence(
     or so ago: what nobody vouches for yet is for the next one.
     """
     told = list(TOLD) if pinned.arguments.options.holder_id is None else []
-    keys = [_key_row(key) for key in signing.list_keys(connection, issuer_id)]
+    known = [key for key in signing.list_keys(connection, issuer_id) if key.activated_at is not None]
+    keys = [_key_row(key) for key in known]
+    roots = [one.document for one in signing.list_manifests(connection, issuer_id)]
     try:
         note = transparency.published_checkpoint(connection, issuer_id, vouching.witnesses)
     except CheckpointNotFoundError:
         if pinned.arguments.options.holder_id is not None:
             # Some leaves of a log prove nothing but by a root that contains them.
             raise
-        return replace(pinned, evidence=Evidence(export_key_id, keys, told=told))
+        return replace(pinned, evidence=Evidence(export_key_id, keys, root_manifests=roots, told=told))
     size = transparency.parse_checkpoint(note.rpartition("\n\n")[0] + "\n").size
     first_index, last_index = pinned.first_event_index, pinned.last_event_index
     if pinned.arguments.booked_until is None or pinned.arguments.options.holder_id is not None:
@@ -79,7 +81,17 @@ def pinned_evidence(
         pinned,
         first_event_index=first_index,
         last_event_index=last_index,
-        evidence=Evidence(export_key_id, keys, note, hashes, told),
+        evidence=Evidence(
+            export_key_id,
+            keys,
+            note,
+            hashes,
+            root_manifests=roots,
+            earlier_checkpoints=_seen_before_revocations(
+                connection, issuer_id, known, last_index + 1, vouching.witnesses
+            ),
+            told=told,
+        ),
     )
 
 
@@ -101,6 +113,10 @@ def write_evidence(
     files.append(_write_idempotency(connection, scope, folder))
     files.append(write_keys(folder, evidence, spans))
     files += write_told(connection, scope, folder, evidence, read_runs, until)
+    if evidence.root_manifests:
+        files.append(_write_root_manifests(folder, evidence.root_manifests))
+    for size, note in sorted(evidence.earlier_checkpoints.items()):
+        files.append(write_text(folder, f"checkpoint_{size}.txt", note))
     if evidence.checkpoint is not None:
         files.append(write_text(folder, "checkpoint.txt", evidence.checkpoint))
         if evidence.consistency:
@@ -108,6 +124,20 @@ def write_evidence(
                 write_text(folder, "consistency.txt", "".join(f"{one}\n" for one in evidence.consistency))
             )
     return files, totals
+
+
+def _seen_before_revocations(
+    connection: Connection, issuer_id: str, keys: Sequence[SigningKey], size: int, witnesses: WitnessPolicy
+) -> dict[str, str]:
+    """Return, by size, the newest checkpoint that witnesses had cosigned before each key was revoked."""
+    found = {}
+    for key in keys:
+        if key.revoked_index is not None:
+            size_max = min(key.revoked_index, size)
+            note = transparency.witnessed_checkpoint(connection, issuer_id, witnesses, size_max)
+            if note is not None:
+                found[str(transparency.parse_checkpoint(note.rpartition("\n\n")[0] + "\n").size)] = note
+    return found
 
 
 def write_text(folder: Path, name: str, text: str) -> FileFacts:
@@ -209,6 +239,14 @@ def write_keys(folder: Path, evidence: Evidence, spans: dict[str, tuple[int, int
             first_index, last_index = spans.get(key["kid"] or "", (None, None))
             until_index = None if key["state"] == "active" else last_index
             write_row((*(key[name] for name in _KEY_COLUMNS), first_index, until_index))
+        return file.finish()
+
+
+def _write_root_manifests(folder: Path, documents: Sequence[str]) -> FileFacts:
+    with NewFile(folder, "root_manifests.jsonl", JSON_LINES) as file:
+        for document in documents:
+            file.write(document.encode() + b"\n")
+            file.rows += 1
         return file.finish()
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from tallystick import participants, tokens
+from tallystick import tokens
 from tallystick.core.errors import InvariantError
 from tallystick.exports.manifest import manifest_bytes
 from tallystick.exports.records import Export, Workshop
@@ -21,17 +21,19 @@ _OPERATION: Final = "export_making"
 
 
 def log_pack(connection: Connection, workshop: Workshop, export: Export, manifest: dict[str, Any]) -> int:
-    """Put a pack's manifest into the log, once, in the name of who asked for it; return the event's index.
+    """Put a pack's manifest into the log, once, in the service's own name; return the event's index.
+
+    Who asked for it is in the export's record: an event is read by more people than that.
 
     Raises SigningKeyUnavailableError.
     """
     payload = {"manifest_sha256": hashlib.sha256(manifest_bytes(manifest)).hexdigest()}
-    asker = participants.principal(connection, export.issuer_id, export.requested_by)
+    acting = tokens.system_principal(export.issuer_id, workshop.clock.now())
     request = Request(
         id=tokens.new_instruction_id(Kind.CHANGE),
         kind=Kind.CHANGE,
-        principal=asker,
-        key_digest=tokens.key_digest(asker.id, _OPERATION, export.id),
+        principal=acting,
+        key_digest=tokens.key_digest(acting.id, _OPERATION, export.id),
         request_hash=tokens.request_hash(_OPERATION, {"id": export.id, **payload}),
         related_id=export.id,
         operation=_OPERATION,

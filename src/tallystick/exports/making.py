@@ -16,7 +16,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
-from tallystick import participants, signing
+from tallystick import participants, signing, tokens
 from tallystick.core.database import OutcomeUnknownError
 from tallystick.core.durable_files import write_durably
 from tallystick.core.errors import DomainError, InvariantError, UnavailableError
@@ -314,7 +314,7 @@ def _write_signature(folder: Path, manifest_jws: str | None) -> None:
 
 def _make_files(connection: Connection, workshop: Workshop, export: Export, folder: Path) -> dict[str, Any]:
     # Whoever asked for it may be anybody by now: what an export tells follows from its arguments alone.
-    reader = participants.service_principal(export.issuer_id, export.created_at)
+    reader = tokens.system_principal(export.issuer_id, export.created_at)
     pinned = export.pinned
     scope = scope_of(connection, reader, pinned)
     issuer = participants.issuer(connection, reader, export.issuer_id)

@@ -5,6 +5,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from tallystick.core.columns import id_column, integer_column, moment_column, text_column
 from tallystick.core.database import metadata
+from tallystick.core.table_classes import EPHEMERAL, LOGGED
 
 export = Table(
     "export",
@@ -15,6 +16,7 @@ export = Table(
     id_column("requested_by"),
     moment_column("created_at"),
     ForeignKeyConstraint(["issuer_id"], ["issuer.issuer_id"]),
+    info=LOGGED,
 )
 
 # Of no consequence once it is lost but for the states: what was asked for stands above, what was made below.
@@ -34,6 +36,7 @@ export_run = Table(
     text_column("failure_reason", nullable=True),
     CheckConstraint("state IN ('pending', 'running', 'finished', 'failed', 'cancelled')", name="state"),
     ForeignKeyConstraint(["issuer_id", "export_id"], ["export.issuer_id", "export.id"]),
+    info=EPHEMERAL,
 )
 Index(
     "ix_export_run_open",
@@ -51,4 +54,5 @@ export_result = Table(
     text_column("manifest_jws", nullable=True),
     integer_column("event_index", nullable=True),
     ForeignKeyConstraint(["issuer_id", "export_id"], ["export.issuer_id", "export.id"]),
+    info=LOGGED,
 )

@@ -9,7 +9,7 @@ the statement says so.
 import re
 import unicodedata
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from threading import Lock
 from typing import Final, NamedTuple
 
@@ -63,11 +63,13 @@ def lines_of(text: str, font: str, size: float, width: float) -> list[Line]:
 
     What is longer than a line is broken where the line ends. Line breaks of the text are spaces.
     """
-    fonts()
+    text = " ".join(unicodedata.normalize("NFC", text).split())
+    if text and set(text) <= _plain(font) and _width(text, font, size) <= width:
+        return [Line((Run(font, text),), complete=True)]
     lines: list[Line] = []
     line, used, pending = [_EMPTY], 0.0, 0.0
     space = _width(" ", font, size)
-    for word in _words(unicodedata.normalize("NFC", text), font):
+    for word in _words(text, font):
         if word is None:
             pending = space if used else 0.0
             continue
@@ -88,6 +90,15 @@ def lines_of(text: str, font: str, size: float, width: float) -> list[Line]:
 def width_of(line: Line, size: float) -> float:
     """Return how wide a line is, in points."""
     return sum(_width(run.text, run.font, size) for run in line.runs)
+
+
+@cache
+def _plain(font: str) -> frozenset[str]:
+    """Return the characters that a font shows just as they are: nearly all text is made of these alone."""
+    found = (chr(code) for code in fonts()[font])
+    return frozenset(one for one in found if _shown(one, font) == Line((Run(font, one),), complete=True)) | {
+        " "
+    }
 
 
 def _measured(pieces: list[Line], size: float) -> float:

@@ -206,21 +206,23 @@ class Evidence:
     """What an evidence pack tells that the log does not: the keys as they were known, and who vouches for it.
 
     `keys` are the rows of `keys.jsonl` without indexes; `checkpoint` is a signed note, and `consistency` the hashes (in
-    base64) that prove the pack's log to be its beginning. `told` names the tables beside the log (`told.py`).
+    base64) that prove the pack's log to be its beginning. `root_manifests` are the signed documents, oldest first;
+    `earlier_checkpoints` are by size, for keys that were revoked: what was cosigned by then. `told` names the tables
+    beside the log (`told.py`).
     """
 
     export_key_id: str
     keys: list[dict[str, str | None]] = field(default_factory=list)
     checkpoint: str | None = None
     consistency: list[str] = field(default_factory=list)
+    root_manifests: list[str] = field(default_factory=list)
+    earlier_checkpoints: dict[str, str] = field(default_factory=dict)
     told: list[str] = field(default_factory=list)
 
     @classmethod
     def from_json(cls, kept: dict[str, Any]) -> "Evidence":
         """Return what was kept; older rows hold the manifest's signature too, which is the result's now."""
-        return cls(
-            kept["export_key_id"], kept["keys"], kept["checkpoint"], kept["consistency"], kept.get("told", [])
-        )
+        return cls(**{name: value for name, value in kept.items() if name != "manifest_jws"})
 
 
 class Vouching(NamedTuple):

@@ -1,7 +1,7 @@
 """The books: chart of accounts, journal, balances. Every token is a liability of the issuer, to the minor unit."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 
 from sqlalchemy import Connection
@@ -55,8 +55,10 @@ __all__ = [
     "balances_at",
     "count_lines",
     "entry_lines",
+    "first_dated_behind",
     "is_debit_normal",
     "ledger_account_id",
+    "lines_dated",
     "lines_of_accounts",
     "lock",
     "open_class_accounts",
@@ -73,6 +75,7 @@ __all__ = [
     "supply_minor",
     "touching_indexes",
     "trial_balance",
+    "trial_sums",
     "write_balances",
     "write_lines",
 ]
@@ -270,6 +273,25 @@ def stream_moved(
 ) -> Iterator[Moved]:
     """Yield of every line from one index to another only what it moved, in constant memory."""
     return store.stream_moved(connection, issuer_id, first_index, last_index)
+
+
+def lines_dated(
+    connection: Connection, issuer_id: str, first_day: date, last_day: date, last_index: int
+) -> Iterator[EntryLine]:
+    """Yield the lines whose value date lies between two days, both included, up to an index; in order, streamed."""
+    return store.stream_lines_dated(connection, issuer_id, first_day, last_day, last_index)
+
+
+def first_dated_behind(
+    connection: Connection, issuer_id: str, first_day: date, last_day: date, after_index: int
+) -> int | None:
+    """Return the first event behind `after_index` with a line whose value date lies between two days, or None."""
+    return store.read_first_dated_behind(connection, issuer_id, first_day, last_day, after_index)
+
+
+def trial_sums(connection: Connection, issuer_id: str, token_class_id: str) -> tuple[int, int]:
+    """Return a class's debit balances and credit balances, each in all, in minor units: the two are equal."""
+    return store.read_trial_sums(connection, issuer_id, token_class_id, sorted(DEBIT_NORMAL_CODES))
 
 
 def touching_indexes(

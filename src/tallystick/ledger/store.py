@@ -1,11 +1,11 @@
 """All SQL of the books. Balances are locked in the order of their ids, so that no two batches wait for each other."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 
 import psycopg
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from tallystick.core.arrays import BigintArray, IdArray, TextArray
 from tallystick.core.pipeline import Asked, Pipeline
@@ -422,6 +422,47 @@ def stream_moved(
         )
         for row in rows.cursor.fetchall():
             yield Moved._make(row)
+
+
+def stream_lines_dated(
+    connection: Connection, issuer_id: str, first_day: date, last_day: date, last_index: int
+) -> Iterator[EntryLine]:
+    rows = connection.execute(
+        text(
+            _SELECT_LINE
+            + """WHERE issuer_id = :issuer_id AND value_date BETWEEN :first_day AND :last_day
+                   AND event_index <= :last_index ORDER BY event_index, line_number"""
+        ),
+        {"issuer_id": issuer_id, "first_day": first_day, "last_day": last_day, "last_index": last_index},
+        execution_options={"stream_results": True, "max_row_buffer": 5_000},
+    )
+    for row in rows:
+        yield EntryLine(*row)
+
+
+def read_first_dated_behind(
+    connection: Connection, issuer_id: str, first_day: date, last_day: date, after_index: int
+) -> int | None:
+    found: int | None = connection.exec_driver_sql(
+        """SELECT min(event_index) FROM journal_line
+           WHERE issuer_id = %s AND event_index > %s AND value_date BETWEEN %s AND %s""",
+        (issuer_id, after_index, first_day, last_day),
+    ).scalar()
+    return found
+
+
+def read_trial_sums(
+    connection: Connection, issuer_id: str, token_class_id: str, debit_normal: Sequence[str]
+) -> tuple[int, int]:
+    # A debit balance is positive where debits raise the account, and a credit balance where credits do.
+    row = connection.exec_driver_sql(
+        """SELECT coalesce(sum(debit_minor) FILTER (WHERE debit_minor > 0), 0),
+                  coalesce(-sum(debit_minor) FILTER (WHERE debit_minor < 0), 0)
+           FROM (SELECT CASE WHEN code = ANY(%s) THEN balance_minor ELSE -balance_minor END
+                 FROM ledger_account WHERE issuer_id = %s AND token_class_id = %s) AS a(debit_minor)""",
+        (list(debit_normal), issuer_id, token_class_id),
+    ).one()
+    return int(row[0]), int(row[1])
 
 
 def _read_book(cursor: psycopg.Cursor[Any]) -> Book:

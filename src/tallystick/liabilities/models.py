@@ -16,6 +16,7 @@ from sqlalchemy import (
 
 from tallystick.core.columns import bytes_column, id_column, integer_column, moment_column
 from tallystick.core.database import metadata
+from tallystick.core.table_classes import LOGGED, logged
 
 liability = Table(
     "liability",
@@ -29,6 +30,7 @@ liability = Table(
     ForeignKeyConstraint(["issuer_id", "holder_id"], ["holder.issuer_id", "holder.id"]),
     ForeignKeyConstraint(["issuer_id", "token_class_id"], ["token_class.issuer_id", "token_class.id"]),
     UniqueConstraint("issuer_id", "token_class_id", "holder_id"),
+    info=LOGGED,
 )
 
 # Made before it is attested: who asks again with the same key gets the same one, and not another secret.
@@ -52,6 +54,7 @@ liability_tree = Table(
     CheckConstraint("depth BETWEEN 0 AND 32", name="depth"),
     CheckConstraint("total_minor >= 0", name="total"),
     CheckConstraint("octet_length(root_hash) = 32 AND octet_length(secret) = 32", name="size"),
+    info=LOGGED,
 )
 
 # Up to 256 nodes of one level that lie side by side, of each eighth level, as they are hashed: 32 bytes and 8.
@@ -64,6 +67,7 @@ liability_tree_tile = Table(
     integer_column("number", primary_key=True),
     bytes_column("nodes"),
     ForeignKeyConstraint(["issuer_id", "tree_id"], ["liability_tree.issuer_id", "liability_tree.id"]),
+    info=logged(together=("tree_id",)),
 )
 
 liability_attestation = Table(
@@ -74,4 +78,5 @@ liability_attestation = Table(
     integer_column("event_index"),
     moment_column("attested_at"),
     ForeignKeyConstraint(["issuer_id", "id"], ["liability_tree.issuer_id", "liability_tree.id"]),
+    info=LOGGED,
 )

@@ -43,7 +43,6 @@ from tallystick.participants.networks import (
     parsed_networks,
 )
 from tallystick.participants.parties import (
-    SYSTEM_PRINCIPAL_ID,
     Account,
     AccountFacts,
     AccountStatus,
@@ -58,7 +57,6 @@ from tallystick.participants.parties import (
     Role,
     Scope,
     TokenClass,
-    service_principal,
 )
 from tallystick.participants.principals import (
     AccessEndedError,
@@ -100,7 +98,6 @@ from tallystick.participants.remembered import RememberedFacts
 
 __all__ = [
     "OVERLAP_HOURS_MAX",
-    "SYSTEM_PRINCIPAL_ID",
     "AccessEndedError",
     "Account",
     "AccountFacts",
@@ -194,7 +191,6 @@ __all__ = [
     "rotate_api_key",
     "secret_hash",
     "secret_matches",
-    "service_principal",
     "set_account_status",
     "set_call_limit",
     "set_class_mode",

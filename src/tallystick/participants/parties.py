@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 __all__ = [
-    "SYSTEM_PRINCIPAL_ID",
     "Account",
     "AccountFacts",
     "AccountStatus",
@@ -22,11 +21,7 @@ __all__ = [
     "Role",
     "Scope",
     "TokenClass",
-    "service_principal",
 ]
-
-#: Who does what nobody asked for; it has no key and no login.
-SYSTEM_PRINCIPAL_ID: Final = "system"
 
 
 class Role(StrEnum):
@@ -179,20 +174,6 @@ class Principal:
     def sees_whole_issuer(self) -> bool:
         """True for the issuer's own staff and its auditors; others see their own accounts only."""
         return not self.roles.isdisjoint(_ISSUER_WIDE)
-
-
-def service_principal(issuer_id: str, at: datetime) -> Principal:
-    """Return the service itself, as whom it does what nobody asked for at that moment."""
-    return Principal(
-        issuer_id=issuer_id,
-        id=SYSTEM_PRINCIPAL_ID,
-        name="The service itself",
-        person=None,
-        roles=frozenset({Role.OPERATOR}),
-        holder_id=None,
-        status="active",
-        created_at=at,
-    )
 
 
 _ISSUER_WIDE = frozenset({Role.TREASURY_MAKER, Role.TREASURY_CHECKER, Role.AUDITOR, Role.OPERATOR})

@@ -21,7 +21,7 @@ from tallystick.reconciliation.records import (
     Reconciliation,
 )
 
-__all__ = ["Carried", "Step", "accepted", "carry", "with_causes"]
+__all__ = ["Carried", "Step", "accepted", "carry", "corrected", "with_causes"]
 
 
 class Step(NamedTuple):
@@ -62,6 +62,28 @@ def accepted(draft: BreakDraft, known: Break | None) -> bool:
     )
 
 
+def corrected(drafts: Iterable[BreakDraft], known: Iterable[Break]) -> dict[str, Break]:
+    """Return the resolved breaks that their correction makes up for exactly, by the causes of break and correction.
+
+    What was confirmed in error and given back again, the bank shows neither of; both are found, and come to nothing.
+    """
+    by_cause = {draft.cause: draft for draft in drafts}
+    found: dict[str, Break] = {}
+    for one in known:
+        if one.state != BreakState.RESOLVED:
+            continue
+        of_break = by_cause.get(one.cause)
+        of_correction = by_cause.get(f"movement:{one.instruction_id}")
+        if (
+            of_break is not None
+            and of_correction is not None
+            and of_correction.cause not in found
+            and of_break.difference_minor + of_correction.difference_minor == 0
+        ):
+            found[of_break.cause] = found[of_correction.cause] = one
+    return found
+
+
 def carry(
     run: Reconciliation,
     drafts: Sequence[BreakDraft],
@@ -71,8 +93,17 @@ def carry(
 ) -> Carried:
     """Hold what a run of the present found against the breaks that are known."""
     by_cause = {one.cause: one for one in known}
+    made_up_for = corrected(drafts, by_cause.values())
     carried = Carried([], [], [], [])
     for draft in drafts:
+        if draft.cause in made_up_for:
+            of = made_up_for[draft.cause]
+            carried.of_drafts.append(of.id)
+            if draft.cause == of.cause:
+                carried.changed.append(
+                    replace(by_cause.pop(of.cause), last_reconciliation_id=run.id, seen_at=now)
+                )
+            continue
         before = by_cause.pop(draft.cause, None)
         due_at = now + timedelta(hours=due_hours[draft.type.value])
         if before is None:

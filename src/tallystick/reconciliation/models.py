@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from tallystick.core.columns import bytes_column, id_column, integer_column, moment_column, text_column
 from tallystick.core.database import metadata
+from tallystick.core.table_classes import LOGGED
 
 reconciliation = Table(
     "reconciliation",
@@ -42,6 +43,7 @@ reconciliation = Table(
         "created_at",
         postgresql_where=text("current"),
     ),
+    info=LOGGED,
 )
 
 reconciliation_finding = Table(
@@ -60,6 +62,7 @@ reconciliation_finding = Table(
         ["issuer_id", "reconciliation_id"], ["reconciliation.issuer_id", "reconciliation.id"]
     ),
     Index(None, "issuer_id", "break_id"),
+    info=LOGGED,
 )
 
 reconciliation_break = Table(
@@ -99,6 +102,7 @@ reconciliation_break = Table(
     CheckConstraint("(state IN ('open', 'assigned', 'explained')) = (ended_at IS NULL)", name="ended"),
     CheckConstraint("state <> 'resolved' OR instruction_id IS NOT NULL", name="resolution"),
     CheckConstraint("(state = 'written_off') = (accepted_minor IS NOT NULL)", name="accepted"),
+    info=LOGGED,
 )
 
 break_action = Table(
@@ -116,6 +120,7 @@ break_action = Table(
     ForeignKeyConstraint(
         ["issuer_id", "break_id"], ["reconciliation_break.issuer_id", "reconciliation_break.id"]
     ),
+    info=LOGGED,
 )
 
 break_evidence = Table(
@@ -135,4 +140,5 @@ break_evidence = Table(
     ),
     CheckConstraint("sha256(content) = content_hash", name="hash"),
     CheckConstraint("octet_length(content) = size_bytes", name="size"),
+    info=LOGGED,
 )

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 from sqlalchemy import Connection
 
-from tallystick import events, ledger, signing, statements
+from tallystick import events, ledger, signing, statements, transparency
 from tallystick.core.clock import format_time
 from tallystick.core.money import parse_amount
 from tallystick.events import Event
@@ -82,6 +82,8 @@ class _Reader:
 
     scope: Scope
     keys: Mapping[str | None, SigningKey]
+    # Of a key that is revoked: how much of the log somebody else had cosigned before that.
+    cosigned: Mapping[str, int]
     control_id: str
     result: Part
     queue: list[ControlMovement] = field(default_factory=list)
@@ -120,9 +122,11 @@ def movements_at(connection: Connection, scope: Scope, indexes: Sequence[int]) -
     for start in range(0, len(indexes), _PAIRED_AT_ONCE):
         for event in events.events_at(connection, scope.issuer_id, indexes[start : start + _PAIRED_AT_ONCE]):
             payload, _ = _signed(reader, event.event_index, event)
-            movement = None if payload is None else _control_movement(payload, reader.control_id)
-            if movement is not None:
-                found.append(movement)
+            if payload is None:
+                continue
+            movement_minor = _signed_movements(payload).get(reader.control_id, 0)
+            if movement_minor:
+                found.append(_control_movement(payload, movement_minor))
     return found
 
 
@@ -130,8 +134,14 @@ def _reader(connection: Connection, scope: Scope) -> _Reader:
     keys: dict[str | None, SigningKey] = {
         key.id: key for key in signing.list_keys(connection, scope.issuer_id)
     }
+    cosigned = {
+        key.id: 0
+        if key.revoked_index is None
+        else transparency.cosigned_size(connection, scope.issuer_id, key.revoked_index)
+        for key in keys.values()
+    }
     control_id = ledger_account_id(Code.DEPOSITS_AT_CORE, scope.token_class_id)
-    return _Reader(scope, keys, control_id, Part(BreakCollector(scope.money)))
+    return _Reader(scope, keys, cosigned, control_id, Part(BreakCollector(scope.money)))
 
 
 def _side_by_side(
@@ -186,7 +196,9 @@ def _signed(reader: _Reader, index: int, event: Event | None) -> tuple[dict[str,
     if event is None:
         return None, f"The log has no event at index {index}."
     try:
-        content = verify_compact(event.jws, lambda key_id: _trusted_key(reader, key_id, event.booked_at))
+        content = verify_compact(
+            event.jws, lambda key_id: _trusted_key(reader, key_id, index, event.booked_at)
+        )
     except JwsInvalidError as error:
         return None, f"The event at index {index} does not verify ({error.code})."
     payload: dict[str, Any] = orjson.loads(content)
@@ -197,10 +209,17 @@ def _signed(reader: _Reader, index: int, event: Event | None) -> tuple[dict[str,
     return payload, ""
 
 
-def _trusted_key(reader: _Reader, key_id: str | None, booked_at: datetime) -> VerificationKey | None:
-    # The row's time is our own record and no witness's: enough to compare our own records with each other.
+def _trusted_key(
+    reader: _Reader, key_id: str | None, index: int, booked_at: datetime
+) -> VerificationKey | None:
     key = reader.keys.get(key_id)
-    return key.verification_key if key is not None and key.trusted_for(booked_at) else None
+    if key is None:
+        return None
+    if key.compromised_at is not None and key.revoked_index is None:
+        # It was revoked before the log had events about keys. The row's time is our own record and no witness's: enough
+        # to compare our own records with each other.
+        return key.verification_key if key.trusted_for(booked_at) else None
+    return key.verification_key if key.proves(index, reader.cosigned[key.id]) else None
 
 
 def _count_supply(reader: _Reader, payload: dict[str, Any]) -> None:
@@ -225,15 +244,10 @@ def _take_control_movement(reader: _Reader, payload: dict[str, Any], signed: _Mo
     if movement_minor < 0:
         reader.result.forward.releases.append((payload["index"], movement_minor))
         return
-    movement = _control_movement(payload, reader.control_id)
-    assert movement is not None
-    reader.queue.append(movement)
+    reader.queue.append(_control_movement(payload, movement_minor))
 
 
-def _control_movement(payload: dict[str, Any], control_id: str) -> ControlMovement | None:
-    movement_minor = _signed_movements(payload).get(control_id, 0)
-    if not movement_minor:
-        return None
+def _control_movement(payload: dict[str, Any], movement_minor: int) -> ControlMovement:
     return ControlMovement(
         event_index=payload["index"],
         instruction_id=payload["instruction_id"],

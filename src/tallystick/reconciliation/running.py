@@ -14,7 +14,7 @@ from tallystick.participants import Principal, TokenClass
 from tallystick.policy import ClassFacts, ReconciliationTerms
 from tallystick.reconciliation import store
 from tallystick.reconciliation.breaks import BreakDraft, Money
-from tallystick.reconciliation.carrying import accepted, carry, with_causes
+from tallystick.reconciliation.carrying import accepted, carry, corrected, with_causes
 from tallystick.reconciliation.comparing import AsOf, Compared, gather
 from tallystick.reconciliation.records import (
     EXPLAINED_TYPES,
@@ -104,23 +104,30 @@ def reconcile(
         suspended_because=judged.suspended_because,
         current=current,
     )
+    _keep(connection, settler, run, judged, terms)
+    return run
+
+
+def _keep(
+    connection: Connection, settler: Settler, run: Reconciliation, judged: _Judged, terms: ReconciliationTerms
+) -> None:
+    """Write a run with what it found; one of the present moves the breaker and the breaks too."""
     store.add(connection, run)
     break_ids: Sequence[str | None] = judged.known_ids
-    if current:
+    if run.current:
         tokens.tell_run(
             connection,
             settler,
-            issuer_id,
-            token_class_id,
+            run.issuer_id,
+            run.token_class_id,
             run_id=run.id,
-            event_index=last_index,
+            event_index=run.event_index,
             clean=judged.verdict is Verdict.TIED,
             suspends_because=judged.suspended_because,
         )
         # The log's head is locked from here on, so runs carry breaks one after the other.
         break_ids = _carry(connection, run, judged.drafts, terms.due_hours)
-    store.add_findings(connection, issuer_id, _findings(run, judged.drafts, break_ids))
-    return run
+    store.add_findings(connection, run.issuer_id, _findings(run, judged.drafts, break_ids))
 
 
 def _terms(connection: Connection, of_class: TokenClass, at: datetime) -> ReconciliationTerms:
@@ -145,7 +152,12 @@ def _judge(  # noqa: PLR0917 What a judgement rests on.
         one.cause: one
         for one in store.read_known(connection, of_class.issuer_id, of_class.id, causes, lock=False)
     }
-    left = [draft for draft in drafts if not accepted(draft, known.get(draft.cause))]
+    made_up_for = corrected(drafts, known.values())
+    left = [
+        draft
+        for draft in drafts
+        if draft.cause not in made_up_for and not accepted(draft, known.get(draft.cause))
+    ]
     counted = [draft for draft in left if draft.type not in EXPLAINED_TYPES or _overdue(draft, known, at)]
     control_id = ledger_account_id(Code.DEPOSITS_AT_CORE, of_class.id)
     because = suspends_because(

@@ -82,6 +82,7 @@ __all__ = [
     "StatementMappingInvalidError",
     "StatementNotFoundError",
     "booked_sums",
+    "completed_since",
     "deposit_balance",
     "deposit_balances",
     "entries",
@@ -208,6 +209,11 @@ def latest_statement(
 ) -> Statement | None:
     """Return the last of `statements_in_order` that has a closing balance, or None."""
     return store.read_latest_closed(connection, issuer_id, token_class_id, imported_until)
+
+
+def completed_since(connection: Connection, issuer_id: str, since: datetime) -> list[Statement]:
+    """Return the statements, reports and notifications that became whole since a moment, in the order of their ids."""
+    return store.read_completed_since(connection, issuer_id, since)
 
 
 def deposit_balances(

@@ -24,6 +24,7 @@ from tallystick.core.columns import (
     text_column,
 )
 from tallystick.core.database import metadata
+from tallystick.core.table_classes import LOGGED, logged
 
 statement = Table(
     "statement",
@@ -49,6 +50,7 @@ statement = Table(
     ForeignKeyConstraint(["issuer_id", "token_class_id"], ["token_class.issuer_id", "token_class.id"]),
     UniqueConstraint("issuer_id", "bank_account", "message_type", "bank_statement_id"),
     Index(None, "issuer_id", "token_class_id", "closed_on", "id"),
+    info=LOGGED,
 )
 
 statement_entry = Table(
@@ -96,6 +98,7 @@ statement_entry = Table(
         "bank_reference",
         postgresql_where=text("length(bank_reference) <= 140"),
     ),
+    info=logged(together=("statement_id",), complete_by="statement_completion"),
 )
 
 statement_completion = Table(
@@ -105,6 +108,7 @@ statement_completion = Table(
     id_column("statement_id", primary_key=True),
     moment_column("completed_at"),
     ForeignKeyConstraint(["issuer_id", "statement_id"], ["statement.issuer_id", "statement.id"]),
+    info=LOGGED,
 )
 
 statement_finding = Table(
@@ -118,6 +122,7 @@ statement_finding = Table(
     text_column("location"),
     text_column("message"),
     ForeignKeyConstraint(["issuer_id", "statement_id"], ["statement.issuer_id", "statement.id"]),
+    info=logged(together=("statement_id",), complete_by="statement_completion"),
 )
 
 notified_deposit = Table(
@@ -134,6 +139,7 @@ notified_deposit = Table(
     Index(
         "ix_notified_deposit_clue", "issuer_id", "token_class_id", "account_id", "amount_minor", "booked_on"
     ),
+    info=LOGGED,
 )
 
 notified_reference = Table(
@@ -146,6 +152,7 @@ notified_reference = Table(
     ForeignKeyConstraint(
         ["issuer_id", "deposit_id"], ["notified_deposit.issuer_id", "notified_deposit.deposit_id"]
     ),
+    info=LOGGED,
 )
 
 deposit_balance = Table(
@@ -167,4 +174,5 @@ deposit_balance = Table(
     CheckConstraint("kind = 'balance' OR amount_minor >= 0", name="amount"),
     UniqueConstraint("issuer_id", "source", "source_reference"),
     Index(None, "issuer_id", "token_class_id", "as_of", "id"),
+    info=LOGGED,
 )

@@ -152,6 +152,15 @@ def read_latest_closed(
     )
 
 
+def read_completed_since(connection: Connection, issuer_id: str, since: datetime) -> list[Statement]:
+    return _all(
+        connection,
+        f"{_SELECT} WHERE s.issuer_id = %s AND c.completed_at >= %s ORDER BY s.id",
+        issuer_id,
+        since,
+    )
+
+
 def read_neighbour(connection: Connection, new: Statement, *, later: bool) -> Statement | None:
     """Return the statement of the same account with a closing balance right before `new`, or right behind it.
 

@@ -12,9 +12,10 @@ from tallystick.participants import AccountNotFoundError, Principal
 from tallystick.tokens import store
 from tallystick.tokens.answers import Made, answer_once, answered
 from tallystick.tokens.changes import CHANGES, BreakerConflictError, CleanRunNeededError, add_change
-from tallystick.tokens.changing import Applied, Change, Wanted
+from tallystick.tokens.changing import Applied, Change, Told, Wanted
 from tallystick.tokens.evidence import bank_data_until, tell_bank_data, tell_run
-from tallystick.tokens.expiring import due
+from tallystick.tokens.expiring import due, system_principal
+from tallystick.tokens.founding_logs import ROOT_FOLDER, change_unasked, found_log
 from tallystick.tokens.group_commit import (
     DeadlineExceededError,
     GroupCommit,
@@ -52,6 +53,7 @@ from tallystick.tokens.transfer_batches import postings_of_batch, read_batch
 __all__ = [
     "CHANGES",
     "EVENT_TYPES",
+    "ROOT_FOLDER",
     "SIMULATED",
     "Applied",
     "BankDataKind",
@@ -77,14 +79,17 @@ __all__ = [
     "State",
     "Submission",
     "SubmissionOutcome",
+    "Told",
     "Wanted",
     "add_change",
     "answer_once",
     "answered",
     "bank_data_until",
     "breakers",
+    "change_unasked",
     "deposits_confirmed_by_hand",
     "due",
+    "found_log",
     "instruction",
     "instructions",
     "instructions_about",
@@ -105,6 +110,7 @@ __all__ = [
     "settled_keys",
     "simulate",
     "stale_because",
+    "system_principal",
     "tell_bank_data",
     "tell_run",
 ]

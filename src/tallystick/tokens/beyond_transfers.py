@@ -14,7 +14,7 @@ from tallystick.core.pipeline import pipelined
 from tallystick.participants import AccountFacts
 from tallystick.tokens import store
 from tallystick.tokens.changes import CHANGES
-from tallystick.tokens.changing import ChangeUnknownError, CheckedChange, Payload, Wanted
+from tallystick.tokens.changing import ChangeUnknownError, CheckedChange, Payload, Told, Wanted
 from tallystick.tokens.instructions import Kind, Request
 from tallystick.tokens.issuance import Issuance, kind_of_backing, stale_because
 from tallystick.tokens.plans import Facts
@@ -108,11 +108,15 @@ def _check(
     change = CHANGES.get(operation)
     if change is None:
         return ChangeUnknownError()
+    wanted = Wanted(settler.clock, issuer_id, subject_id, payload)
     try:
-        checkers = change.check(connection, Wanted(settler.clock, issuer_id, subject_id, payload))
+        checkers = change.check(connection, wanted)
+        told = Told({}) if change.tell is None else change.tell(connection, wanted)
+        # Now, so that a key whose private part can't be had is refused before anything is decided.
+        signer = None if told.signed_by is None else settler.signer_of(issuer_id, told.signed_by)
     except DomainError as refusal:
         return refusal
-    return CheckedChange(operation, change, subject_id, payload, checkers)
+    return CheckedChange(operation, change, subject_id, payload, checkers, told.members, signer)
 
 
 def _kind_of(facts: Facts, request: Request) -> str:

@@ -10,13 +10,14 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from tallystick import liabilities, participants, policy, screening
+from tallystick import business_dates, liabilities, participants, policy, screening, seals
 from tallystick.core.clock import Clock, FixedClock
 from tallystick.core.errors import ConflictError
 from tallystick.participants import ClassMode
 from tallystick.tokens import store
 from tallystick.tokens.changes_of_principals import CHANGES_OF_PRINCIPALS
-from tallystick.tokens.changing import Applied, Change, Wanted
+from tallystick.tokens.changes_of_signing_keys import CHANGES_OF_SIGNING_KEYS
+from tallystick.tokens.changing import Applied, Change, Told, Wanted
 from tallystick.tokens.store import BreakerRow
 
 __all__ = ["CHANGES", "BreakerConflictError", "CleanRunNeededError", "add_change"]
@@ -138,9 +139,48 @@ def _nothing_to_do(_connection: Connection, _applied: Applied) -> None:
     """Say by the event alone that it happened; what it is about is recorded by who asked, in the same transaction."""
 
 
+def _tell_pack(_connection: Connection, wanted: Wanted) -> Told:
+    return Told({"manifest_sha256": wanted.payload["manifest_sha256"]})
+
+
+def _check_calendar(_connection: Connection, wanted: Wanted) -> int:
+    business_dates.calendar_terms(wanted.payload)
+    return 1
+
+
+def _set_calendar(connection: Connection, applied: Applied) -> None:
+    business_dates.set_calendar(
+        connection,
+        applied.issuer_id,
+        applied.payload,
+        set_by=applied.principal_id,
+        set_at=applied.booked_at,
+        event_index=applied.event_index,
+    )
+
+
+def _check_seal(connection: Connection, wanted: Wanted) -> int:
+    seals.check_seal(connection, wanted.issuer_id, wanted.payload)
+    return 0
+
+
+def _record_seal(connection: Connection, applied: Applied) -> None:
+    seals.record(
+        connection,
+        applied.issuer_id,
+        applied.payload,
+        sealed_at=applied.booked_at,
+        event_index=applied.event_index,
+    )
+
+
 def _check_attestation(connection: Connection, wanted: Wanted) -> int:
     liabilities.check_attestation(connection, wanted.issuer_id, wanted.subject_id, wanted.payload)
     return 0
+
+
+def _tell_attestation(_connection: Connection, wanted: Wanted) -> Told:
+    return Told({name: wanted.payload[name] for name in liabilities.TOLD_OF_A_TREE})
 
 
 def _attest(connection: Connection, applied: Applied) -> None:
@@ -150,23 +190,22 @@ def _attest(connection: Connection, applied: Applied) -> None:
 
 
 CHANGES: Final[dict[str, Change]] = {
-    "liability_attestation": Change(
-        "liabilities.attested", _check_attestation, _attest, liabilities.TOLD_OF_A_TREE
-    ),
+    "liability_attestation": Change("liabilities.attested", _check_attestation, _attest, _tell_attestation),
     "policy_activation": Change("policy.activated", _check_activation, _activate),
     "policy_retirement": Change("policy.retired", _check_retirement, _retire),
     "token_class_mode": Change("token_class.mode_changed", _check_mode, _set_mode),
     "breaker_trip": Change("breaker.tripped", _check_trip, _set_breaker("tripped")),
     "breaker_reset": Change("breaker.reset", _check_reset, _set_breaker("closed")),
+    "records_seal": Change("records.sealed", _check_seal, _record_seal),
     "screening_clearance": Change("screening.cleared", _check_clearance, _decide_screening(screening.clear)),
     "screening_confirmation": Change(
         "screening.confirmed", _check_confirmation, _decide_screening(screening.confirm)
     ),
-    # The room of exports stands above this one. Whoever may have a pack may have it made, machines too.
-    "export_making": Change(
-        "export.made", _nothing_to_check, _nothing_to_do, ("manifest_sha256",), machines_may_ask=True
-    ),
+    # The room of exports stands above this one: it records the pack itself, in the same transaction.
+    "export_making": Change("export.made", _nothing_to_check, _nothing_to_do, _tell_pack),
+    "business_calendar": Change("business_calendar.set", _check_calendar, _set_calendar),
     **CHANGES_OF_PRINCIPALS,
+    **CHANGES_OF_SIGNING_KEYS,
 }
 
 

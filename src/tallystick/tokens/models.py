@@ -14,6 +14,7 @@ from tallystick.core.columns import (
     text_column,
 )
 from tallystick.core.database import metadata
+from tallystick.core.table_classes import DERIVED, LOGGED, logged
 
 instruction = Table(
     "instruction",
@@ -96,6 +97,7 @@ instruction = Table(
     CheckConstraint("amount_minor >= 0", name="amount"),
     CheckConstraint("remaining_minor BETWEEN 0 AND amount_minor", name="remaining"),
     CheckConstraint("(event_index IS NULL) = (settled_at IS NULL)", name="settled"),
+    info=logged(along="event_index", also=("reason",)),
 )
 
 # Whether a class's issuance is suspended; a class without a row never tripped.
@@ -112,6 +114,7 @@ breaker = Table(
     id_column("clean_run_id", nullable=True),
     ForeignKeyConstraint(["issuer_id", "token_class_id"], ["token_class.issuer_id", "token_class.id"]),
     CheckConstraint("state IN ('closed', 'tripped')", name="state"),
+    info=DERIVED,
 )
 
 # Up to which moment the bank's data of a class reach, so that a mint sees how old they are.
@@ -124,6 +127,7 @@ bank_evidence = Table(
     moment_column("until_at"),
     ForeignKeyConstraint(["issuer_id", "token_class_id"], ["token_class.issuer_id", "token_class.id"]),
     CheckConstraint("kind IN ('statement', 'hold')", name="kind"),
+    info=LOGGED,
 )
 
 answer = Table(
@@ -145,4 +149,5 @@ answer = Table(
         postgresql_where=text(r"resource_id LIKE 'batch\_%'"),
     ),
     CheckConstraint("octet_length(key_digest) = 32", name="key_digest"),
+    info=logged(along="event_index"),
 )

@@ -41,7 +41,7 @@ WHERE i.issuer_id = %s AND i.key_digest = ANY(%s)
 """
 _UPDATE: Final = """
 UPDATE instruction SET state = %s, remaining_minor = %s, payee_account_id = %s, reason = %s, settled_at = %s,
-                       event_index = %s
+                       event_index = %s, value_date = %s
 WHERE issuer_id = %s AND id = %s
 """
 
@@ -205,6 +205,7 @@ def update_instructions(pipeline: Pipeline, issuer_id: str, rows: Sequence[Instr
                 row.reason,
                 row.settled_at,
                 row.event_index,
+                row.value_date,
                 issuer_id,
                 row.id,
             ),

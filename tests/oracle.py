@@ -27,7 +27,8 @@ _IMMEDIATE = {
     "token_class.mode_changed",
     "breaker.tripped",
     "holder.suspended",
-    # It changes nothing: it says what is so.
+    # These change nothing: they say what is so.
+    "export.made",
     "liabilities.attested",
     # These are looked at by `_check_keys`.
     "signing_key.activated",

@@ -166,6 +166,7 @@ CHANGES: Final[dict[str, tuple[str, str]]] = {
     "business_date.closed": ("business_date_close", "always"),
     "business_date.reopened": ("business_date_reopening", "always"),
     "client.registered": ("client_registration", "always"),
+    "export.made": ("export_making", "never"),
     "holder.suspended": ("holder_suspension", "never"),
     "liabilities.attested": ("liability_attestation", "never"),
     "policy.activated": ("policy_activation", "always"),

@@ -5,10 +5,12 @@ from the routes.
 """
 
 import json
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -17,6 +19,7 @@ from sqlalchemy import Connection
 
 from tallystick import (
     events,
+    exports,
     identity,
     liabilities,
     participants,
@@ -27,6 +30,7 @@ from tallystick import (
 )
 from tallystick.core.ids import new_suffix, with_prefix
 from tallystick.core.money import format_amount
+from tallystick.exports import ExportArguments, ExportFormat, ExportOptions
 from tallystick.identity import ClientUse
 from tallystick.participants import HolderKind, KycStatus, Principal, Role
 from tallystick.reconciliation import Break
@@ -37,6 +41,7 @@ from tests.api.edge import api_key
 from tests.api.match_examples import MATCH_EXAMPLES
 from tests.api.power_examples import POWER_EXAMPLES
 from tests.bank import Bank
+from tests.exports.exported import ask_for, workshop
 from tests.liabilities.attested import attest
 
 __all__ = ["Example", "Strangers", "add_strangers", "examples", "integrate_all", "life_of", "staff_life_of"]
@@ -325,6 +330,20 @@ def _export(bank: Bank, path: str) -> Example:
     return _example(Role.AUDITOR, path, body, format="beancount")
 
 
+def _holder_export(bank: Bank, path: str) -> Example:
+    integrate_all(bank)
+    body = {"format": "evidence", "from": "2026-11-20T08:00:00Z"}
+    path = _filled(path, bank.holders["LANTERN"].id)
+    return _example(Role.PLATFORM, path, body, **{"from": "2026-11-19T08:00:00Z"})
+
+
+def _export_cancellation(bank: Bank, path: str) -> Example:
+    export = ask_for(bank)
+    return _example(
+        Role.AUDITOR, _filled(path, export.id), {"reason": "Not needed."}, reason="The wrong month."
+    )
+
+
 def _reconciliation(bank: Bank, path: str) -> Example:
     # Of classes of its own: a run that finds too much wrong suspends issuance.
     return _example(Role.AUDITOR, path, {"token_class_id": _own_class(bank)}, token_class_id=_own_class(bank))
@@ -599,6 +618,8 @@ _EXAMPLES: Final[dict[str, Callable[[Bank, str], Example]]] = {
     "/v1/deposits": _deposit,
     "/v1/deposits/{deposit_id}/assign": _assignment,
     "/v1/exports": _export,
+    "/v1/exports/{export_id}/cancel": _export_cancellation,
+    "/v1/holders/{holder_id}/exports": _holder_export,
     "/v1/holders": _holder,
     "/v1/holders/{holder_id}/kyc": _kyc,
     "/v1/holds": _movement,
@@ -691,6 +712,7 @@ def life_of(bank: Bank, holder_id: str, payer: str, payee: str) -> dict[str, str
             connection, bank.issuer_id, holder_ids=[holder_id], token_class_id=bank.classes["USD"].id
         )
     return {
+        **_pack_of(bank, payee),
         "account_id": bank.account_id(payee),
         "approval_id": with_prefix("approval", mint),
         "attestation_id": attest(bank, key=new_suffix()).tree.id,
@@ -711,21 +733,36 @@ def life_of(bank: Bank, holder_id: str, payer: str, payee: str) -> dict[str, str
     }
 
 
+def _pack_of(bank: Bank, account: str) -> dict[str, str]:
+    """Let whoever acts for an account's holder have its pack; return the ids of paths to it."""
+    integrate_all(bank)
+    options = ExportOptions(holder_id=bank.accounts[account].holder_id)
+    arguments = ExportArguments(ExportFormat.EVIDENCE, options=options)
+    with tempfile.TemporaryDirectory() as directory:
+        making = workshop(bank, Path(directory))
+        made = exports.create_export(making, _acting_for(bank, account), arguments)
+    return {"export_id": made.id, "name": "events.jsonl"}
+
+
 def _batch_of(bank: Bank, payer: str, payee: str) -> str:
     """Let whoever acts for the payer send a batch of one; return its id."""
-    holder_id = bank.accounts[payer].holder_id
-    with bank.database.read() as connection:
-        holder = participants.holders_by_id(connection, bank.issuer_id, [holder_id])[holder_id]
-        acting = next(
-            one
-            for one in participants.principals(connection, bank.issuer_id)
-            if one.holder_id in {holder.id, holder.platform_id or holder.id}
-        )
+    acting = _acting_for(bank, payer)
     sides = {"payer_account_id": bank.account_id(payer), "payee_account_id": bank.account_id(payee)}
     one = bank.request(Kind.TRANSFER, acting, amount="1.11", currency="USD", **sides)
     [settled] = bank.settle(Submission((one,), bank.request(Kind.TRANSFER_BATCH, acting)))
     assert settled.batch is not None
     return settled.batch.resource_id
+
+
+def _acting_for(bank: Bank, account: str) -> Principal:
+    holder_id = bank.accounts[account].holder_id
+    with bank.database.read() as connection:
+        holder = participants.holders_by_id(connection, bank.issuer_id, [holder_id])[holder_id]
+        return next(
+            one
+            for one in participants.principals(connection, bank.issuer_id)
+            if one.holder_id in {holder.id, holder.platform_id or holder.id}
+        )
 
 
 def integrate_all(bank: Bank) -> None:
@@ -777,8 +814,12 @@ async def staff_life_of(client: httpx.AsyncClient, bank: Bank) -> dict[str, str]
     )
     figure = _deposit_balance(bank, "/v1/deposit-balances")
     pushed = await client.post(figure.path, json=figure.body, headers=keyed)
-    made = {imported, run, letter, export, policy, screened, holders, pushed}
+    made = {imported, run, letter, policy, screened, holders, pushed}
     assert {one.status_code for one in made} == {201}
+    assert export.status_code == 202
+    with tempfile.TemporaryDirectory() as directory:
+        exports.make_open(workshop(bank, Path(directory)))
+    finished = await client.get(f"/v1/exports/{export.json()['id']}", headers=maker)
     change = await client.post(
         f"/v1/policies/{policy.json()['id']}/activate", json={"reason": "Decided."}, headers=operator
     )
@@ -798,5 +839,5 @@ async def staff_life_of(client: httpx.AsyncClient, bank: Bank) -> dict[str, str]
         "screening_list_id": screened.json()["id"],
         "screening_id": hits.json()["data"][0]["id"],
         "change_id": change.json()["id"],
-        "name": export.json()["manifest"]["files"][0]["name"],
+        "name": finished.json()["manifest"]["files"][0]["name"],
     }

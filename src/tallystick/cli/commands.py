@@ -242,6 +242,9 @@ def export(  # noqa: PLR0913, PLR0917 Typer passes them by name.
     token_class_id: Annotated[
         str | None, typer.Option("--token-class", metavar="ID", help="One token class; all unless given.")
     ] = None,
+    holder_id: Annotated[
+        str | None, typer.Option("--holder", metavar="ID", help="An evidence pack for one holder.")
+    ] = None,
     account_id: Annotated[
         str | None, typer.Option("--account", metavar="ID", help="Whose statement: with pdf and camt053.")
     ] = None,
@@ -284,6 +287,7 @@ def export(  # noqa: PLR0913, PLR0917 Typer passes them by name.
             export_format=export_format,
             token_class_id=token_class_id,
             options=asked_options(
+                holder_id=holder_id,
                 account_id=account_id,
                 business_date=business_date,
                 business_date_until=business_date_until,

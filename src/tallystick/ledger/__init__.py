@@ -53,11 +53,13 @@ __all__ = [
     "accounts",
     "balances",
     "balances_at",
+    "count_lines",
     "entry_lines",
     "first_dated_behind",
     "is_debit_normal",
     "ledger_account_id",
     "lines_dated",
+    "lines_of_accounts",
     "lock",
     "open_class_accounts",
     "open_holder_accounts",
@@ -239,6 +241,18 @@ def account_lines(
 def entry_lines(connection: Connection, issuer_id: str, first_index: int, last_index: int) -> list[EntryLine]:
     """Return the lines of the entries from one index of the log to another, both included."""
     return store.read_entry_lines(connection, issuer_id, first_index, last_index)
+
+
+def lines_of_accounts(
+    connection: Connection, issuer_id: str, ledger_account_ids: Sequence[str], indexes: Sequence[int]
+) -> list[EntryLine]:
+    """Return the lines of these accounts in the entries at these indexes, in the order of the log."""
+    return store.read_lines_at(connection, issuer_id, ledger_account_ids, indexes)
+
+
+def count_lines(connection: Connection, issuer_id: str, first_index: int, last_index: int) -> int:
+    """Return how many lines `entry_lines` would return."""
+    return store.count_lines(connection, issuer_id, first_index, last_index)
 
 
 def stream_lines(

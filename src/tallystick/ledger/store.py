@@ -352,6 +352,25 @@ def read_entry_lines(
     return [EntryLine(*row) for row in rows]
 
 
+def read_lines_at(
+    connection: Connection, issuer_id: str, ledger_account_ids: Sequence[str], indexes: Sequence[int]
+) -> list[EntryLine]:
+    rows = connection.exec_driver_sql(
+        _SELECT_LINE + "WHERE issuer_id = %s AND event_index = ANY(%s) AND ledger_account_id = ANY(%s)"
+        " ORDER BY event_index, line_number",
+        (issuer_id, list(indexes), list(ledger_account_ids)),
+    )
+    return [EntryLine(*row) for row in rows]
+
+
+def count_lines(connection: Connection, issuer_id: str, first_index: int, last_index: int) -> int:
+    count: int = connection.exec_driver_sql(
+        "SELECT count(*) FROM journal_line WHERE issuer_id = %s AND event_index BETWEEN %s AND %s",
+        (issuer_id, first_index, last_index),
+    ).scalar_one()
+    return count
+
+
 def read_touching_indexes(
     connection: Connection, issuer_id: str, ledger_account_ids: Sequence[str], after_index: int, limit: int
 ) -> list[int]:

@@ -11,7 +11,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
 revision: Final = "0015"
-down_revision: Final = "0022"
+down_revision: Final = "0014"
 branch_labels: Final = None
 depends_on: Final = None
 

@@ -8,7 +8,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY
 
 revision: Final = "0017"
-down_revision: Final = "0014"
+down_revision: Final = "0015"
 branch_labels: Final = None
 depends_on: Final = None
 

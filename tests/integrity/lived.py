@@ -31,10 +31,8 @@ from tallystick.transparency.notes import (
 from tests.bank import OPENED_AT, Bank
 from tests.camt_writer import Entry, notification, statement
 from tests.closing.days import FRIDAY, end_day, reopen, set_calendar
-from tests.exports.exported import vouching
-from tests.liabilities.attested import attest as attest_liabilities
 from tests.exports.exported import workshop
-from tests.liabilities.attested import attest
+from tests.liabilities.attested import attest as attest_liabilities
 from tests.reconciliation.runs import reconcile
 from tests.screening.listed import company
 from tests.screening.screened import import_list, rescreen

@@ -188,14 +188,15 @@ def _create_items() -> None:
         "match_item",
         ["issuer_id", "token_class_id", "amount_minor"],
         unique=False,
+        postgresql_where=sa.text("match_id IS NOT NULL AND counterparty IS NOT NULL"),
     )
-    for column, side in (("known_at", "bank"), ("event_index", "books")):
+    for column, condition in (("known_at", "kind = 'hold'"), ("event_index", "side = 'books'")):
         op.create_index(
             f"ix_match_item_{column}",
             "match_item",
             ["issuer_id", "token_class_id", column],
             unique=False,
-            postgresql_where=sa.text(f"match_id IS NOT NULL AND side = '{side}'"),
+            postgresql_where=sa.text(condition),
         )
     op.create_table(
         "match_reference",

@@ -79,20 +79,28 @@ match_item = Table(
         "id",
         postgresql_where=text("match_id IS NULL AND amount_minor <> 0"),
     ),
-    Index("ix_match_item_amount", "issuer_id", "token_class_id", "amount_minor"),
+    # What may have been tied for want of a reference.
+    Index(
+        "ix_match_item_amount",
+        "issuer_id",
+        "token_class_id",
+        "amount_minor",
+        postgresql_where=text("match_id IS NOT NULL AND counterparty IS NOT NULL"),
+    ),
+    # Entries are found by their statement, which their id begins with.
     Index(
         "ix_match_item_known_at",
         "issuer_id",
         "token_class_id",
         "known_at",
-        postgresql_where=text("match_id IS NOT NULL AND side = 'bank'"),
+        postgresql_where=text("kind = 'hold'"),
     ),
     Index(
         "ix_match_item_event_index",
         "issuer_id",
         "token_class_id",
         "event_index",
-        postgresql_where=text("match_id IS NOT NULL AND side = 'books'"),
+        postgresql_where=text("side = 'books'"),
     ),
     info=DERIVED,
 )

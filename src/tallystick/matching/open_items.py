@@ -3,6 +3,7 @@
 A match counts only if all that it ties lies within both; else what lies within is open, and says what it waits for.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -13,6 +14,7 @@ from tallystick import participants, statements, tokens
 from tallystick.matching import store
 from tallystick.matching.items import item_of_entry, item_of_instruction
 from tallystick.matching.records import Item, ItemKind, Match, Side
+from tallystick.statements import Statement
 
 __all__ = ["OpenItem", "OpenItems", "open_items"]
 
@@ -63,8 +65,17 @@ def open_items(
         while page := store.read_open_items(connection, issuer_id, token_class_id, side, after, _PAGE):
             after = page[-1].id
             found |= {one.id: OpenItem(one) for one in page if _within(one, event_index, known_until)}
-    found |= _crossing(connection, issuer_id, token_class_id, event_index, known_until)
-    found |= _crossing_evidence(connection, issuer_id, token_class_id, event_index, known_until)
+    every = statements.statements_in_order(connection, issuer_id, token_class_id)
+    within = {one.id: one for one in every if one.completed_at and one.completed_at <= known_until}
+    later = [one.id for one in every if one.id not in within]
+    crossing = store.read_crossing_items(
+        connection, issuer_id, token_class_id, event_index, known_until, later
+    )
+    found |= _crossing(connection, issuer_id, crossing, event_index, known_until)
+    found |= _evidence_ahead(connection, issuer_id, token_class_id, event_index, within)
+    if later:
+        early = store.read_evidence_of(connection, issuer_id, event_index, later)
+        found |= _deposits(connection, issuer_id, early)
     in_order = sorted(
         found.values(), key=lambda one: (str(one.item.day), one.item.event_index or 0, one.item.place)
     )
@@ -83,9 +94,9 @@ def _within(one: Item, event_index: int, known_until: datetime) -> bool:
 
 
 def _crossing(
-    connection: Connection, issuer_id: str, class_id: str, event_index: int, known_until: datetime
+    connection: Connection, issuer_id: str, items: Sequence[Item], event_index: int, known_until: datetime
 ) -> dict[str, OpenItem]:
-    items = store.read_crossing_items(connection, issuer_id, class_id, event_index, known_until)
+    """Return what is tied to something that lies beyond the two times, and what that is."""
     matches = {
         one.id: one
         for one in store.read_matches_by_id(
@@ -112,23 +123,18 @@ def _crossing(
     return found
 
 
-def _crossing_evidence(
-    connection: Connection, issuer_id: str, class_id: str, event_index: int, known_until: datetime
+def _evidence_ahead(
+    connection: Connection, issuer_id: str, class_id: str, event_index: int, within: Mapping[str, Statement]
 ) -> dict[str, OpenItem]:
-    every = statements.statements_in_order(connection, issuer_id, class_id)
-    within = {one.id: one for one in every if one.completed_at and one.completed_at <= known_until}
-    later = [one.id for one in every if one.id not in within]
+    """Return the credits whose deposits lie behind the place in the log."""
     found = {}
     behind = store.read_evidence_behind(connection, issuer_id, class_id, event_index, sorted(within))
     entries = statements.entries_by_id(connection, issuer_id, [one.bank_item_ids[0] for one in behind])
     for one in behind:
         entry = entries[one.bank_item_ids[0]]
         of = within[entry.statement_id]
-        item = item_of_entry(of, entry, of.completed_at or known_until)
+        item = item_of_entry(of, entry, of.completed_at or of.imported_at)
         found[item.id] = OpenItem(item, one.id, tuple(one.book_item_ids))
-    if later:
-        early = store.read_evidence_of(connection, issuer_id, event_index, later)
-        found |= _deposits(connection, issuer_id, early)
     return found
 
 

@@ -183,7 +183,7 @@ def read_items_of_open_amounts(
             CROSS JOIN LATERAL (
                 SELECT * FROM match_item
                 WHERE issuer_id = %(issuer_id)s AND token_class_id = %(class_id)s
-                  AND amount_minor = a.amount_minor AND match_id IS NOT NULL OFFSET 0
+                  AND amount_minor = a.amount_minor AND match_id IS NOT NULL AND counterparty IS NOT NULL OFFSET 0
             ) i
             CROSS JOIN LATERAL (
                 SELECT 1 FROM bank_match WHERE issuer_id = %(issuer_id)s AND id = i.match_id
@@ -332,15 +332,28 @@ def add_decision(connection: Connection, issuer_id: str, made: Decision) -> None
 
 
 def read_crossing_items(
-    connection: Connection, issuer_id: str, class_id: str, event_index: int, known_until: datetime
+    connection: Connection,
+    issuer_id: str,
+    class_id: str,
+    event_index: int,
+    known_until: datetime,
+    later_statement_ids: Sequence[str],
 ) -> list[Item]:
     """Return the items within these bounds whose match has an item beyond them, or one that is not booked yet."""
     columns = ", ".join(f"i.{name}" for name in Item._fields)
     rows = connection.exec_driver_sql(
         f"""WITH beyond AS (
+                SELECT i.match_id
+                FROM unnest(%(later_statement_ids)s::text[]) AS s(statement_id)
+                CROSS JOIN LATERAL (
+                    SELECT match_id FROM match_item
+                    WHERE issuer_id = %(issuer_id)s AND id > s.statement_id || '.' COLLATE "C"
+                      AND id < s.statement_id || '/' COLLATE "C" AND match_id IS NOT NULL OFFSET 0
+                ) i
+                UNION
                 SELECT match_id FROM match_item
-                WHERE issuer_id = %(issuer_id)s AND token_class_id = %(class_id)s AND side = 'bank'
-                  AND match_id IS NOT NULL AND known_at > %(known_until)s
+                WHERE issuer_id = %(issuer_id)s AND token_class_id = %(class_id)s AND kind = 'hold'
+                  AND known_at > %(known_until)s AND match_id IS NOT NULL
                 UNION
                 SELECT match_id FROM match_item
                 WHERE issuer_id = %(issuer_id)s AND token_class_id = %(class_id)s AND side = 'books'
@@ -366,6 +379,7 @@ def read_crossing_items(
             "class_id": class_id,
             "event_index": event_index,
             "known_until": known_until,
+            "later_statement_ids": list(later_statement_ids),
         },
     )
     return [Item._make(row) for row in rows]

@@ -34,7 +34,6 @@ _IMMEDIATE = {
     "signing_key.activated",
     "signing_key.revoked",
 }
-_IMMEDIATE = {"token_class.mode_changed", "breaker.tripped", "holder.suspended"}
 # Answers that are about no instruction: a vote, and what a reconciliation found.
 _FACTS = ("approval_", "attestation_")
 _NEEDS_APPROVAL = frozenset(

@@ -94,7 +94,8 @@ _HEAD: Final = Expectation(
             ) THEN (SELECT h.last_booked_at FROM log_head h WHERE h.issuer_id = i.issuer_id)
                  ELSE coalesce(newest.booked_at, i.created_at) END) AS last_booked_at
     FROM issuer i
-    LEFT JOIN (SELECT event_index, booked_at FROM signed ORDER BY event_index DESC LIMIT 1) newest ON true
+    LEFT JOIN (SELECT event_index, booked_at FROM event WHERE issuer_id = :issuer_id
+               ORDER BY event_index DESC LIMIT 1) newest ON true
     WHERE i.issuer_id = :issuer_id
     """,
 )

@@ -88,7 +88,8 @@ _UNSETTLED: Final = Expectation(
     FROM approval a
     LEFT JOIN instruction i ON i.issuer_id = a.issuer_id AND i.id = a.subject_id
     WHERE a.issuer_id = :issuer_id AND NOT EXISTS (
-        SELECT 1 FROM signed s WHERE s.p ->> 'instruction_id' = a.subject_id AND s.type NOT LIKE 'approval.%')
+        SELECT 1 FROM event s
+        WHERE s.issuer_id = :issuer_id AND s.subject_id = a.subject_id AND s.type NOT LIKE 'approval.%')
     UNION ALL
     SELECT e.deposit_id, 'unassigned', NULL, 'deposit', e.amount_minor, i.request_hash, i.token_class_id
     FROM statement_entry e
@@ -104,11 +105,16 @@ voted AS (
            '\\x' || (p ->> 'request_hash') AS request_hash
     FROM signed WHERE type IN ('approval.approved', 'approval.rejected') ORDER BY 1, event_index DESC
 ), ended AS (
-    -- An approving vote ends nothing by itself: what it lets through does.
-    SELECT DISTINCT ON (1) p ->> 'instruction_id' AS id,
-           CASE type WHEN 'approval.rejected' THEN 'rejected' WHEN 'approval.expired' THEN 'expired'
-                     ELSE 'approved' END AS state
-    FROM signed WHERE p ? 'instruction_id' AND type <> 'approval.approved' ORDER BY 1, event_index DESC
+    -- An approving vote ends nothing by itself: what it lets through does, and is about the instruction.
+    SELECT DISTINCT ON (1) id, state
+    FROM (
+        SELECT p ->> 'instruction_id' AS id, event_index,
+               CASE type WHEN 'approval.rejected' THEN 'rejected' ELSE 'expired' END AS state
+        FROM signed WHERE type IN ('approval.rejected', 'approval.expired')
+        UNION ALL
+        SELECT subject_id, event_index, 'approved' FROM event
+        WHERE issuer_id = :issuer_id AND type NOT LIKE 'approval.%'
+    ) x ORDER BY 1, event_index DESC
 )
 """
 _APPROVALS: Final = Expectation(
@@ -124,6 +130,7 @@ _APPROVALS: Final = Expectation(
     LEFT JOIN ended ON ended.id = coalesce(a.subject_id, voted.id)
     """,
     given=_DECIDED,
+    types=("approval.%",),
 )
 _VOTES: Final = Expectation(
     "approval_vote",
@@ -134,6 +141,7 @@ _VOTES: Final = Expectation(
            p ->> 'decision' AS decision, '\\x' || (p ->> 'vote_hash') AS hash
     FROM signed WHERE type IN ('approval.approved', 'approval.rejected')
     """,
+    types=("approval.%",),
 )
 
 INSTRUCTIONS: Final = (_SETTLED, _UNSETTLED, _APPROVALS, _VOTES)

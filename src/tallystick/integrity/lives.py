@@ -30,6 +30,7 @@ _ACCOUNTS: Final = Expectation(
     )
     """,
     found={"is_closed": "t.closed_at IS NOT NULL"},
+    types=("account.%",),
 )
 # Of a mode only the hash was signed, and there are three.
 _MODES: Final = Expectation(
@@ -54,6 +55,8 @@ _MODES: Final = Expectation(
         FROM unnest(ARRAY['normal', 'redeem_only', 'paused']) AS mode
     )
     """,
+    # A class's first event is a deposit.
+    types=("token_class.mode_changed", "deposit.confirmed"),
 )
 _BREAKERS: Final = Expectation(
     "breaker",
@@ -86,6 +89,7 @@ _BREAKERS: Final = Expectation(
             " ELSE t.reason END FROM signed s WHERE s.event_index = t.event_index)"
         )
     },
+    types=("breaker.%",),
 )
 _ORDERS: Final = Expectation(
     "restriction",
@@ -123,6 +127,7 @@ _ORDERS: Final = Expectation(
     )
     """,
     found={"is_ended": "t.ended_at IS NOT NULL"},
+    types=("order.placed",),
 )
 # What an event moved for an account's orders is what was noted under them at its moment.
 _ORDER_EVENTS: Final = Expectation(
@@ -136,6 +141,7 @@ _ORDER_EVENTS: Final = Expectation(
            sum(replace(p ->> 'amount', '.', '')::bigint)::bigint AS amount_minor
     FROM signed WHERE type LIKE 'order.%' GROUP BY 1, 2, 3
     """,
+    types=("order.%",),
     source="""
     SELECT n.issuer_id, r.account_id, n.done_at,
            CASE WHEN n.action IN ('placed', 'topped_up') THEN 'taken' ELSE n.action END AS noted_as,

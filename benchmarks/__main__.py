@@ -24,6 +24,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, help="how long each measurement takes")
     parser.add_argument("--growth-events", type=int, help="how long the long log is (0: no growth)")
     parser.add_argument(
+        "--packs",
+        type=int,
+        metavar="EVENTS",
+        help="evidence packs of a log of so many events, and nothing else",
+    )
+    parser.add_argument(
         "--reconciled-events", type=int, help="how many are held against the bank (0: not measured)"
     )
     parser.add_argument(
@@ -44,6 +50,8 @@ def main() -> None:
     }
     if options.growth_events is not None:
         changes["growth_events"] = options.growth_events or None
+    if options.packs is not None:
+        changes |= {"pack_events": options.packs, "packs_only": True}
     if options.reconciled_events is not None:
         changes["reconciled_events"] = options.reconciled_events or None
     plan = dataclasses.replace(plan, only=options.only, **changes)
@@ -51,7 +59,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     found = run(plan, options.state_directory)
     print(table(found))
-    if not options.only:
+    if not options.only and options.packs is None:
         write_json(_HERE / "results.json", found)
 
 

@@ -27,13 +27,13 @@ _IMMEDIATE = {
     "token_class.mode_changed",
     "breaker.tripped",
     "holder.suspended",
-    # It changes nothing: it says what is so.
+    # These change nothing: they say what is so.
+    "export.made",
     "liabilities.attested",
     # These are looked at by `_check_keys`.
     "signing_key.activated",
     "signing_key.revoked",
 }
-_IMMEDIATE = {"token_class.mode_changed", "breaker.tripped", "holder.suspended"}
 # Answers that are about no instruction: a vote, and what a reconciliation found.
 _FACTS = ("approval_", "attestation_")
 _NEEDS_APPROVAL = frozenset(

@@ -11,7 +11,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import BYTEA, JSONB
 
 revision: Final = "0018"
-down_revision: Final = "0014"
+down_revision: Final = "0017"
 branch_labels: Final = None
 depends_on: Final = None
 

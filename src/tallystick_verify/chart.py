@@ -166,6 +166,7 @@ CHANGES: Final[dict[str, tuple[str, str]]] = {
     "business_date.closed": ("business_date_close", "always"),
     "business_date.reopened": ("business_date_reopening", "always"),
     "client.registered": ("client_registration", "always"),
+    "export.made": ("export_making", "never"),
     "holder.suspended": ("holder_suspension", "never"),
     "liabilities.attested": ("liability_attestation", "never"),
     "policy.activated": ("policy_activation", "always"),
@@ -178,5 +179,6 @@ CHANGES: Final[dict[str, tuple[str, str]]] = {
     "signing_key.activated": ("signing_key_activation", "sometimes"),
     "signing_key.retired": ("signing_key_retirement", "always"),
     "signing_key.revoked": ("signing_key_revocation", "sometimes"),
+    "token_class.matching_terms_changed": ("matching_terms", "always"),
     "token_class.mode_changed": ("token_class_mode", "sometimes"),
 }

@@ -5,6 +5,7 @@ What scripts can rely on: the exit codes of `failures.ExitCode`, and one JSON do
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -33,6 +34,7 @@ exit codes, the most fundamental of what was found:
   17  unsupported: something that this version does not know
   18  the verifier itself failed; nothing is verified
 """
+_HELPERS_MAX: Final = 3
 _EPILOG: Final = f"""\
 One file instead of a pack:
   tallystick-verify liability-proof FILE --policy FILE   what a holder was given of an attestation
@@ -86,7 +88,7 @@ def _pack(asked: argparse.Namespace, policy: Policy) -> int:
     if asked.remember and asked.held is None:
         _tell(sys.stderr, "--remember needs --held, or `held` in the policy file.\n")
         return ExitCode.USAGE
-    options = Options(asked.allow_no_checkpoint, asked.held, asked.remember)
+    options = Options(asked.allow_no_checkpoint, asked.held, asked.remember, asked.helpers)
     bar = _Bar()
     report = verify_pack(asked.pack, policy, options, bar.show)
     bar.end()
@@ -172,6 +174,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--event", type=Path, metavar="JWS", help="check a receipt (tlog-proof) of the event in this file"
+    )
+    parser.add_argument(
+        "--helpers",
+        type=int,
+        default=min(_HELPERS_MAX, (os.cpu_count() or 1) - 1),
+        metavar="N",
+        help="processes that verify signatures beside this one; one less than there are processors, unless given",
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     return parser

@@ -83,6 +83,7 @@ class Event:
     booked_at: str
     value_date: str
     original_value_date: str | None
+    policy: str | None = None
 
 
 def read_event(payload: bytes) -> Event | Fact:
@@ -127,6 +128,7 @@ def read_event(payload: bytes) -> Event | Fact:
         found["booked_at"],
         found["value_date"],
         found.get("original_value_date"),
+        found.get("policy"),
     )
 
 

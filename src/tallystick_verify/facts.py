@@ -41,6 +41,7 @@ TEXTS: Final = {
         "id": rf"event_{SUFFIX}",
         "instruction_id": rf"[a-z_]{{2,24}}_{SUFFIX}",
         "issuer_id": rf"issuer_{SUFFIX}",
+        "manifest_sha256": r"[0-9a-f]{64}",
         "operation": r"[a-z_]{1,64}",
         "outcome_hash": r"[0-9a-f]{64}",
         "payload_hash": r"[0-9a-f]{64}",
@@ -103,6 +104,8 @@ _ATTESTATION: Final = _CHANGE | {
     "tree_format",
 }
 _DEPTH_MAX: Final = 32
+#: An evidence pack that was made: the SHA-256 of its manifest.json.
+_PACK: Final = _CHANGE | {"manifest_sha256"}
 #: A breaker that trips by itself: nobody asked for it.
 _TRIP: Final = frozenset({"reason", "token_class_id"})
 
@@ -117,6 +120,7 @@ _MEMBERS: Final[dict[str, tuple[frozenset[str], ...]]] = {
     **dict.fromkeys(_KEY_TYPES, (_CHANGE | {"key"},)),
     "breaker.tripped": (_CHANGE, _TRIP),
     ATTESTATION_TYPE: (_ATTESTATION,),
+    "export.made": (_PACK,),
     BATCH_TYPE: (_BATCH,),
     CLOSED_TYPE: (_CHANGE | {"figures"},),
     REOPENED_TYPE: (_CHANGE | {"figures"},),

@@ -4,7 +4,7 @@ A receipt is a C2SP tlog-proof: index, inclusion proof and checkpoint in one tex
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,8 +38,14 @@ class Receipt:
     checkpoint: bytes
 
 
-def check_leaves(rows: Iterator[bytes], manifest: Manifest, keys: KeyBook, root: Checkpoint) -> int:
-    """Check each leaf of a holder's pack and return how many there are. Raises Failure."""
+def check_leaves(
+    rows: Iterator[bytes],
+    manifest: Manifest,
+    keys: KeyBook,
+    root: Checkpoint,
+    take: Callable[[Event | Fact], None],
+) -> int:
+    """Check each leaf of a holder's pack, hand its event to `take`, and return how many there are. Raises Failure."""
     count, previous = 0, -1
     for count, line in enumerate(rows, 1):
         place = f"events.jsonl, row {count}"
@@ -54,7 +60,7 @@ def check_leaves(rows: Iterator[bytes], manifest: Manifest, keys: KeyBook, root:
         previous = index
         try:
             _check_leaf(index, leaf, proof, root)
-            _check_event(index, leaf, keys, manifest.issuer_id)
+            take(_checked_event(index, leaf, keys, manifest.issuer_id))
         except Failure as failure:
             raise failure.at(place) from None
     return count
@@ -137,13 +143,14 @@ def _check_leaf(index: int, leaf: bytes, proof: list[bytes], root: Checkpoint) -
         raise Failure(ExitCode.LOG, f"The event is not proven to be in the log: {error}.") from None
 
 
-def _check_event(index: int, leaf: bytes, keys: KeyBook, issuer_id: str) -> None:
+def _checked_event(index: int, leaf: bytes, keys: KeyBook, issuer_id: str) -> Event | Fact:
     token = read_token(leaf, EVENT_TYPE)
     if not keys.pinned_at(token.kid, index).verifies(token.signature, token.signing_input):
         raise Failure(ExitCode.SIGNATURE, "The signature does not verify.")
     event = read_event(token.payload)
     if event.index != index or event.issuer_id != issuer_id:
         raise Failure(ExitCode.LOG, "The event was signed for another place, or by another issuer.")
+    return event
 
 
 def _malformed() -> Failure:

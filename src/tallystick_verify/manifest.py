@@ -9,6 +9,7 @@ from tallystick_verify.jws import MANIFEST_TYPE, Token, read_token
 
 __all__ = [
     "HOLDER_FILES",
+    "HOLDER_TABLES",
     "ISSUER_FILES",
     "MANIFEST_NAME",
     "ROOT_MANIFESTS_NAME",
@@ -35,8 +36,12 @@ ISSUER_FILES: Final = frozenset(
     }
 )
 HOLDER_FILES: Final = frozenset({"checkpoint.txt", "events.jsonl", "keys.jsonl"})
+#: What a holder's leaves come to in its accounts: all of these, or none.
+HOLDER_TABLES: Final = frozenset({"accounts.jsonl", "balances.jsonl", "journal.jsonl", "liabilities.jsonl"})
 ROOT_MANIFESTS_NAME: Final = "root_manifests.jsonl"
 _OPTIONAL_FILES: Final = frozenset({"checkpoint.txt", "consistency.txt", ROOT_MANIFESTS_NAME})
+#: Told beside the log in packs of the whole issuer; older ones have neither.
+_TOLD_FILES: Final = frozenset({"policies.jsonl", "reconciliations.jsonl"})
 _EARLIER: Final = re.compile(r"checkpoints?[/_]([1-9][0-9]{0,15})\.txt", re.ASCII)
 _VERSIONS: Final = (1, 1)
 _MEMBERS: Final = frozenset(
@@ -74,6 +79,7 @@ class Manifest(NamedTuple):
     export_key_id: str
     first_index: int
     last_index: int
+    holder_id: str | None
     control_totals: Any
     files: dict[str, FileFacts]
 
@@ -120,6 +126,7 @@ def read_manifest(octets: bytes) -> Manifest:
         str(found["export_key_id"]),
         first_index,
         last_index,
+        _holder_id(found["arguments"]),
         found["control_totals"],
         files,
     )
@@ -131,6 +138,11 @@ def read_signature(octets: bytes, manifest: Manifest) -> Token:
     if token.payload != manifest.octets or token.kid != manifest.export_key_id:
         raise Failure(ExitCode.SIGNATURE, "What was signed is another manifest.", place=SIGNATURE_NAME)
     return token
+
+
+def _holder_id(arguments: Any) -> str | None:
+    found = arguments.get("holder_id") if isinstance(arguments, dict) else None
+    return found if isinstance(found, str) else None
 
 
 def _files(found: Any) -> dict[str, FileFacts]:
@@ -146,9 +158,12 @@ def _files(found: Any) -> dict[str, FileFacts]:
 
 def _check_names(names: set[str], kind: str) -> None:
     required = ISSUER_FILES if kind == "issuer" else HOLDER_FILES
+    if kind == "holder" and not names.isdisjoint(HOLDER_TABLES):
+        required |= HOLDER_TABLES
     if missing := sorted(required - names):
         raise PackFailure(f"The manifest does not list {', '.join(missing)}.", place=MANIFEST_NAME)
-    extra = {name for name in names - required - _OPTIONAL_FILES if not _EARLIER.fullmatch(name)}
+    optional = _OPTIONAL_FILES | (_TOLD_FILES if kind == "issuer" else frozenset())
+    extra = {name for name in names - required - optional if not _EARLIER.fullmatch(name)}
     if extra:
         raise Failure(
             ExitCode.UNSUPPORTED,

@@ -25,6 +25,7 @@ CHECKS: Final = (
     "trial balance",
     "register",
     "control totals",
+    "told",
     "attestations",
 )
 _FINDINGS_MAX: Final = 100

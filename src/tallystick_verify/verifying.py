@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 from tallystick_verify.approvals import Approvals
 from tallystick_verify.canonical import JsonRefusedError, parse
 from tallystick_verify.encodings import base64_text
-from tallystick_verify.events import format_amount
+from tallystick_verify.events import Event, format_amount
+from tallystick_verify.facts import Fact
 from tallystick_verify.failures import ExitCode, Failure, PackFailure
 from tallystick_verify.figures import (
     Journal,
@@ -23,6 +24,7 @@ from tallystick_verify.figures import (
     check_totals,
     check_trial_balance,
 )
+from tallystick_verify.holder_books import HolderBooks
 from tallystick_verify.holders import check_leaves
 from tallystick_verify.idempotency import check_idempotency
 from tallystick_verify.instructions import Instructions
@@ -37,6 +39,7 @@ from tallystick_verify.log import (
     signed_checkpoint,
 )
 from tallystick_verify.manifest import (
+    HOLDER_TABLES,
     MANIFEST_NAME,
     ROOT_MANIFESTS_NAME,
     SIGNATURE_NAME,
@@ -49,6 +52,7 @@ from tallystick_verify.policy_file import Policy, Seen
 from tallystick_verify.replay import Replay
 from tallystick_verify.report import Report
 from tallystick_verify.roots import read_root
+from tallystick_verify.told import POLICIES, RECONCILIATIONS, check_policies, check_reconciliations
 from tallystick_verify.walking import Progress, Walk
 
 __all__ = ["Options", "Progress", "verify_pack"]
@@ -62,6 +66,11 @@ _NO_CHECKPOINT: Final = (
     "THAT THIS IS THE ONLY LOG: no checkpoint vouches for it, so whoever holds the signing key could have written "
     "another one and shown it to somebody else. Keep the root above, and hold the next pack against it."
 )
+_LEAVES_ONLY: Final = "Balances: some events of the log, and not all that concern an account."
+_LEAVES_LEFT_OUT: Final = (
+    "THAT NO EVENT IS LEFT OUT: the balances are what the events in this pack come to. Hold them against your own "
+    "records; what you were told of and don't find here, ask for by its receipt."
+)
 _NO_TIME: Final = "WHEN the events were written: no witness has seen them."
 _NO_WITNESS: Final = (
     "THAT THIS IS THE ONLY LOG: the policy asks for no witness, so only the bank vouches for it."
@@ -69,11 +78,16 @@ _NO_WITNESS: Final = (
 
 
 class Options(NamedTuple):
-    """What the auditor asks for. `held` is a folder of earlier checkpoints; `remember` adds to it what was verified."""
+    """What the auditor asks for.
+
+    `held` is a folder of earlier checkpoints; `remember` adds to it what was verified. `helpers` are processes that
+    verify signatures beside this one, where the log is long.
+    """
 
     allow_no_checkpoint: bool = False
     held: Path | None = None
     remember: bool = False
+    helpers: int = 0
 
 
 def verify_pack(path: Path, policy: Policy, options: Options, progress: Progress) -> Report:
@@ -215,6 +229,7 @@ class _Verification:
                 Movements(),
                 Approvals(self.pack.lines("approvals.jsonl"), self.policy, instructions),
                 Journal(self.pack.lines("journal.jsonl")),
+                self.options.helpers,
             )
             whole = walk.go(self.pack.lines("events.jsonl"), progress)
         if whole:
@@ -234,13 +249,22 @@ class _Verification:
         if self.signed is None:
             raise Failure(ExitCode.LOG, "Leaves prove nothing without a checkpoint that holds.")
         size = self.signed.checkpoint.size
+        books = None
+        if not HOLDER_TABLES.isdisjoint(self.manifest.files):
+            books = HolderBooks(self.manifest, self.pack.lines)
         count = check_leaves(
-            self.pack.lines("events.jsonl"), self.manifest, self.keys, self.signed.checkpoint
+            self.pack.lines("events.jsonl"),
+            self.manifest,
+            self.keys,
+            self.signed.checkpoint,
+            _unread if books is None else books.post,
         )
+        for name, detail in {} if books is None else books.finish().items():
+            self.report.passed(name, detail)
         self.report.passed("log", f"{count:,} events are in the log of {size:,}")
         self.report.passed("checkpoint", f"size {size:,}, cosigned by {_names(self.signed)}")
         self.report.passed("keys", f"{self.keys.told_count} keys")
-        self.report.unproven.append("Balances: some events of the log, and not all that concern an account.")
+        self.report.unproven.append(_LEAVES_ONLY if books is None else _LEAVES_LEFT_OUT)
         return f"{count:,} events: bytes, form, signature, and key at its index"
 
     def _own_seen(self) -> list[Seen]:
@@ -328,6 +352,7 @@ class _Verification:
         self._step(
             "attestations", lambda: f"{walk.attestation_count:,} attested totals of liabilities are supply"
         )
+        self._step("told", lambda: self._told(walk))
         self.report.figures = [
             {
                 "token_class_id": one.id,
@@ -341,6 +366,16 @@ class _Verification:
             }
             for one in sorted(replay.classes.values(), key=lambda one: one.currency)
         ]
+
+    def _told(self, walk: Walk) -> str:
+        """Check what is told beside the log; packs of older releases tell nothing."""
+        found = []
+        if POLICIES in self.manifest.files:
+            found.append(check_policies(self.pack.lines(POLICIES), walk.rules))
+        if RECONCILIATIONS in self.manifest.files:
+            rows = self.pack.lines(RECONCILIATIONS)
+            found.append(check_reconciliations(rows, self.manifest.last_index))
+        return "; ".join(found) or "nothing is told beside the log"
 
     def _remember(self) -> None:
         folder = self.options.held or self.policy.held
@@ -363,6 +398,10 @@ class _Verification:
         if detail is not None:
             self.report.passed(name, detail)
         return True
+
+
+def _unread(_event: Event | Fact) -> None:
+    """Nothing is counted from leaves alone."""
 
 
 def _names(signed: SignedCheckpoint) -> str:

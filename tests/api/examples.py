@@ -5,10 +5,12 @@ from the routes.
 """
 
 import json
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -17,6 +19,7 @@ from sqlalchemy import Connection
 
 from tallystick import (
     events,
+    exports,
     identity,
     liabilities,
     participants,
@@ -27,6 +30,7 @@ from tallystick import (
 )
 from tallystick.core.ids import new_suffix, with_prefix
 from tallystick.core.money import format_amount
+from tallystick.exports import ExportArguments, ExportFormat, ExportOptions
 from tallystick.identity import ClientUse
 from tallystick.participants import HolderKind, KycStatus, Principal, Role
 from tallystick.reconciliation import Break
@@ -34,19 +38,21 @@ from tallystick.tokens import Kind, Submission
 from tests import camt_writer
 from tests.api.date_examples import DATE_EXAMPLES
 from tests.api.edge import api_key
+from tests.api.match_examples import MATCH_EXAMPLES
 from tests.api.power_examples import POWER_EXAMPLES
 from tests.bank import Bank
+from tests.exports.exported import ask_for, workshop
 from tests.liabilities.attested import attest
 
 __all__ = ["Example", "Strangers", "add_strangers", "examples", "integrate_all", "life_of", "staff_life_of"]
 
+_OTHERS: Final = POWER_EXAMPLES | MATCH_EXAMPLES
 # For classes that an example closes; those that `/v1/token-classes` opens are others.
 _MORE_CURRENCIES: Final = (
     *("SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "RON", "TRY", "ILS", "AED", "SAR", "QAR"),
     *("INR", "THB", "IDR", "MYR", "PHP", "KRW", "ZAR", "MXN", "BRL", "CLP", "COP", "PEN"),
     *(
         "ARS",
-        "BGN",
         "BHD",
         "BOB",
         "CRC",
@@ -113,7 +119,7 @@ def examples(bank: Bank) -> dict[str, Callable[[], Example]]:
     own: dict[str, Callable[[], Example]] = {
         template: partial(make, bank, template) for template, make in _EXAMPLES.items()
     }
-    powers = {template: partial(_power, bank, template) for template in POWER_EXAMPLES}
+    powers = {template: partial(_power, bank, template) for template in _OTHERS}
     dates = {template: partial(_dated, bank, template) for template in DATE_EXAMPLES}
     return own | powers | dates
 
@@ -123,7 +129,7 @@ def _example(role: Role, path: str, body: dict[str, Any], **other: object) -> Ex
 
 
 def _power(bank: Bank, path: str) -> Example:
-    return Example(*POWER_EXAMPLES[path](bank, path))
+    return Example(*_OTHERS[path](bank, path))
 
 
 def _dated(bank: Bank, path: str) -> Example:
@@ -322,6 +328,20 @@ def _export(bank: Bank, path: str) -> Example:
     bank.mint("HARBOUR-USD", "5.00")
     body = {"format": "csv", "token_class_id": bank.classes["USD"].id}
     return _example(Role.AUDITOR, path, body, format="beancount")
+
+
+def _holder_export(bank: Bank, path: str) -> Example:
+    integrate_all(bank)
+    body = {"format": "evidence", "from": "2026-11-20T08:00:00Z"}
+    path = _filled(path, bank.holders["LANTERN"].id)
+    return _example(Role.PLATFORM, path, body, **{"from": "2026-11-19T08:00:00Z"})
+
+
+def _export_cancellation(bank: Bank, path: str) -> Example:
+    export = ask_for(bank)
+    return _example(
+        Role.AUDITOR, _filled(path, export.id), {"reason": "Not needed."}, reason="The wrong month."
+    )
 
 
 def _reconciliation(bank: Bank, path: str) -> Example:
@@ -598,6 +618,8 @@ _EXAMPLES: Final[dict[str, Callable[[Bank, str], Example]]] = {
     "/v1/deposits": _deposit,
     "/v1/deposits/{deposit_id}/assign": _assignment,
     "/v1/exports": _export,
+    "/v1/exports/{export_id}/cancel": _export_cancellation,
+    "/v1/holders/{holder_id}/exports": _holder_export,
     "/v1/holders": _holder,
     "/v1/holders/{holder_id}/kyc": _kyc,
     "/v1/holds": _movement,
@@ -690,6 +712,7 @@ def life_of(bank: Bank, holder_id: str, payer: str, payee: str) -> dict[str, str
             connection, bank.issuer_id, holder_ids=[holder_id], token_class_id=bank.classes["USD"].id
         )
     return {
+        **_pack_of(bank, payee),
         "account_id": bank.account_id(payee),
         "approval_id": with_prefix("approval", mint),
         "attestation_id": attest(bank, key=new_suffix()).tree.id,
@@ -710,21 +733,36 @@ def life_of(bank: Bank, holder_id: str, payer: str, payee: str) -> dict[str, str
     }
 
 
+def _pack_of(bank: Bank, account: str) -> dict[str, str]:
+    """Let whoever acts for an account's holder have its pack; return the ids of paths to it."""
+    integrate_all(bank)
+    options = ExportOptions(holder_id=bank.accounts[account].holder_id)
+    arguments = ExportArguments(ExportFormat.EVIDENCE, options=options)
+    with tempfile.TemporaryDirectory() as directory:
+        making = workshop(bank, Path(directory))
+        made = exports.create_export(making, _acting_for(bank, account), arguments)
+    return {"export_id": made.id, "name": "events.jsonl"}
+
+
 def _batch_of(bank: Bank, payer: str, payee: str) -> str:
     """Let whoever acts for the payer send a batch of one; return its id."""
-    holder_id = bank.accounts[payer].holder_id
-    with bank.database.read() as connection:
-        holder = participants.holders_by_id(connection, bank.issuer_id, [holder_id])[holder_id]
-        acting = next(
-            one
-            for one in participants.principals(connection, bank.issuer_id)
-            if one.holder_id in {holder.id, holder.platform_id or holder.id}
-        )
+    acting = _acting_for(bank, payer)
     sides = {"payer_account_id": bank.account_id(payer), "payee_account_id": bank.account_id(payee)}
     one = bank.request(Kind.TRANSFER, acting, amount="1.11", currency="USD", **sides)
     [settled] = bank.settle(Submission((one,), bank.request(Kind.TRANSFER_BATCH, acting)))
     assert settled.batch is not None
     return settled.batch.resource_id
+
+
+def _acting_for(bank: Bank, account: str) -> Principal:
+    holder_id = bank.accounts[account].holder_id
+    with bank.database.read() as connection:
+        holder = participants.holders_by_id(connection, bank.issuer_id, [holder_id])[holder_id]
+        return next(
+            one
+            for one in participants.principals(connection, bank.issuer_id)
+            if one.holder_id in {holder.id, holder.platform_id or holder.id}
+        )
 
 
 def integrate_all(bank: Bank) -> None:
@@ -776,8 +814,12 @@ async def staff_life_of(client: httpx.AsyncClient, bank: Bank) -> dict[str, str]
     )
     figure = _deposit_balance(bank, "/v1/deposit-balances")
     pushed = await client.post(figure.path, json=figure.body, headers=keyed)
-    made = {imported, run, letter, export, policy, screened, holders, pushed}
+    made = {imported, run, letter, policy, screened, holders, pushed}
     assert {one.status_code for one in made} == {201}
+    assert export.status_code == 202
+    with tempfile.TemporaryDirectory() as directory:
+        exports.make_open(workshop(bank, Path(directory)))
+    finished = await client.get(f"/v1/exports/{export.json()['id']}", headers=maker)
     change = await client.post(
         f"/v1/policies/{policy.json()['id']}/activate", json={"reason": "Decided."}, headers=operator
     )
@@ -797,5 +839,5 @@ async def staff_life_of(client: httpx.AsyncClient, bank: Bank) -> dict[str, str]
         "screening_list_id": screened.json()["id"],
         "screening_id": hits.json()["data"][0]["id"],
         "change_id": change.json()["id"],
-        "name": export.json()["manifest"]["files"][0]["name"],
+        "name": finished.json()["manifest"]["files"][0]["name"],
     }

@@ -155,8 +155,8 @@ async def test_a_refused_attempt_leaves_its_key_free(shared_edge: Edge, operatio
     rows = row_counts(shared_edge.urls)
     assert_problem(await post(shared_edge, replace(example, body=example.body | {"unknown": 1}), key), 422)
     assert isinstance(operation.roles, frozenset)
-    intruder = next(role for role in Role if role not in operation.roles)
-    assert_problem(await post(shared_edge, example, key, intruder), 403)
+    for intruder in [role for role in Role if role not in operation.roles][:1]:
+        assert_problem(await post(shared_edge, example, key, intruder), 403)
     if "amount" in example.body:
         # The write path's own refusal, not the edge's.
         huge = replace(example, body=example.body | {"amount": "99999999999999999.99"})

@@ -13,12 +13,25 @@ from tallystick.exports import (
     ExportFormat,
     ExportOptions,
     Vouching,
+    Workshop,
+    ask,
     create_export,
+    pin,
 )
 from tallystick.transparency import NO_WITNESSES, DatabaseTiles
 from tests.bank import OPENED_AT, Bank
 
-__all__ = ["DAYS", "contents", "csv_rows", "export_of", "json_rows", "live_three_days", "needed", "vouching"]
+__all__ = [
+    "DAYS",
+    "ask_for",
+    "contents",
+    "csv_rows",
+    "export_of",
+    "json_rows",
+    "live_three_days",
+    "needed",
+    "workshop",
+]
 
 # The moment that each day's business is booked at.
 DAYS: Final = tuple(OPENED_AT + timedelta(days=number) for number in range(3))
@@ -40,9 +53,18 @@ def live_three_days(bank: Bank) -> None:
     bank.clock.at = DAYS[2] + timedelta(days=1)
 
 
-def vouching(bank: Bank) -> Vouching:
-    """What the bank's packs are vouched for with: its keys, tiles in the database, and no witnesses."""
-    return Vouching(bank.key_directory, DatabaseTiles(), NO_WITNESSES)
+def workshop(bank: Bank, directory: Path) -> Workshop:
+    """What the bank's exports are made with: its keys, tiles in the database, and no witnesses."""
+    vouching = Vouching(bank.key_directory, DatabaseTiles(), NO_WITNESSES)
+    return Workshop(bank.database, bank.clock, bank.settler, vouching, directory)
+
+
+def ask_for(bank: Bank, export_format: ExportFormat = ExportFormat.CSV) -> Export:
+    """Ask for an export as the bank's auditor; nobody makes it yet."""
+    asking = workshop(bank, Path("nowhere"))
+    with bank.database.read() as connection:
+        pinned = pin(connection, bank.clock, bank.auditor, ExportArguments(export_format), asking.vouching)
+    return bank.database.run(lambda connection: ask(connection, bank.clock, bank.auditor, pinned))
 
 
 def export_of(
@@ -57,12 +79,9 @@ def export_of(
 ) -> Export:
     """Export as the bank's auditor; `options` are those of ExportOptions."""
     return create_export(
-        bank.database,
-        bank.clock,
+        workshop(bank, directory),
         bank.auditor,
         ExportArguments(export_format, after, until, token_class_id, ExportOptions(**options)),
-        directory,
-        vouching(bank),
     )
 
 

@@ -20,7 +20,7 @@ from tallystick import exports
 from tallystick.core.errors import DomainError
 from tallystick.exports import Export, ExportFormat, ExportWriterChangedError, LedgerDetail, written_by
 from tests.bank import Bank
-from tests.exports.exported import DAYS, contents, csv_rows, export_of
+from tests.exports.exported import DAYS, contents, csv_rows, export_of, workshop
 from tests.exports.reading_back import (
     camt_balances,
     of_beancount,
@@ -175,7 +175,7 @@ def test_what_is_lost_is_made_again(
     (tmp_path / export.id / name).unlink()
     request.getfixturevalue("elsewhere")
 
-    exports.export_file(shared.database, shared.auditor, export.id, name, tmp_path)
+    exports.export_file(workshop(shared, tmp_path), shared.auditor, export.id, name)
 
     assert contents(tmp_path, export) == before
     assert not [one for one in (tmp_path / export.id).iterdir() if one.name.startswith(".")]
@@ -188,8 +188,8 @@ def test_an_upgrade_is_told_apart_from_changed_books(
     assert json.loads((tmp_path / export.id / "manifest.json").read_text())["written_by"]["xlsxwriter"]
     monkeypatch.setattr(written_by, "version", lambda _: "99")
 
-    whole = exports.export_file(shared.database, shared.auditor, export.id, "books.xlsx", tmp_path)
+    whole = exports.export_file(workshop(shared, tmp_path), shared.auditor, export.id, "books.xlsx")
     whole.path.unlink()
 
     with pytest.raises(ExportWriterChangedError):
-        exports.export_file(shared.database, shared.auditor, export.id, "books.xlsx", tmp_path)
+        exports.export_file(workshop(shared, tmp_path), shared.auditor, export.id, "books.xlsx")

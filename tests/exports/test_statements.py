@@ -11,11 +11,11 @@ from tallystick import participants, transparency
 from tallystick.exports import ExportArguments, ExportFormat, ExportOptions, account_statement
 from tallystick.exports.account_statement import AccountStatement, Movement, movements, pinned_statement
 from tallystick.exports.arguments import checked_arguments
-from tallystick.exports.making import _pin
+from tallystick.exports.asking import pin
 from tallystick.exports.reading import scope_of
 from tallystick.participants import AccountNotFoundError
 from tests.bank import Bank
-from tests.exports.exported import DAYS, export_of
+from tests.exports.exported import DAYS, export_of, workshop
 
 
 def told(bank: Bank, account: str, **options: Any) -> tuple[AccountStatement, list[Movement]]:
@@ -24,7 +24,9 @@ def told(bank: Bank, account: str, **options: Any) -> tuple[AccountStatement, li
         ExportFormat.CAMT053, options=ExportOptions(account_id=bank.account_id(account), **options)
     )
     with bank.database.read() as connection:
-        pinned = _pin(connection, bank.clock, bank.auditor, arguments)
+        pinned = pin(
+            connection, bank.clock, bank.auditor, arguments, workshop(bank, Path("nowhere")).vouching
+        )
         issuer = participants.issuer(connection, bank.auditor, bank.issuer_id)
         scope = scope_of(connection, bank.auditor, pinned)
         statement = account_statement.account_statement(connection, issuer, scope, pinned)
@@ -158,5 +160,7 @@ def test_pinning_keeps_the_proof(shared: Bank) -> None:
         ExportFormat.PDF, options=ExportOptions(account_id=shared.account_id("HARBOUR-USD"))
     )
     with shared.database.read() as connection:
-        pinned = _pin(connection, shared.clock, shared.auditor, arguments)
+        pinned = pin(
+            connection, shared.clock, shared.auditor, arguments, workshop(shared, Path("nowhere")).vouching
+        )
         assert pinned_statement(connection, shared.auditor, pinned) == pinned

@@ -31,7 +31,7 @@ from tallystick.transparency.notes import (
 from tests.bank import OPENED_AT, Bank
 from tests.camt_writer import Entry, notification, statement
 from tests.closing.days import FRIDAY, end_day, reopen, set_calendar
-from tests.exports.exported import vouching
+from tests.exports.exported import workshop
 from tests.liabilities.attested import attest as attest_liabilities
 from tests.reconciliation.runs import reconcile
 from tests.screening.listed import company
@@ -81,7 +81,7 @@ def live_fully(bank: Bank) -> None:
     _leave_waiting(bank)
     with tempfile.TemporaryDirectory() as folder:
         arguments = ExportArguments(ExportFormat.JSONL)
-        create_export(bank.database, bank.clock, bank.auditor, arguments, Path(folder), vouching(bank))
+        create_export(workshop(bank, Path(folder)), bank.auditor, arguments)
     for part in range(3):
         bank.database.run(lambda on, part=part: _put_on_record(on, bank, f"attempt-{part}"))  # type: ignore[misc]
     witnessed(bank)

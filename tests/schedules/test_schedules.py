@@ -203,9 +203,8 @@ from pathlib import Path
 url, keys, at = sys.argv[1:]
 directory = signing.KeyDirectory(Path(keys))
 clock = FixedClock(datetime.fromisoformat(at))
-ask = lambda pipeline, issuer_id: signing.ask_signer(pipeline, issuer_id, directory)
 database = Database(url, pool_size=2)
-looking = Scheduler(database, Settler(clock, ask, timedelta(hours=1)), every_seconds=0, grace=timedelta(minutes=15))
+looking = Scheduler(database, Settler.of(clock, directory, timedelta(hours=1)), every_seconds=0, grace=timedelta(minutes=15))
 print("ready", flush=True)
 sys.stdin.readline()
 print([run.id for run in looking.look()].__repr__().replace("'", '"'), flush=True)

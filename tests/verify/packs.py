@@ -24,7 +24,7 @@ from tallystick_verify import Options, Policy, Report, verify_pack
 from tallystick_verify.ed25519 import PublicKey
 from tallystick_verify.policy_file import Pin, RootRule
 from tests.bank import Bank
-from tests.exports.exported import vouching
+from tests.exports.exported import workshop
 
 __all__ = ["Evidence", "Insider", "export_evidence", "live", "no_progress", "verified"]
 
@@ -75,7 +75,7 @@ def live(bank: Bank) -> None:
 def export_evidence(bank: Bank, directory: Path, **period: Any) -> Path:
     """Export a pack as the bank's auditor; return its folder."""
     arguments = ExportArguments(ExportFormat.EVIDENCE, **period)
-    made = create_export(bank.database, bank.clock, bank.auditor, arguments, directory, vouching(bank))
+    made = create_export(workshop(bank, directory), bank.auditor, arguments)
     return directory / made.id
 
 

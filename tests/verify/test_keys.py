@@ -11,7 +11,7 @@ import pytest
 
 from tallystick import events, signing, transparency
 from tallystick.core.canonical_json import canonical_json
-from tallystick.exports import ExportArguments, ExportFormat, Vouching, create_export
+from tallystick.exports import ExportArguments, ExportFormat, Vouching, Workshop, create_export
 from tallystick.signing import RootManifest, SoftwareSigner
 from tallystick.signing.ed25519 import base64url
 from tallystick.tokens import ROOT_FOLDER
@@ -67,6 +67,13 @@ def rooted(database_urls: DatabaseUrls, tmp_path: Path) -> Any:
         yield bank
 
 
+def _active(bank: Bank) -> str:
+    """Return the id of the key that signs events now. A pack would be an event itself."""
+    with bank.database.read() as connection:
+        keys = signing.list_keys(connection, bank.issuer_id, use=signing.KeyUse.EVENT)
+    return next(key.id for key in keys if key.state == "active")
+
+
 def _exported(bank: Bank, folder: Path) -> Evidence:
     return Evidence.of(bank, export_evidence(bank, folder))
 
@@ -112,8 +119,9 @@ def test_what_the_service_does_with_keys_is_verified(rooted: Bank, tmp_path: Pat
 
 def test_a_key_that_was_compromised_from_its_end_on_voids_nothing(rooted: Bank, tmp_path: Path) -> None:
     spare = prepared_key(rooted)
-    before = _exported(rooted, tmp_path / "before").signer.key_id
-    last = len(_exported(rooted, tmp_path / "again").files["events.jsonl"].splitlines())
+    before = _active(rooted)
+    with rooted.database.read() as connection:
+        last = events.last_index(connection, rooted.issuer_id) + 1
     revoke_key(rooted, before, compromised_from_index=last)
     activate_key(rooted, spare.id)
     evidence = _exported(rooted, tmp_path / "exports")
@@ -125,7 +133,7 @@ def test_a_key_that_was_compromised_from_its_end_on_voids_nothing(rooted: Bank, 
 
 def test_that_a_revocation_is_behind_the_end_of_the_pack_is_told(rooted: Bank, tmp_path: Path) -> None:
     spare = prepared_key(rooted)
-    before = _exported(rooted, tmp_path / "before").signer.key_id
+    before = _active(rooted)
     until = rooted.clock.at
     rooted.clock.at = rooted.clock.at.replace(hour=20)
     revoke_key(rooted, before)
@@ -140,7 +148,7 @@ def test_that_a_revocation_is_behind_the_end_of_the_pack_is_told(rooted: Bank, t
 
 def test_what_witnesses_had_cosigned_before_a_revocation_stands(rooted: Bank, tmp_path: Path) -> None:
     """The whole way: a real witness, a theft, a spare key, a pack of the service's own, and the auditor's policy."""
-    spare, stolen = prepared_key(rooted), _exported(rooted, tmp_path / "before").signer.key_id
+    spare, stolen = prepared_key(rooted), _active(rooted)
     log = log_of(rooted)
     integrate(rooted.database, log, rooted.issuer_id)
     with watching(cast("Issuer", rooted), tmp_path / "witness", "w.example/1") as witness:
@@ -155,9 +163,8 @@ def test_what_witnesses_had_cosigned_before_a_revocation_stands(rooted: Bank, tm
             ask_witness(rooted.database, log.tiles, rooted.issuer_id, witness, client)
     arguments = ExportArguments(ExportFormat.EVIDENCE)
     vouching = Vouching(rooted.key_directory, log.tiles, policy)
-    made = create_export(
-        rooted.database, rooted.clock, rooted.auditor, arguments, tmp_path / "exports", vouching
-    )
+    making = Workshop(rooted.database, rooted.clock, rooted.settler, vouching, tmp_path / "exports")
+    made = create_export(making, rooted.auditor, arguments)
     evidence = Evidence.of(rooted, tmp_path / "exports" / made.id)
     with rooted.database.read() as connection:
         origin, keys = transparency.log_keys(connection, rooted.issuer_id)
@@ -548,7 +555,7 @@ def test_a_root_that_hands_over_to_another(rooted: Bank, tmp_path: Path) -> None
 
 
 def test_a_key_that_was_lost_is_replaced_as_roots_say(rooted: Bank, tmp_path: Path) -> None:
-    before = _exported(rooted, tmp_path / "before").signer.key_id
+    before = _active(rooted)
     spare = prepared_key(rooted)
     rooted.key_directory.remove(rooted.issuer_id, before)
     with pytest.raises(signing.SigningKeyUnavailableError):

@@ -13,12 +13,13 @@ from sqlalchemy.exc import IntegrityError
 from tallystick import audit, participants, transparency
 from tallystick.api.bearers import Bearers
 from tallystick.api.housekeeping import Housekeeping
+from tallystick.api.pack_runs import read_runs
 from tallystick.audit import AuditTrail, AuditUnavailableError, Draft
 from tallystick.core.clock import Clock, SystemClock
 from tallystick.core.database import Database, OutcomeUnknownError
 from tallystick.core.errors import ConflictError
 from tallystick.core.settings import Settings
-from tallystick.exports import Vouching
+from tallystick.exports import ExportWorker, Vouching, Workshop
 from tallystick.participants import Principal
 from tallystick.schedules import Scheduler
 from tallystick.signing import KeyDirectory
@@ -63,8 +64,15 @@ class Service:
             transparency.tile_store(settings.log_tile_directory),
         )
         self.witness_policy = transparency.parse_witness_policy(settings.log_witnesses, settings.log_quorum)
-        #: what evidence packs are vouched for with
-        self.vouching = Vouching(self.key_directory, self.log.tiles, self.witness_policy)
+        #: what exports are made with, wherever they are made
+        self.workshop = Workshop(
+            self.database,
+            self.clock,
+            self.settler,
+            Vouching(self.key_directory, self.log.tiles, self.witness_policy),
+            settings.export_directory,
+            read_runs,
+        )
         self.closing = False
         self._housekeeping = Housekeeping(
             self.database, self.clock, settings.expiry_check_seconds, self._close_expired
@@ -79,6 +87,8 @@ class Service:
         )
         self._group_commit: GroupCommit | None = None
         self._follower: LogFollower | None = None
+        self._database_url = database_url
+        self._export_worker: ExportWorker | None = None
         self._started = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._delivered: list[tuple[asyncio.Future[SubmissionOutcome], SubmissionOutcome]] = []
@@ -97,12 +107,16 @@ class Service:
                 self.database, self.log, self.witness_policy, interval_seconds=interval_seconds
             )
             self._follower.start()
+        self._export_worker = ExportWorker(self.workshop, self._database_url)
+        self._export_worker.start()
 
     def close(self) -> None:
         """Settle what is queued, put on record what waits for it, then close every connection."""
         self.closing = True
         self._housekeeping.stop()
         self._scheduler.stop()
+        if self._export_worker is not None:
+            self._export_worker.stop()
         if self._follower is not None:
             self._follower.close()
         if self._group_commit is not None:

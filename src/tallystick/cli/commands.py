@@ -129,6 +129,41 @@ def import_statement(
         run(report, load_settings(), key, files, mapping_file=mapping)
 
 
+@application.command("abandon-statement")
+def abandon_statement(
+    statement_id: Annotated[
+        str, typer.Argument(metavar="STATEMENT", help="The id of a half-read statement.")
+    ],
+    reason: Annotated[str, typer.Option(help="Why nothing more of it shall come.")],
+    key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give up on a statement whose import was cut short, as a treasury maker; what came of it stands."""
+    with reported(as_json=as_json) as report:
+        from tallystick.cli.importing import abandon_statement as run
+        from tallystick.cli.running import load_settings
+
+        run(report, load_settings(), key, statement_id, reason=reason)
+
+
+@application.command()
+def match(
+    token_class: Annotated[
+        str | None,
+        typer.Option("--token-class", metavar="CLASS", help="A token class's id, or its currency."),
+    ] = None,
+    every_class: Annotated[bool, typer.Option("--all", help="Every token class of the issuer.")] = False,
+    key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Match the bank's entries with the books' instructions, as is done after every import."""
+    with reported(as_json=as_json) as report:
+        from tallystick.cli.matching import match as run
+        from tallystick.cli.running import load_settings
+
+        run(report, load_settings(), key, token_class=token_class, every_class=every_class)
+
+
 @application.command("watch-statements")
 def watch_statements(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where banks' files are dropped.")],
@@ -207,6 +242,9 @@ def export(  # noqa: PLR0913, PLR0917 Typer passes them by name.
     token_class_id: Annotated[
         str | None, typer.Option("--token-class", metavar="ID", help="One token class; all unless given.")
     ] = None,
+    holder_id: Annotated[
+        str | None, typer.Option("--holder", metavar="ID", help="An evidence pack for one holder.")
+    ] = None,
     account_id: Annotated[
         str | None, typer.Option("--account", metavar="ID", help="Whose statement: with pdf and camt053.")
     ] = None,
@@ -249,6 +287,7 @@ def export(  # noqa: PLR0913, PLR0917 Typer passes them by name.
             export_format=export_format,
             token_class_id=token_class_id,
             options=asked_options(
+                holder_id=holder_id,
                 account_id=account_id,
                 business_date=business_date,
                 business_date_until=business_date_until,

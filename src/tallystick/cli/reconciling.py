@@ -16,7 +16,7 @@ from tallystick.core.settings import Settings
 from tallystick.participants import Principal, TokenClass
 from tallystick.reconciliation import Verdict
 
-__all__ = ["reconcile"]
+__all__ = ["classes_chosen", "reconcile"]
 
 
 def reconcile(
@@ -37,7 +37,7 @@ def reconcile(
     runs = []
     with opened_service(settings) as service:
         actor = authorized(service.database, presented, RECONCILERS, operation="reconciliation")
-        for of_class in _classes(service.database, actor, token_class):
+        for of_class in classes_chosen(service.database, actor, token_class):
             report.note(f"reconciling {of_class.currency} {of_class.id}")
             runs.append(_run(service, actor, presented, of_class, at, bank_at))
     report.document({"object": "list", "data": runs})
@@ -47,7 +47,8 @@ def reconcile(
         report.exit_code = ExitCode.REFUSED
 
 
-def _classes(database: Database, actor: Principal, chosen: str | None) -> list[TokenClass]:
+def classes_chosen(database: Database, actor: Principal, chosen: str | None) -> list[TokenClass]:
+    """Return the class of this id or currency, or all; raises TokenClassNotFoundError."""
     with database.read() as connection:
         known = participants.token_classes(connection, actor.issuer_id, limit=1_000)
     if chosen is None:

@@ -24,7 +24,9 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from tallystick.core.errors import InvariantError, UnavailableError
 
 __all__ = [
+    "JOB_QUEUE_SCHEMA",
     "SERVICE_ROLE",
+    "SESSION_OPTIONS",
     "Database",
     "DatabaseUnavailableError",
     "OutcomeUnknownError",
@@ -34,6 +36,8 @@ __all__ = [
 ]
 
 SERVICE_ROLE: Final = "tallystick_service"
+#: Where the job queue's own tables are; its library calls them by their bare names.
+JOB_QUEUE_SCHEMA: Final = "job_queue"
 
 metadata = sqlalchemy.MetaData(
     naming_convention={
@@ -47,10 +51,11 @@ metadata = sqlalchemy.MetaData(
 
 Result = TypeVar("Result")
 
+#: What every session of the service is opened with.
 # Every statement is led to its rows by an index that starts with the issuer. A plan that was made while a table was
 # small must not go on reading all of it when it has grown, so whole-table scans are not on offer.
-_SESSION_OPTIONS: Final = (
-    "-c timezone=UTC -c idle_in_transaction_session_timeout=60000 "
+SESSION_OPTIONS: Final = (
+    f"-c search_path=public,{JOB_QUEUE_SCHEMA} -c timezone=UTC -c idle_in_transaction_session_timeout=60000 "
     "-c enable_seqscan=off -c random_page_cost=1.1"
 )
 _SEND_BUFFER_SIZE_BYTES: Final = 4_194_304
@@ -99,7 +104,7 @@ class Database:
             connect_args={
                 "application_name": application_name,
                 "connect_timeout": 5,
-                "options": _SESSION_OPTIONS,
+                "options": SESSION_OPTIONS,
             },
         )
         event.listen(self.engine, "connect", _assume_service_role)

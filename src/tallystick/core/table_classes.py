@@ -79,7 +79,16 @@ EPHEMERAL: Final[dict[str, Any]] = {"class": TableClass.EPHEMERAL}
 
 
 #: Tables that a library makes for itself, which say nothing of themselves.
-OF_LIBRARIES: Final[dict[str, TableClass]] = {}
+OF_LIBRARIES: Final[dict[str, TableClass]] = dict.fromkeys(
+    # The job queue's, in a schema of their own (decision 17).
+    (
+        "job_queue.procrastinate_events",
+        "job_queue.procrastinate_jobs",
+        "job_queue.procrastinate_periodic_defers",
+        "job_queue.procrastinate_workers",
+    ),
+    TableClass.EPHEMERAL,
+)
 
 
 def class_of(table: Table) -> TableClass | None:

@@ -31,6 +31,7 @@ __all__ = [
     "move_head",
     "open_log",
     "stream",
+    "subjects_at",
 ]
 
 EVENT_VERSION = 1
@@ -103,6 +104,11 @@ def events(connection: Connection, issuer_id: str, *, after_index: int = -1, lim
 def events_at(connection: Connection, issuer_id: str, indexes: Sequence[int]) -> list[Event]:
     """Return the events at these indexes, in order."""
     return store.read_events_at(connection, issuer_id, indexes)
+
+
+def subjects_at(connection: Connection, issuer_id: str, indexes: Sequence[int]) -> dict[int, str]:
+    """Return, by index, what events are about: the instruction, account or approval that each one names."""
+    return store.read_subjects_at(connection, issuer_id, indexes)
 
 
 def stream(connection: Connection, issuer_id: str, first_index: int, last_index: int) -> Iterator[Event]:

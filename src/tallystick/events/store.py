@@ -104,6 +104,14 @@ def read_events_at(connection: Connection, issuer_id: str, indexes: Sequence[int
     return [Event(*row) for row in rows]
 
 
+def read_subjects_at(connection: Connection, issuer_id: str, indexes: Sequence[int]) -> dict[int, str]:
+    rows = connection.exec_driver_sql(
+        "SELECT event_index, subject_id FROM event WHERE issuer_id = %s AND event_index = ANY(%s)",
+        (issuer_id, list(indexes)),
+    )
+    return {row[0]: row[1] for row in rows}
+
+
 def read_jws(connection: Connection, issuer_id: str, first_index: int, limit: int) -> list[tuple[int, str]]:
     rows = connection.exec_driver_sql(
         """SELECT event_index, jws FROM event WHERE issuer_id = %s AND event_index >= %s

@@ -159,7 +159,8 @@ def build_manifest(
         "arguments": pinned.asked(),
         "first_event_index": pinned.first_event_index,
         "last_event_index": pinned.last_event_index,
-        "control_totals": totals.control_totals(),
+        # Of one holder's lines there are no debits and credits that could be equal.
+        "control_totals": totals.control_totals() if pinned.arguments.options.holder_id is None else [],
         "files": [
             {
                 "name": one.name,
@@ -176,7 +177,7 @@ def build_manifest(
     if pinned.evidence is not None:
         manifest |= {
             "pack_version": _PACK_VERSION,
-            "pack_kind": "issuer",
+            "pack_kind": "issuer" if pinned.arguments.options.holder_id is None else "holder",
             "export_key_id": pinned.evidence.export_key_id,
         }
     return manifest
@@ -201,14 +202,17 @@ def manifest_facts(manifest: dict[str, Any]) -> FileFacts:
 
 
 def files_of(export: Export) -> dict[str, FileFacts]:
-    """Return every file of an export by name, the manifest and its signature included."""
+    """Return every file of an export by name, the manifest and its signature included.
+
+    Raises ExportNotFinishedError.
+    """
     files = [
         FileFacts(one["name"], one["media_type"], one["rows"], one["bytes"], one["sha256"])
         for one in export.manifest["files"]
     ]
     files.append(manifest_facts(export.manifest))
-    if export.pinned.evidence is not None:
-        signature = export.pinned.evidence.manifest_jws.encode("ascii")
+    if export.result is not None and export.result.manifest_jws is not None:
+        signature = export.result.manifest_jws.encode("ascii")
         digest = hashlib.sha256(signature).hexdigest()
         files.append(FileFacts(SIGNATURE_NAME, "application/jose", 1, len(signature), digest))
     return {one.name: one for one in files}

@@ -26,7 +26,8 @@ class SampleMethod(StrEnum):
 class ExportOptions:
     """`business_date` to `business_date_until` (or that one day) are whole days in UTC, in place of two moments.
 
-    `sample_size` entries are drawn with `seed`: see `sampling.py`.
+    `sample_size` entries are drawn with `seed`: see `sampling.py`. With `holder_id` it is an evidence pack for that
+    holder.
     """
 
     account_id: str | None = None
@@ -36,6 +37,7 @@ class ExportOptions:
     sample_size: int | None = None
     seed: str | None = None
     sample_method: SampleMethod | None = None
+    holder_id: str | None = None
 
     def as_json(self) -> dict[str, str | int]:
         """Return what was asked for; what was not is left out, so that manifests without options stay as they were."""
@@ -49,6 +51,7 @@ class ExportOptions:
             "sample_size": self.sample_size,
             "seed": self.seed,
             "sample_method": None if self.sample_method is None else self.sample_method.value,
+            "holder_id": self.holder_id,
         }
         return {name: value for name, value in shown.items() if value is not None}
 
@@ -65,6 +68,7 @@ class ExportOptions:
             kept.get("sample_size"),
             kept.get("seed"),
             None if method is None else SampleMethod(method),
+            kept.get("holder_id"),
         )
 
 

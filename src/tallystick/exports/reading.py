@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from tallystick import events, ledger, liabilities, participants
 from tallystick.core.errors import InvariantError
 from tallystick.events import Event
-from tallystick.exports.records import Pinned
+from tallystick.exports.records import ExportFormat, Pinned
 from tallystick.ledger import HOLDER_CODES, EntryLine, LedgerAccount, ledger_account_id
 from tallystick.liabilities import Claim
 from tallystick.participants import Account, Principal, TokenClass
@@ -28,6 +28,7 @@ __all__ = [
     "claims",
     "entries",
     "holder_accounts",
+    "rows_to_write",
     "scope_of",
     "standings",
     "told_at",
@@ -43,13 +44,17 @@ _BEFORE_ALL: Final = datetime(1980, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Whose books are told, of which token classes (in the order of currencies), and which part of the log."""
+    """Whose books are told, of which token classes (in the order of currencies), and which part of the log.
+
+    With `holder_id` only what stands in that holder's accounts is.
+    """
 
     viewer: Principal
     classes: tuple[TokenClass, ...]
     whole_issuer: bool
     first_index: int
     last_index: int
+    holder_id: str | None = None
 
     @property
     def issuer_id(self) -> str:
@@ -85,7 +90,17 @@ def scope_of(connection: Connection, viewer: Principal, pinned: Pinned) -> Scope
         token_class_id is None,
         pinned.first_event_index,
         pinned.last_event_index,
+        pinned.arguments.options.holder_id,
     )
+
+
+def rows_to_write(connection: Connection, issuer_id: str, pinned: Pinned) -> int:
+    """Return about how many rows an export will have: its events and journal lines, of whatever class."""
+    first_index = pinned.first_event_index if pinned.evidence is None else 0
+    lines = ledger.count_lines(connection, issuer_id, first_index, pinned.last_event_index)
+    if pinned.arguments.format in {ExportFormat.HLEDGER, ExportFormat.BEANCOUNT}:
+        return pinned.last_event_index + 1 - first_index
+    return pinned.last_event_index + 1 - first_index + lines
 
 
 def entries(connection: Connection, scope: Scope) -> Iterator[Entry]:
@@ -113,15 +128,7 @@ def entries(connection: Connection, scope: Scope) -> Iterator[Entry]:
 
 def standings(connection: Connection, scope: Scope, of_class: TokenClass) -> Iterator[Standing]:
     """Yield a class's ledger accounts that were posted to by the end of the period, in the order of their ids."""
-    after = ""
-    while page := ledger.accounts(
-        connection,
-        scope.issuer_id,
-        token_class_id=of_class.id,
-        after=after,
-        limit=_LEDGER_ACCOUNTS_PER_PAGE,
-    ):
-        after = page[-1].id
+    for page in _ledger_accounts(connection, scope, of_class):
         closing = ledger.positions(connection, scope.issuer_id, [one.id for one in page], scope.last_index)
         opening = {}
         if scope.first_index > 0 and closing:
@@ -138,11 +145,41 @@ def standings(connection: Connection, scope: Scope, of_class: TokenClass) -> Ite
                 )
 
 
+def _ledger_accounts(
+    connection: Connection, scope: Scope, of_class: TokenClass
+) -> Iterator[list[LedgerAccount]]:
+    """Yield the ledger accounts that a scope covers, a page at a time, in the order of their ids."""
+    if scope.holder_id is not None:
+        found = [
+            one
+            for account in holder_accounts(connection, scope, of_class)
+            for one in ledger.accounts(connection, scope.issuer_id, account_id=account.id)
+        ]
+        if found:
+            yield sorted(found, key=lambda one: one.id)
+        return
+    after = ""
+    while page := ledger.accounts(
+        connection,
+        scope.issuer_id,
+        token_class_id=of_class.id,
+        after=after,
+        limit=_LEDGER_ACCOUNTS_PER_PAGE,
+    ):
+        after = page[-1].id
+        yield page
+
+
 def holder_accounts(connection: Connection, scope: Scope, of_class: TokenClass) -> Iterator[Account]:
     """Yield the holders' accounts in a class that were posted to by the end of the period."""
     after = ""
     while page := participants.accounts(
-        connection, scope.viewer, token_class_id=of_class.id, after=after, limit=_HOLDER_ACCOUNTS_PER_PAGE
+        connection,
+        scope.viewer,
+        holder_id=scope.holder_id,
+        token_class_id=of_class.id,
+        after=after,
+        limit=_HOLDER_ACCOUNTS_PER_PAGE,
     ):
         after = page[-1].id
         touched = ledger.positions(
@@ -161,6 +198,7 @@ def claims(connection: Connection, scope: Scope, of_class: TokenClass) -> Iterat
     while page := liabilities.liabilities(
         connection,
         scope.issuer_id,
+        holder_ids=None if scope.holder_id is None else [scope.holder_id],
         token_class_id=of_class.id,
         after=after,
         limit=_HOLDER_ACCOUNTS_PER_PAGE,

@@ -229,7 +229,8 @@ def _write_standing(connection: Connection, scope: Scope, tables: Tables, totals
         tables.close(name)
 
     write("balances", _balances(connection, scope, totals))
-    write("trial_balance", _trial_balance(totals))
+    if scope.holder_id is None:
+        write("trial_balance", _trial_balance(totals))
     write("accounts", _accounts(connection, scope))
     write("liabilities", _liabilities(connection, scope))
 

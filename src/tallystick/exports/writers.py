@@ -18,6 +18,7 @@ from typing import Final, Protocol, TypeAlias
 
 import orjson
 
+from tallystick.exports.progress import watcher
 from tallystick.exports.records import FileFacts
 
 __all__ = [
@@ -44,6 +45,7 @@ Row: TypeAlias = tuple[Cell, ...]
 Table: TypeAlias = Callable[[Row], None]
 
 _BUFFER_BYTES: Final = 262_144
+_WRITES_PER_LOOK: Final = 256
 # Full-width forms too: spreadsheets in East Asian locales read them as the plain ones.
 _FORMULA_STARTS: Final = frozenset("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 _GUARD: Final = "'"
@@ -62,6 +64,8 @@ class NewFile:
         self.media_type = media_type
         self.rows = 0
         self._size_bytes = 0
+        self._writes = 0
+        self._watcher = watcher()
         self._digest = hashlib.sha256()
         descriptor = os.open(directory / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         self._file = os.fdopen(descriptor, "wb", buffering=_BUFFER_BYTES)
@@ -79,9 +83,13 @@ class NewFile:
         self._digest.update(data)
         self._size_bytes += len(data)
         self._file.write(data)
+        self._writes += 1
+        if self._writes % _WRITES_PER_LOOK == 0:
+            self._watcher(self.name, self.rows)
 
     def finish(self) -> FileFacts:
         """Wait until everything is on disk and return what was written."""
+        self._watcher(self.name, self.rows)
         self._file.flush()
         os.fsync(self._file.fileno())
         return FileFacts(self.name, self.media_type, self.rows, self._size_bytes, self._digest.hexdigest())

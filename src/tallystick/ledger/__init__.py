@@ -53,11 +53,13 @@ __all__ = [
     "accounts",
     "balances",
     "balances_at",
+    "count_lines",
     "entry_lines",
     "first_dated_behind",
     "is_debit_normal",
     "ledger_account_id",
     "lines_dated",
+    "lines_of_accounts",
     "lock",
     "open_class_accounts",
     "open_holder_accounts",
@@ -68,6 +70,7 @@ __all__ = [
     "stream_claims",
     "stream_lines",
     "stream_moved",
+    "stream_movements",
     "stream_trial_balance",
     "supply_at_minor",
     "supply_minor",
@@ -240,6 +243,18 @@ def entry_lines(connection: Connection, issuer_id: str, first_index: int, last_i
     return store.read_entry_lines(connection, issuer_id, first_index, last_index)
 
 
+def lines_of_accounts(
+    connection: Connection, issuer_id: str, ledger_account_ids: Sequence[str], indexes: Sequence[int]
+) -> list[EntryLine]:
+    """Return the lines of these accounts in the entries at these indexes, in the order of the log."""
+    return store.read_lines_at(connection, issuer_id, ledger_account_ids, indexes)
+
+
+def count_lines(connection: Connection, issuer_id: str, first_index: int, last_index: int) -> int:
+    """Return how many lines `entry_lines` would return."""
+    return store.count_lines(connection, issuer_id, first_index, last_index)
+
+
 def stream_lines(
     connection: Connection, issuer_id: str, first_index: int, last_index: int
 ) -> Iterator[EntryLine]:
@@ -278,6 +293,15 @@ def first_dated_behind(
 def trial_sums(connection: Connection, issuer_id: str, token_class_id: str) -> tuple[int, int]:
     """Return a class's debit balances and credit balances, each in all, in minor units: the two are equal."""
     return store.read_trial_sums(connection, issuer_id, token_class_id, sorted(DEBIT_NORMAL_CODES))
+
+
+def stream_movements(
+    connection: Connection, issuer_id: str, ledger_account_id: str, first_index: int, last_index: int
+) -> Iterator[list[tuple[int, int, date]]]:
+    """Yield pages of (event index, debit less credit in minor units, value date) of one ledger account's lines."""
+    while page := store.read_movements(connection, issuer_id, ledger_account_id, first_index, last_index):
+        yield page
+        first_index = page[-1][0] + 1
 
 
 def touching_indexes(

@@ -352,6 +352,25 @@ def read_entry_lines(
     return [EntryLine(*row) for row in rows]
 
 
+def read_lines_at(
+    connection: Connection, issuer_id: str, ledger_account_ids: Sequence[str], indexes: Sequence[int]
+) -> list[EntryLine]:
+    rows = connection.exec_driver_sql(
+        _SELECT_LINE + "WHERE issuer_id = %s AND event_index = ANY(%s) AND ledger_account_id = ANY(%s)"
+        " ORDER BY event_index, line_number",
+        (issuer_id, list(indexes), list(ledger_account_ids)),
+    )
+    return [EntryLine(*row) for row in rows]
+
+
+def count_lines(connection: Connection, issuer_id: str, first_index: int, last_index: int) -> int:
+    count: int = connection.exec_driver_sql(
+        "SELECT count(*) FROM journal_line WHERE issuer_id = %s AND event_index BETWEEN %s AND %s",
+        (issuer_id, first_index, last_index),
+    ).scalar_one()
+    return count
+
+
 def read_touching_indexes(
     connection: Connection, issuer_id: str, ledger_account_ids: Sequence[str], after_index: int, limit: int
 ) -> list[int]:
@@ -448,3 +467,15 @@ def read_trial_sums(
 
 def _read_book(cursor: psycopg.Cursor[Any]) -> Book:
     return Book({row[0]: Balance(row[1], row[2], row[3], row[4]) for row in cursor.fetchall()})
+
+
+def read_movements(
+    connection: Connection, issuer_id: str, ledger_account_id: str, first_index: int, last_index: int
+) -> list[tuple[int, int, date]]:
+    rows = connection.exec_driver_sql(
+        """SELECT event_index, sum(debit_minor - credit_minor)::bigint, min(value_date) FROM journal_line
+           WHERE issuer_id = %s AND ledger_account_id = %s AND event_index BETWEEN %s AND %s
+           GROUP BY event_index ORDER BY event_index LIMIT 5000""",
+        (issuer_id, ledger_account_id, first_index, last_index),
+    )
+    return [(row[0], row[1], row[2]) for row in rows]

@@ -159,6 +159,7 @@ __all__ = [
     "check_rotation",
     "check_term",
     "checked_networks",
+    "deposit_accounts",
     "generate_secret",
     "holder",
     "holders",
@@ -363,6 +364,11 @@ def accounts_by_deposit(
 def accounts_by_id(connection: Connection, issuer_id: str, account_ids: Sequence[str]) -> dict[str, Account]:
     """Return accounts by id; absent ones are left out."""
     return {one.id: one for one in store.read_accounts_by_id(connection, issuer_id, account_ids)}
+
+
+def deposit_accounts(connection: Connection, issuer_id: str, account_ids: Sequence[str]) -> dict[str, str]:
+    """Return, by account, the IBAN or number of the deposit account that it is funded from."""
+    return store.read_deposit_accounts(connection, issuer_id, account_ids)
 
 
 def account_facts(

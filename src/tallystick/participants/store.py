@@ -188,6 +188,17 @@ def read_accounts_by_deposit(
     return [Account(**row._mapping) for row in rows]
 
 
+def read_deposit_accounts(
+    connection: Connection, issuer_id: str, account_ids: Sequence[str]
+) -> dict[str, str]:
+    rows = connection.exec_driver_sql(
+        """SELECT id, coalesce(deposit_iban, deposit_account_number) FROM account
+           WHERE issuer_id = %s AND id = ANY(%s)""",
+        (issuer_id, list(account_ids)),
+    )
+    return {row[0]: row[1] for row in rows}
+
+
 def update_account(connection: Connection, issuer_id: str, account_id: str, **values: Any) -> None:
     connection.execute(
         update(account).where(account.c.issuer_id == issuer_id, account.c.id == account_id).values(**values)

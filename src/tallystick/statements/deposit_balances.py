@@ -17,7 +17,7 @@ from tallystick.core.ids import new_id
 from tallystick.core.money import AmountMalformedError, parse_amount
 from tallystick.participants import AccountNotFoundError, Principal
 from tallystick.statements import store
-from tallystick.statements.importing import StatementImportNotAllowedError
+from tallystick.statements.abandoning import StatementImportNotAllowedError
 from tallystick.statements.records import DepositBalance
 from tallystick.statements.taking_up import StatementCurrencyMismatchError
 from tallystick.tokens import BankDataKind, tell_bank_data

@@ -91,6 +91,13 @@ statement_entry = Table(
         unique=True,
         postgresql_where=text("matched_by = 'notified'"),
     ),
+    # A deposit of a statement that was abandoned: the one that comes in its stead tells of it again.
+    Index(
+        "ix_statement_entry_retold",
+        "issuer_id",
+        "deposit_id",
+        postgresql_where=text("matched_by = 'retold'"),
+    ),
     # What is longer is no reference, and would not fit into an index.
     Index(
         "ix_statement_entry_bank_reference",
@@ -108,6 +115,32 @@ statement_completion = Table(
     id_column("statement_id", primary_key=True),
     moment_column("completed_at"),
     ForeignKeyConstraint(["issuer_id", "statement_id"], ["statement.issuer_id", "statement.id"]),
+    info=LOGGED,
+)
+
+# A statement that was left half read for good: what came of it stands, and nothing more comes.
+statement_abandonment = Table(
+    "statement_abandonment",
+    metadata,
+    id_column("issuer_id", primary_key=True),
+    id_column("statement_id", primary_key=True),
+    id_column("abandoned_by"),
+    text_column("reason"),
+    moment_column("abandoned_at"),
+    ForeignKeyConstraint(["issuer_id", "statement_id"], ["statement.issuer_id", "statement.id"]),
+    info=LOGGED,
+)
+
+# Credits that stand for several deposits, or share one: what was notified in parts, or booked in parts.
+statement_entry_deposit = Table(
+    "statement_entry_deposit",
+    metadata,
+    id_column("issuer_id", primary_key=True),
+    id_column("statement_id", primary_key=True),
+    integer_column("entry_number", primary_key=True),
+    id_column("deposit_id", primary_key=True),
+    ForeignKeyConstraint(["issuer_id", "statement_id"], ["statement.issuer_id", "statement.id"]),
+    Index(None, "issuer_id", "deposit_id"),
     info=LOGGED,
 )
 
@@ -131,7 +164,7 @@ notified_deposit = Table(
     id_column("issuer_id", primary_key=True),
     id_column("deposit_id", primary_key=True),
     id_column("token_class_id"),
-    id_column("account_id"),
+    id_column("account_id", nullable=True),
     integer_column("amount_minor"),
     date_column("booked_on"),
     text_column("uetr", nullable=True),
@@ -174,5 +207,12 @@ deposit_balance = Table(
     CheckConstraint("kind = 'balance' OR amount_minor >= 0", name="amount"),
     UniqueConstraint("issuer_id", "source", "source_reference"),
     Index(None, "issuer_id", "token_class_id", "as_of", "id"),
+    Index(
+        "ix_deposit_balance_holds",
+        "issuer_id",
+        "account_id",
+        "as_of",
+        postgresql_where=text("kind = 'hold' AND account_id IS NOT NULL"),
+    ),
     info=LOGGED,
 )

@@ -16,6 +16,9 @@ from tallystick.statements.records import (
 _ENTRY_COLUMNS: Final = ", ".join(StatementEntry._fields)
 _SIGNED: Final = "CASE WHEN e.credit THEN e.amount_minor ELSE -e.amount_minor END"
 _LINK: Final = f"e.statement_id, e.entry_number, {_SIGNED}, e.deposit_id"
+_STANDING: Final = """NOT EXISTS (
+    SELECT 1 FROM statement_abandonment a WHERE a.issuer_id = e.issuer_id AND a.statement_id = e.statement_id
+)"""
 #: What is longer is no reference, and not in the index.
 _REFERENCE_LENGTH_MAX: Final = 140
 
@@ -23,7 +26,10 @@ _REFERENCE_LENGTH_MAX: Final = 140
 def read_links(
     connection: Connection, issuer_id: str, places: Sequence[tuple[str, int]]
 ) -> list[tuple[EntryLink, bool]]:
-    """Return the entries at these places, and of each whether a report or notification tells it."""
+    """Return the entries at these places, and of each whether it proves nothing.
+
+    That is what a report or notification tells, or a statement that was abandoned.
+    """
     if not places:
         return []
     by_statement: dict[str, list[int]] = {}
@@ -32,7 +38,10 @@ def read_links(
     intraday = {
         row[0]
         for row in connection.exec_driver_sql(
-            "SELECT id FROM statement WHERE issuer_id = %s AND id = ANY(%s) AND message_type = ANY(%s)",
+            """SELECT s.id FROM statement s
+               LEFT JOIN statement_abandonment a ON a.issuer_id = s.issuer_id AND a.statement_id = s.id
+               WHERE s.issuer_id = %s AND s.id = ANY(%s)
+                 AND (s.message_type = ANY(%s) OR a.statement_id IS NOT NULL)""",
             (issuer_id, list(by_statement), sorted(INTRADAY_TYPES)),
         )
     }
@@ -53,10 +62,13 @@ def read_linked(
 ) -> list[EntryLink]:
     assert matched_by in {"confirmed_by_hand", "notified"}
     rows = connection.exec_driver_sql(
-        # The index is of these entries only, and is used where the query says so too.
-        f"""SELECT {_LINK} FROM statement_entry e
-            WHERE e.issuer_id = %s AND e.deposit_id = ANY(%s) AND e.matched_by = '{matched_by}'""",
-        (issuer_id, list(deposit_ids)),
+        # The indexes are of these entries only, and are used where the query says so too.
+        " UNION ALL ".join(
+            f"""SELECT {_LINK} FROM statement_entry e
+                WHERE e.issuer_id = %s AND e.deposit_id = ANY(%s) AND e.matched_by = '{one}' AND {_STANDING}"""
+            for one in (matched_by, "retold")
+        ),
+        (issuer_id, list(deposit_ids)) * 2,
     )
     return [EntryLink._make(row) for row in rows]
 

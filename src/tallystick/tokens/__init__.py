@@ -9,7 +9,7 @@ from tallystick import participants
 from tallystick.approvals import Approval
 from tallystick.ledger import Posting
 from tallystick.participants import AccountNotFoundError, Principal
-from tallystick.tokens import store
+from tallystick.tokens import matching_store, store
 from tallystick.tokens.answers import Made, answer_once, answered
 from tallystick.tokens.changes import CHANGES, BreakerConflictError, CleanRunNeededError, add_change
 from tallystick.tokens.changing import Applied, Change, Told, Wanted
@@ -40,6 +40,7 @@ from tallystick.tokens.issuance import (
 )
 from tallystick.tokens.journals import journal
 from tallystick.tokens.limits import limits
+from tallystick.tokens.matching_store import MatchingTermsRow
 from tallystick.tokens.opening import open_account, open_issuer, open_token_class
 from tallystick.tokens.refusals import InstructionNotFoundError, InternalError
 from tallystick.tokens.render import EVENT_TYPES, order_resource, resource
@@ -71,6 +72,7 @@ __all__ = [
     "IssuanceSuspendedError",
     "Kind",
     "Made",
+    "MatchingTermsRow",
     "Outcome",
     "QueueFullError",
     "Request",
@@ -97,6 +99,7 @@ __all__ = [
     "key_digest",
     "kind_of_backing",
     "limits",
+    "matching_terms",
     "new_instruction_id",
     "open_account",
     "open_issuer",
@@ -104,9 +107,11 @@ __all__ = [
     "order_resource",
     "postings_of",
     "read_batch",
+    "redemptions_referred_to",
     "request_hash",
     "resource",
     "settle",
+    "settled_deposits",
     "settled_keys",
     "simulate",
     "stale_because",
@@ -150,6 +155,25 @@ def instructions_by_id(connection: Connection, issuer_id: str, ids: Sequence[str
 def breakers(connection: Connection, issuer_id: str) -> dict[str, BreakerRow]:
     """Return the breakers of issuance that ever tripped, by token class."""
     return store.read_breakers(connection, issuer_id)
+
+
+def matching_terms(connection: Connection, issuer_id: str) -> dict[str, MatchingTermsRow]:
+    """Return on which terms classes are matched, by token class: those that were ever changed."""
+    return matching_store.read_matching_terms(connection, issuer_id)
+
+
+def settled_deposits(
+    connection: Connection, issuer_id: str, ids: Sequence[str]
+) -> dict[str, tuple[int, int]]:
+    """Return place in the log and amount in minor units of those of these deposits that are settled."""
+    return matching_store.read_settled_deposits(connection, issuer_id, ids)
+
+
+def redemptions_referred_to(
+    connection: Connection, issuer_id: str, ids: Sequence[str], references: Sequence[str]
+) -> list[Instruction]:
+    """Return the settled redemptions with one of these ids, or with one of these references; sorted by nothing."""
+    return matching_store.read_redemptions_referred_to(connection, issuer_id, ids, references)
 
 
 def postings_of(row: Instruction, approval: Approval | None = None) -> tuple[Posting, ...]:

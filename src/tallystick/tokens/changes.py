@@ -15,6 +15,7 @@ from tallystick.core.clock import Clock, FixedClock
 from tallystick.core.errors import ConflictError
 from tallystick.participants import ClassMode
 from tallystick.tokens import store
+from tallystick.tokens.changes_of_matching import CHANGES_OF_MATCHING
 from tallystick.tokens.changes_of_principals import CHANGES_OF_PRINCIPALS
 from tallystick.tokens.changes_of_signing_keys import CHANGES_OF_SIGNING_KEYS
 from tallystick.tokens.changing import Applied, Change, Told, Wanted
@@ -131,6 +132,18 @@ def _decide_screening(decide: Callable[..., object]) -> Callable[[Connection, Ap
     return apply
 
 
+def _nothing_to_check(_connection: Connection, _wanted: Wanted) -> int:
+    return 0
+
+
+def _nothing_to_do(_connection: Connection, _applied: Applied) -> None:
+    """Say by the event alone that it happened; what it is about is recorded by who asked, in the same transaction."""
+
+
+def _tell_pack(_connection: Connection, wanted: Wanted) -> Told:
+    return Told({"manifest_sha256": wanted.payload["manifest_sha256"]})
+
+
 def _check_calendar(_connection: Connection, wanted: Wanted) -> int:
     business_dates.calendar_terms(wanted.payload)
     return 1
@@ -189,7 +202,10 @@ CHANGES: Final[dict[str, Change]] = {
     "screening_confirmation": Change(
         "screening.confirmed", _check_confirmation, _decide_screening(screening.confirm)
     ),
+    # The room of exports stands above this one: it records the pack itself, in the same transaction.
+    "export_making": Change("export.made", _nothing_to_check, _nothing_to_do, _tell_pack),
     "business_calendar": Change("business_calendar.set", _check_calendar, _set_calendar),
+    **CHANGES_OF_MATCHING,
     **CHANGES_OF_PRINCIPALS,
     **CHANGES_OF_SIGNING_KEYS,
 }

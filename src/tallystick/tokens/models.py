@@ -77,6 +77,13 @@ instruction = Table(
         "id",
         postgresql_where=text("kind = 'deposit' AND related_id IS NULL"),
     ),
+    # A bank's debit may bear the reference of a redemption, and most redemptions have none.
+    Index(
+        "ix_instruction_redemption_reference",
+        "issuer_id",
+        "reference",
+        postgresql_where=text("kind = 'redemption' AND reference IS NOT NULL"),
+    ),
     # What waits for time to pass, and what was issued lately.
     Index(
         "ix_instruction_expires_at",
@@ -128,6 +135,24 @@ bank_evidence = Table(
     ForeignKeyConstraint(["issuer_id", "token_class_id"], ["token_class.issuer_id", "token_class.id"]),
     CheckConstraint("kind IN ('statement', 'hold')", name="kind"),
     info=LOGGED,
+)
+
+# How a class's bank data is matched with its books; a class without a row has the default terms.
+matching_terms = Table(
+    "matching_terms",
+    metadata,
+    id_column("issuer_id", primary_key=True),
+    id_column("token_class_id", primary_key=True),
+    integer_column("tolerance_minor"),
+    Column("days_max", SmallInteger, nullable=False),
+    text_column("automatic_from"),
+    moment_column("changed_at"),
+    integer_column("event_index"),
+    ForeignKeyConstraint(["issuer_id", "token_class_id"], ["token_class.issuer_id", "token_class.id"]),
+    CheckConstraint("tolerance_minor >= 0", name="tolerance"),
+    CheckConstraint("days_max BETWEEN 0 AND 31", name="days_max"),
+    CheckConstraint("automatic_from IN ('exact', 'strong')", name="automatic_from"),
+    info=DERIVED,
 )
 
 answer = Table(

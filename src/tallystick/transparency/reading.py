@@ -200,6 +200,16 @@ def inclusion(
     return InclusionProof(row.origin, index, size, tree.root(size), tree.inclusion(index, size))
 
 
+def inclusions(
+    connection: Connection, tiles: TileStore, issuer_id: str, indexes: Sequence[int], size: int
+) -> list[list[bytes]]:
+    """Return the hashes that prove each of these leaves to be in the tree of `size`; raises TreeSizeUnknownError."""
+    tree = stored_tree(connection, tiles, issuer_id)
+    if size > tree.size or any(not 0 <= index < size for index in indexes):
+        raise TreeSizeUnknownError
+    return [tree.inclusion(index, size) for index in indexes]
+
+
 def consistency(
     connection: Connection, tiles: TileStore, issuer_id: str, first: int, second: int
 ) -> ConsistencyProof:

@@ -7,15 +7,26 @@ from pathlib import Path
 from typing import Any, Final
 
 import psycopg
+import pytest
 from sqlalchemy import Connection
 
-from tallystick import audit, identity, integrity, reconciliation, seals, signing, statements, tokens
+from tallystick import (
+    audit,
+    identity,
+    integrity,
+    matching,
+    reconciliation,
+    seals,
+    signing,
+    statements,
+    tokens,
+)
 from tallystick.core.ids import with_prefix
 from tallystick.exports import ExportArguments, ExportFormat, create_export
 from tallystick.identity import ClientUse
 from tallystick.integrity import Integrity
 from tallystick.signing import SoftwareSigner
-from tallystick.statements import NewDepositBalance
+from tallystick.statements import NewDepositBalance, importing
 from tallystick.statements.deposit_balances import DepositBalanceKind
 from tallystick.tokens import Kind, Request, Submission
 from tallystick.transparency import DatabaseTiles
@@ -73,6 +84,7 @@ def live_fully(bank: Bank) -> None:
     _decide_rules(bank)
     _import_and_reconcile(bank)
     _work_on_breaks(bank)
+    _match_and_abandon(bank)
     attest_liabilities(bank)
     _screen(bank)
     _give_powers(bank)
@@ -154,6 +166,49 @@ def _import_and_reconcile(bank: Bank) -> None:
     )
     for currency in ("USD", "EUR"):
         reconcile(bank, currency)
+
+
+def _match_and_abandon(bank: Bank) -> None:
+    """A batch that was notified in parts, a match that people undo, and a statement that came in half."""
+    parts = tuple(
+        Entry(amount, remittance="HARBOUR-USD", uetr=uetr, bank_reference=f"P-{amount}")
+        for amount, uetr in (
+            ("41.00", "255ae394-9965-4438-ac86-f406feada396"),
+            ("62.00", "0f1a2b3c-9965-4438-ac86-f406feada396"),
+        )
+    )
+    bank.import_statement(notification(*parts, number=7, day="2026-11-26"))
+    booked = Entry("103.00", transactions=parts)
+    bank.release_deposit("HARBOUR-USD", "40.00")
+    paid = Entry("40.00", credit=False)
+    bank.import_statement(statement(booked, paid, day="2026-11-26", opening="130.00"))
+    matching.match_in_parts(bank.database, bank.clock, bank.issuer_id, bank.classes["USD"].id)
+    with bank.database.read() as connection:
+        [suggested] = matching.matches(connection, bank.issuer_id, state="proposed", limit=10)
+
+    def decide(connection: Connection) -> None:
+        matching.accept(connection, bank.clock, bank.maker, suggested.id)
+        matching.undo(connection, bank.clock, bank.maker, suggested.id, reason="Looked into.")
+
+    bank.database.run(decide)
+    entries = [Entry("1.00", remittance="for the boat", bank_reference=f"H-{n}") for n in range(5)]
+    half = statement(*entries, day="2026-11-27", opening="193.00")
+
+    def stop(_count: int) -> None:
+        raise InterruptedError
+
+    file = statements.read_file(half, size_max_bytes=1_000_000)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(importing, "PART_SIZE_MAX", 2)
+        with pytest.raises(InterruptedError):
+            statements.import_ahead(bank.database, bank.settler, bank.maker, file, on_progress=stop)
+    with bank.database.read() as connection:
+        begun = statements.statements(connection, bank.issuer_id, limit=1_000)[-1]
+    bank.database.run(
+        lambda on: statements.abandon_statement(
+            on, bank.clock, bank.maker, begun.id, "The bank sent another."
+        )
+    )
 
 
 def _work_on_breaks(bank: Bank) -> None:

@@ -16,6 +16,10 @@ COPY src src
 RUN pip install --no-deps --no-build-isolation . && pip check
 
 FROM python:3.13-slim
+# Statements show Chinese, Japanese and Korean names in it (docs/exports.md).
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends fonts-droid-fallback \
+    && rm -rf /var/lib/apt/lists/*
 RUN groupadd --gid 10001 tallystick \
     && useradd --uid 10001 --gid tallystick --no-create-home --home-dir /var/lib/tallystick \
         --shell /usr/sbin/nologin tallystick \

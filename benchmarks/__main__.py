@@ -6,6 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
+from benchmarks import reconciling
 from benchmarks.figures import table, write_json
 from benchmarks.run import FULL, QUICK, run
 
@@ -23,21 +24,42 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, help="how long each measurement takes")
     parser.add_argument("--growth-events", type=int, help="how long the long log is (0: no growth)")
     parser.add_argument(
+        "--packs",
+        type=int,
+        metavar="EVENTS",
+        help="evidence packs of a log of so many events, and nothing else",
+    )
+    parser.add_argument(
+        "--reconciled-events", type=int, help="how many are held against the bank (0: not measured)"
+    )
+    parser.add_argument(
+        "--reconciling",
+        action="store_true",
+        help="only that: a million, or --reconciled-events; nothing is written",
+    )
+    parser.add_argument(
         "--state-directory", type=Path, default=_HERE.parent / "var", help="on the disk to be measured"
     )
     options = parser.parse_args()
+    if options.reconciling:
+        reconciling.main(options.reconciled_events or 1_000_000)
+        return
     plan = QUICK if options.quick else FULL
     changes = {
         name: getattr(options, name) for name in ("rounds", "seconds") if getattr(options, name) is not None
     }
     if options.growth_events is not None:
         changes["growth_events"] = options.growth_events or None
+    if options.packs is not None:
+        changes |= {"pack_events": options.packs, "packs_only": True}
+    if options.reconciled_events is not None:
+        changes["reconciled_events"] = options.reconciled_events or None
     plan = dataclasses.replace(plan, only=options.only, **changes)
     # Stopped by anyone, it still ends its processes and removes its files.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     found = run(plan, options.state_directory)
     print(table(found))
-    if not options.only:
+    if not options.only and options.packs is None:
         write_json(_HERE / "results.json", found)
 
 

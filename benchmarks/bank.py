@@ -15,7 +15,7 @@ import psycopg
 import sqlalchemy
 from sqlalchemy import Connection
 
-from tallystick import participants, signing, tokens
+from tallystick import participants, tokens
 from tallystick.api import Service
 from tallystick.core import migrations
 from tallystick.core.clock import SystemClock
@@ -23,7 +23,7 @@ from tallystick.core.embedded_postgres import EmbeddedPostgres
 from tallystick.core.ids import new_id, with_prefix
 from tallystick.core.settings import Settings
 from tallystick.participants import HolderKind, KycStatus, Principal, Role
-from tallystick.signing import KeyDirectory, KeyUse
+from tallystick.signing import KeyDirectory
 from tallystick.tokens import Kind, Request, Submission
 
 __all__ = ["CURRENCY", "Bank", "connect", "open_bank", "request_for", "settle_all", "write_path"]
@@ -74,7 +74,7 @@ def open_bank(server: EmbeddedPostgres, state_directory: Path, name: str, accoun
     bank = Bank(urls[1], urls[2], str(directory), "", "", "", [], str(directory / "acknowledged"))
     service = write_path(bank)
     try:
-        people = service.database.run(lambda connection: _found(connection, service.key_directory))
+        people = service.database.run(lambda connection: _found(connection, service))
         account_ids = _copy_merchants(bank, people, accounts)
         _fund(service, bank, people, account_ids)
     finally:
@@ -145,7 +145,7 @@ class _People:
     merchant_account_id: str
 
 
-def _found(connection: Connection, key_directory: KeyDirectory) -> _People:
+def _found(connection: Connection, service: Service) -> _People:
     issuer = tokens.open_issuer(
         connection,
         _CLOCK,
@@ -154,8 +154,9 @@ def _found(connection: Connection, key_directory: KeyDirectory) -> _People:
         bic="RIVBDEFFXXX",
         jurisdiction="DE",
     ).issuer_id
-    for use in KeyUse:
-        signing.create_key(connection, _CLOCK, issuer, key_directory, use=use)
+    roots = KeyDirectory(service.settings.state_directory / "root")
+    origin = f"{service.settings.log_origin_or_unnamed}/{issuer}"
+    tokens.found_log(connection, service.settler, issuer, service.key_directory, roots, origin=origin)
     euro = tokens.open_token_class(
         connection, _CLOCK, issuer, currency=CURRENCY, name="Riverbank euro", backing_account_number="CONTROL"
     )

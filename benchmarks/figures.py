@@ -34,6 +34,14 @@ _RATIOS: Final = {
     "growth_5m_vs_10k": ("growth_5m_single_64_per_second", "growth_10k_single_64_per_second"),
     "policy_on_vs_off": ("ruled_64_per_second", "unruled_64_per_second"),
     "single_vs_empty_post": ("single_64_uniform_1k_per_second", "limit_empty_post_64_per_second"),
+    "verify_vs_ed25519": ("verify_per_second", "limit_ed25519_verify_per_second"),
+    # By processor time, which others on the machine change little: what a single core does of it.
+    "verify_vs_ed25519_processor": (
+        "verify_processor_per_second",
+        "limit_ed25519_verify_processor_per_second",
+    ),
+    "verify_vs_sha256": ("verify_mb_per_second", "limit_sha256_mb_per_second"),
+    "export_vs_sha256": ("export_mb_per_second", "limit_sha256_mb_per_second"),
     "growth_5m_vs_10k_engine": ("growth_5m_engine_per_second", "growth_10k_engine_per_second"),
 }
 _SAME: Final = {"p99_single_64_ms": "single_64_uniform_1k_p99_ms"}
@@ -48,8 +56,21 @@ _GOALS: Final = {
     "rss_api_mb": _Goal(250, 150),
     "policy_decision_us": _Goal(50, 10),
     "policy_on_vs_off": _Goal(0.85, 0.95),
+    "reconcile_1m_seconds": _Goal(60, 40),
+    "reconcile_rss_mb": _Goal(500, 350),
+    "export_rss_mb": _Goal(300, 150),
+    "verify_rss_mb": _Goal(300, 150),
+    "verify_vs_ed25519": _Goal(0.5, 0.8),
 }
-_UNITS: Final = {"_per_second": "1/s", "_ms": "ms", "_mb": "MB", "_us": "µs"}
+_UNITS: Final = {
+    "_mb_per_second": "MB/s",
+    "_per_second": "1/s",
+    "_ms": "ms",
+    "_mb": "MB",
+    "_us": "µs",
+    "_seconds": "s",
+    "_join": "ratio",
+}
 
 
 def figures(samples: Mapping[str, Sequence[float]]) -> list[Figure]:

@@ -63,8 +63,8 @@ class CopyLimit:
         return written / (ended - began)
 
     def _read_batch(self, issuer_id: str, number: int) -> dict[str, bytes]:
-        # The first events of the log are the deposit and the mint.
-        first = 2 + number * _BATCH_SIZE
+        # The first events of the log are of the keys, the deposit and the mint.
+        first = 4 + number * _BATCH_SIZE
         batch = {}
         for table, (rows_per_transfer, order) in _TABLES.items():
             rows = f"""SELECT * FROM {table} WHERE issuer_id = '{issuer_id}'
@@ -83,7 +83,7 @@ class SigningLimit:
 
     def __init__(self, connection: psycopg.Connection[tuple[object, ...]], issuer_id: str) -> None:
         rows = connection.execute(
-            "SELECT jws FROM event WHERE issuer_id = %s AND event_index > 2 ORDER BY event_index LIMIT 1000",
+            "SELECT jws FROM event WHERE issuer_id = %s AND event_index > 4 ORDER BY event_index LIMIT 1000",
             [issuer_id],
         ).fetchall()
         self._messages = [str(row[0]).rpartition(".")[0].encode() for row in rows]

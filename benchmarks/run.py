@@ -13,10 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from benchmarks import oracle
+from benchmarks import oracle, reconciling
 from benchmarks.bank import connect, open_bank
 from benchmarks.figures import Figure, figures
 from benchmarks.limits import CopyLimit, SigningLimit, flushes_per_second
+from benchmarks.packs import measure_packs
 from benchmarks.requests import Kind
 from benchmarks.resources import postmaster_id
 from benchmarks.rules import decision_times
@@ -32,6 +33,8 @@ _SETTINGS: Final = {
     "synchronous_commit": "on",
     "full_page_writes": "on",
 }
+# A pack of a million events takes minutes, and what is asked of it is no close call.
+_PACK_ROUNDS: Final = 1
 _COPY_BATCHES: Final = 60
 # Turns of each side in one measurement of what the rules cost.
 _TURNS: Final = 6
@@ -40,18 +43,32 @@ _GROWTH_SECONDS_MAX: Final = 3_600.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How thoroughly to measure. `sides_repeated` repeats what no ratio needs in every round too."""
+    """How thoroughly to measure. `sides_repeated` repeats what no ratio needs in every round too.
+
+    `pack_events` is how long the log is that a pack is made of; with `packs_only` nothing else is measured.
+    """
 
     rounds: int
     seconds: float
     sides_repeated: bool
     accounts: int
     growth_events: int | None
+    pack_events: int | None = None
+    reconciled_events: int | None = None
     only: str = ""
+    packs_only: bool = False
 
 
 QUICK: Final = Plan(rounds=3, seconds=0.7, sides_repeated=False, accounts=100_000, growth_events=None)
-FULL: Final = Plan(rounds=5, seconds=3.0, sides_repeated=True, accounts=100_000, growth_events=5_000_000)
+FULL: Final = Plan(
+    rounds=5,
+    seconds=3.0,
+    sides_repeated=True,
+    accounts=100_000,
+    growth_events=5_000_000,
+    pack_events=1_000_000,
+    reconciled_events=1_000_000,
+)
 
 
 class _Measurement(NamedTuple):
@@ -64,6 +81,14 @@ def run(plan: Plan, state_directory: Path) -> list[Figure]:
     """Measure and return every figure; raise oracle.OracleError where the books do not bear them out."""
     samples: dict[str, list[float]] = {}
     with _server(state_directory) as (server, directory):
+        if plan.pack_events is not None:
+            _tell(f"packs: filling a log with {plan.pack_events:,} events")
+            for found in measure_packs(
+                server, directory, plan.pack_events, rounds=_PACK_ROUNDS, seconds=min(plan.seconds, 2.0)
+            ):
+                _add(samples, found)
+        if plan.packs_only:
+            return figures(samples)
         _tell(f"PostgreSQL in {directory}, opening a bank of {plan.accounts:,} accounts")
         _add(samples, {"limit_fdatasync_per_second": flushes_per_second(directory, min(plan.seconds, 1.0))})
         bank = open_bank(server, directory, "measured", plan.accounts)
@@ -79,6 +104,8 @@ def run(plan: Plan, state_directory: Path) -> list[Figure]:
             _measure(plan, [one for one in measurements if plan.only in one.name], samples)
             _add(samples, subject.memory(plan.seconds))
         _tell(f"the oracle: {oracle.check(bank):,} acknowledged transfers are in the books")
+        if plan.reconciled_events is not None and not plan.only:
+            _add(samples, reconciling.measure(server, directory, plan.reconciled_events))
         if plan.growth_events is not None:
             _grow(plan, server, directory, samples)
     return figures(samples)

@@ -15,10 +15,10 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection
 
-from tallystick import ledger, orders, participants, policy, signing, statements, tokens
+from tallystick import events, ledger, orders, participants, policy, signing, statements, tokens
 from tallystick.core.clock import FixedClock
 from tallystick.core.database import Database
-from tallystick.core.ids import with_prefix
+from tallystick.core.ids import new_id, with_prefix
 from tallystick.ledger import Code, ledger_account_id
 from tallystick.participants import (
     Account,
@@ -34,6 +34,7 @@ from tallystick.policy import Policy
 from tallystick.statements import StatementImport
 from tallystick.tokens import Kind, Outcome, Request, Settler, Submission, SubmissionOutcome
 from tests.database import DatabaseUrls
+from tests.older_keys import begin_older_key
 from tests.oracle import check_books
 
 __all__ = ["AUDITED_UNTIL", "OPENED_AT", "Bank", "open_bank", "oracle"]
@@ -86,6 +87,7 @@ class Bank:
     database: Database
     clock: FixedClock
     key_directory: signing.KeyDirectory
+    roots: signing.KeyDirectory
     settler: Settler
     issuer: Issuer
     classes: dict[str, TokenClass]
@@ -304,6 +306,44 @@ class Bank:
             payload={"reason": reason} if operation.startswith("breaker_") else payload or {},
         )
 
+    def run_clean(self, token_class_id: str | None = None) -> str:
+        """Let the write path be told of a reconciliation that found nothing wrong; return the run's id.
+
+        For tests that are not about reconciliation: what they do with deposits, no bank's statement shows.
+        """
+        of_class = token_class_id or self.classes["USD"].id
+        run_id = new_id("reconciliation")
+
+        def told(connection: Connection) -> None:
+            last_index = events.last_index(connection, self.issuer_id)
+            connection.exec_driver_sql(
+                """INSERT INTO reconciliation (issuer_id, id, token_class_id, event_index, ledger_as_of, verdict,
+                                               figures, run_by, created_at)
+                   VALUES (%s, %s, %s, %s, %s, 'tied', '{}', %s, %s)""",
+                (
+                    self.issuer_id,
+                    run_id,
+                    of_class,
+                    last_index,
+                    self.clock.at,
+                    self.auditor.id,
+                    self.clock.at,
+                ),
+            )
+            tokens.tell_run(
+                connection,
+                self.settler,
+                self.issuer_id,
+                of_class,
+                run_id=run_id,
+                event_index=last_index,
+                clean=True,
+                suspends_because=None,
+            )
+
+        self.database.run(told)
+        return run_id
+
     def draft(self, currency: str = "USD", **members: Any) -> Policy:
         """Draft a class's next rules: a document of these members."""
         document = policy.read_document({"format": "tallystick-policy/1", **members})
@@ -372,17 +412,24 @@ def oracle(bank: Bank) -> None:
 
 
 @contextmanager
-def open_bank(urls: DatabaseUrls, key_path: Path, *, pool_size: int = 12) -> Iterator[Bank]:
-    """Yield a bank that has just opened: people and accounts, and not a cent yet."""
+def open_bank(
+    urls: DatabaseUrls, key_path: Path, *, pool_size: int = 12, rooted: bool = False
+) -> Iterator[Bank]:
+    """Yield a bank that has just opened: people and accounts, and not a cent yet.
+
+    Its log is empty, as that of a bank that is older than events about keys; `rooted`, it begins with its keys' own.
+    """
     database = Database(urls.service_url, pool_size=pool_size)
     try:
-        yield _found(urls, database, signing.KeyDirectory(key_path))
+        yield _found(urls, database, key_path, rooted=rooted)
     finally:
         database.close()
 
 
-def _found(urls: DatabaseUrls, database: Database, key_directory: signing.KeyDirectory) -> Bank:
+def _found(urls: DatabaseUrls, database: Database, key_path: Path, *, rooted: bool) -> Bank:
     clock = FixedClock(OPENED_AT)
+    key_directory, roots = signing.KeyDirectory(key_path), signing.KeyDirectory(key_path / "roots")
+    settler = Settler.of(clock, key_directory, APPROVAL_LIFETIME)
     with database.engine.begin() as connection:
         issuer = tokens.open_issuer(
             connection,
@@ -392,8 +439,12 @@ def _found(urls: DatabaseUrls, database: Database, key_directory: signing.KeyDir
             bic="RIVBDEFFXXX",
             jurisdiction="DE",
         )
-        signing.create_key(connection, clock, issuer.issuer_id, key_directory)
-        signing.create_key(connection, clock, issuer.issuer_id, key_directory, use=signing.KeyUse.CHECKPOINT)
+        if rooted:
+            origin = f"log.example/{issuer.issuer_id}"
+            tokens.found_log(connection, settler, issuer.issuer_id, key_directory, roots, origin=origin)
+        else:
+            for use in signing.KeyUse:
+                begin_older_key(connection, clock, issuer.issuer_id, key_directory, use=use)
         classes = _open_classes(connection, clock, issuer.issuer_id)
         holders, accounts = _open_accounts(connection, clock, issuer.issuer_id, classes)
 
@@ -414,11 +465,8 @@ def _found(urls: DatabaseUrls, database: Database, key_directory: signing.KeyDir
             database=database,
             clock=clock,
             key_directory=key_directory,
-            settler=Settler(
-                clock,
-                lambda pipeline, of_issuer: signing.ask_signer(pipeline, of_issuer, key_directory),
-                APPROVAL_LIFETIME,
-            ),
+            roots=roots,
+            settler=settler,
             issuer=issuer,
             classes=classes,
             holders=holders,

@@ -3,7 +3,8 @@
 (1) everything acknowledged is in the log exactly once; (2) every logged event has a valid signature and its
 approvals; (3) debits equal credits per entry and currency; (4) no balance lies below its floor; (5) balances replayed
 from the signed events equal the books; (6) supply is mints less redemptions and seizures, and never more than confirmed
-deposits; (7) what is restricted on an account is what its orders hold, and what they ever took is in their actions.
+deposits; (7) what is restricted on an account is what its orders hold, and what they ever took is in their actions;
+(8) what was attested of liabilities is what supply was at that index.
 
 It reads the tables with plain SQL and verifies with PyJWT, so that it shares no code with what it checks.
 """
@@ -22,7 +23,19 @@ from tests.database import connect
 
 _DEBIT_NORMAL = frozenset({"1010", "1020", "1100", "1210", "1390", "1510", "5010", "5020"})
 # Changes that make the bank stricter, and so need nobody else.
-_IMMEDIATE = {"token_class.mode_changed", "breaker.tripped", "holder.suspended"}
+_IMMEDIATE = {
+    "token_class.mode_changed",
+    "breaker.tripped",
+    "holder.suspended",
+    # These change nothing: they say what is so.
+    "export.made",
+    "liabilities.attested",
+    # These are looked at by `_check_keys`.
+    "signing_key.activated",
+    "signing_key.revoked",
+}
+# Answers that are about no instruction: a vote, and what a reconciliation found.
+_FACTS = ("approval_", "attestation_")
 _NEEDS_APPROVAL = frozenset(
     {"token.minted", "transfer.reversed", "account.unfrozen", "order.lifted", "order.seized"}
 )
@@ -43,7 +56,7 @@ class _Replay:
 def check_books(
     superuser_url: str, issuer_id: str, acknowledged: Iterable[tuple[str, int | None]] = ()
 ) -> None:
-    """Assert points 1 to 7; `acknowledged` are ids and event indexes of what callers were told has settled."""
+    """Assert points 1 to 8; `acknowledged` are ids and event indexes of what callers were told has settled."""
     with connect(superuser_url) as connection:
         events = _rows(
             connection,
@@ -55,9 +68,11 @@ def check_books(
         assert next_index == len(events), "the head is not behind the last event"
         payloads = _verified_payloads(connection, issuer_id, events)
         _check_approvals(connection, issuer_id, payloads)
+        _check_keys([row[4] for row in events], payloads)
         replay = _replayed(payloads)
         _check_acknowledged(connection, issuer_id, replay, events, acknowledged)
         _check_ledger(connection, issuer_id, replay)
+        _check_attestations(payloads)
         _check_supply(connection, issuer_id, replay)
         _check_orders(connection, issuer_id, payloads)
 
@@ -136,6 +151,27 @@ def _check_approvals(
             assert bytes(request_hash).hex() == payload["request_hash"]
 
 
+def _check_keys(signers: list[str], payloads: list[dict[str, Any]]) -> None:
+    """Every event's key is the active one at its index, as the events themselves say."""
+    active: dict[str, str | None] = {}
+    ended: set[str] = set()
+    for signer, payload in zip(signers, payloads, strict=True):
+        key = payload.get("key", {})
+        if payload["type"] == "signing_key.activated":
+            before = active.get(key["use"])
+            assert key["kid"] not in ended, "a key is activated after its end"
+            assert key.get("replaces") == before
+            assert payload["approvals"] or before is None, "one person alone replaced a key"
+            ended |= {before} if before else set()
+            active[key["use"]] = key["kid"]
+        assert signer == active.get("event", signer), f"event {payload['index']} is signed by another key"
+        if payload["type"] in {"signing_key.retired", "signing_key.revoked"}:
+            assert payload["approvals"] or key["kid"] not in ended, "one person alone revoked an ended key"
+            ended.add(key["kid"])
+            if active.get(key["use"]) == key["kid"]:
+                active[key["use"]] = None
+
+
 def _replayed(payloads: list[dict[str, Any]]) -> _Replay:
     replay = _Replay()
     for payload in payloads:
@@ -209,7 +245,7 @@ def _check_acknowledged(
         )
     }
     for resource_id, event_index in answered.values():
-        assert event_index is None or resource_id in settled or resource_id.startswith("approval_")
+        assert event_index is None or resource_id in settled or resource_id.startswith(_FACTS)
     told = set(answered.values())
     for resource_id, event_index in acknowledged:
         assert (resource_id, event_index) in told, f"the answer about {resource_id} is lost"
@@ -255,6 +291,18 @@ def _check_supply(connection: psycopg.Connection[Any], issuer_id: str, replay: _
         assert replay.minted[currency] <= replay.deposited[currency], f"{currency} is not covered"
         owed = (claims or 0) + (deposits_available or 0) + in_transit
         assert at_core == replay.deposited[currency] == owed
+
+
+def _check_attestations(payloads: list[dict[str, Any]]) -> None:
+    signs = {"token.minted": 1, "token.redeemed": -1, "order.seized": -1}
+    for attested in payloads:
+        if attested["type"] == "liabilities.attested":
+            supply = sum(
+                signs.get(one["type"], 0) * _minor(one["amount"], one["scale"])
+                for one in payloads[: attested["as_of_index"] + 1]
+                if one.get("token_class_id") == attested["token_class_id"] and "amount" in one
+            )
+            assert _minor(attested["total"], attested["scale"]) == supply, "attested was not what was owed"
 
 
 def _check_orders(

@@ -6,9 +6,33 @@ from sqlalchemy import Connection
 
 from tallystick import policy
 from tallystick.policy import Policy, read_document
+from tallystick.tokens import Kind
 from tests.bank import Bank
 
-__all__ = ["let_into_force"]
+__all__ = ["approve_policy", "let_into_force"]
+
+
+def approve_policy(bank: Bank, currency: str = "USD", **members: Any) -> str:
+    """Let people let a policy with these members into force, as the log has it; return its id."""
+    document = read_document({"format": "tallystick-policy/1", **members})
+    drafted = bank.database.run(
+        lambda connection: policy.draft(
+            connection,
+            bank.clock,
+            bank.operator,
+            token_class_id=bank.classes[currency].id,
+            document=document,
+        )
+    )
+    asked = bank.ask(
+        Kind.CHANGE,
+        bank.operator,
+        operation="policy_activation",
+        related_id=drafted.id,
+        payload={"reason": "Decided."},
+    )
+    bank.approve(asked.resource_id)
+    return drafted.id
 
 
 def let_into_force(bank: Bank, currency: str = "USD", **members: Any) -> Policy:

@@ -91,7 +91,7 @@ def check_moving(said: list[str]) -> None:
 
 def check_proofs(said: list[str]) -> None:
     run, trial_balance = documents(said[0])
-    assert (run["verdict"], run["breaks"]) == ("tied", [])
+    assert (run["verdict"], run["findings"]) == ("tied", [])
     assert trial_balance["debit_total"] == trial_balance["credit_total"] == "1263278.27"
     assert trial_balance["supply"] == "249300.00"
     events, keys, export = documents(said[1])

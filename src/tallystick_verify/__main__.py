@@ -2,4 +2,6 @@
 
 from tallystick_verify.cli import main
 
-main()
+# The helpers of a long verification import this module too.
+if __name__ == "__main__":
+    main()

@@ -155,19 +155,30 @@ EVENT_KINDS: Final[dict[str, EventKind]] = {
 }
 
 #: Changes of how the bank is run, which post nothing: the operation of each, and whether people must have approved it.
-#: What makes the bank stricter takes effect at once.
+#: What makes the bank stricter takes effect at once. Whether a key's needed people depends on its state (`keys.py`).
 CHANGES: Final[dict[str, tuple[str, str]]] = {
     "api_key.registered": ("api_key_registration", "always"),
     "api_key.rotated": ("api_key_rotation", "always"),
+    "break.written_off": ("break_write_off", "always"),
     "breaker.reset": ("breaker_reset", "always"),
     "breaker.tripped": ("breaker_trip", "never"),
+    "business_calendar.set": ("business_calendar", "always"),
+    "business_date.closed": ("business_date_close", "always"),
+    "business_date.reopened": ("business_date_reopening", "always"),
     "client.registered": ("client_registration", "always"),
+    "export.made": ("export_making", "never"),
     "holder.suspended": ("holder_suspension", "never"),
+    "liabilities.attested": ("liability_attestation", "never"),
     "policy.activated": ("policy_activation", "always"),
     "policy.retired": ("policy_retirement", "always"),
     "principal.reactivated": ("principal_reactivation", "always"),
     "principal.terms_changed": ("principal_terms", "always"),
+    "records.sealed": ("records_seal", "never"),
     "screening.cleared": ("screening_clearance", "always"),
     "screening.confirmed": ("screening_confirmation", "always"),
+    "signing_key.activated": ("signing_key_activation", "sometimes"),
+    "signing_key.retired": ("signing_key_retirement", "always"),
+    "signing_key.revoked": ("signing_key_revocation", "sometimes"),
+    "token_class.matching_terms_changed": ("matching_terms", "always"),
     "token_class.mode_changed": ("token_class_mode", "sometimes"),
 }

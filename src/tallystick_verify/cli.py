@@ -5,11 +5,13 @@ What scripts can rely on: the exit codes of `failures.ExitCode`, and one JSON do
 
 import argparse
 import json
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NoReturn, TextIO
 
+from tallystick_verify import books, liability_proofs
 from tallystick_verify.failures import ExitCode, Failure
 from tallystick_verify.holders import check_receipt
 from tallystick_verify.policy_file import Policy, PolicyFileError, read_policy
@@ -32,6 +34,26 @@ exit codes, the most fundamental of what was found:
   17  unsupported: something that this version does not know
   18  the verifier itself failed; nothing is verified
 """
+_HELPERS_MAX: Final = 3
+_EPILOG: Final = f"""\
+One file instead of a pack:
+  tallystick-verify liability-proof FILE --policy FILE   what a holder was given of an attestation
+  tallystick-verify books FILE --policy FILE             figures that the bank signed on request
+
+{_EXIT_CODES}"""
+#: A word in the pack's place. (A pack of that name: ./books.)
+_FILES: Final[dict[str, tuple[str, Callable[[bytes, Policy], Report], int]]] = {
+    "books": (
+        "Verify figures of the books that the bank signed, offline.",
+        books.verify_books,
+        books.SIZE_MAX_BYTES,
+    ),
+    "liability-proof": (
+        "Verify offline that a claim is counted in a total that the bank attested.",
+        liability_proofs.verify_liability_proof,
+        liability_proofs.SIZE_MAX_BYTES,
+    ),
+}
 _BAR_WIDTH: Final = 30
 _RECEIPT_SIZE_MAX_BYTES: Final = 2_097_152
 
@@ -43,6 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command and return its exit code; never raises but for wrong options (SystemExit 2)."""
+    if arguments and arguments[0] in _FILES:
+        return _file(arguments[0], arguments[1:])
     asked = _parser().parse_args(arguments)
     try:
         policy = read_policy(asked.policy)
@@ -64,11 +88,41 @@ def _pack(asked: argparse.Namespace, policy: Policy) -> int:
     if asked.remember and asked.held is None:
         _tell(sys.stderr, "--remember needs --held, or `held` in the policy file.\n")
         return ExitCode.USAGE
-    options = Options(asked.allow_no_checkpoint, asked.held, asked.remember)
+    options = Options(asked.allow_no_checkpoint, asked.held, asked.remember, asked.helpers)
     bar = _Bar()
     report = verify_pack(asked.pack, policy, options, bar.show)
     bar.end()
     return _end(report, as_json=asked.json)
+
+
+def _file(name: str, arguments: Sequence[str]) -> int:
+    """Check one file of a kind; its report, and how the command ends, are as a pack's."""
+    description, verify, size_max_bytes = _FILES[name]
+    parser = argparse.ArgumentParser(
+        prog=f"tallystick-verify {name}",
+        description=description,
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("file", type=Path, help="what the service answered, as a file")
+    parser.add_argument("--policy", type=Path, required=True, help="your own policy file (.toml or .json)")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    asked = parser.parse_args(arguments)
+    try:
+        policy = read_policy(asked.policy)
+        with asked.file.open("rb") as file:
+            octets = file.read(size_max_bytes + 1)
+    except PolicyFileError as error:
+        _tell(sys.stderr, f"policy: {error}\n")
+        return ExitCode.USAGE
+    except OSError as error:
+        _tell(sys.stderr, f"{error.filename}: {error.strerror}\n")
+        return ExitCode.USAGE
+    try:
+        return _end(verify(octets, policy), as_json=asked.json)
+    except Exception as error:  # noqa: BLE001 An unknown fault must not look like a verdict.
+        _tell(sys.stderr, f"internal: {type(error).__name__}: {error}\nNOTHING IS VERIFIED.\n")
+        return ExitCode.INTERNAL
 
 
 def _receipt(asked: argparse.Namespace, policy: Policy) -> int:
@@ -104,7 +158,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tallystick-verify",
         description="Verify an evidence pack offline, trusting nothing but the keys in your own policy file.",
-        epilog=_EXIT_CODES,
+        epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("pack", type=Path, help="the pack: a folder or a .zip; with --event, a receipt")
@@ -120,6 +174,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--event", type=Path, metavar="JWS", help="check a receipt (tlog-proof) of the event in this file"
+    )
+    parser.add_argument(
+        "--helpers",
+        type=int,
+        default=min(_HELPERS_MAX, (os.cpu_count() or 1) - 1),
+        metavar="N",
+        help="processes that verify signatures beside this one; one less than there are processors, unless given",
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     return parser

@@ -82,6 +82,8 @@ class Event:
     approvals: tuple[str, ...]
     booked_at: str
     value_date: str
+    original_value_date: str | None
+    policy: str | None = None
 
 
 def read_event(payload: bytes) -> Event | Fact:
@@ -125,6 +127,8 @@ def read_event(payload: bytes) -> Event | Fact:
         tuple(found["approvals"]),
         found["booked_at"],
         found["value_date"],
+        found.get("original_value_date"),
+        found.get("policy"),
     )
 
 
@@ -161,8 +165,12 @@ def _members(kind: EventKind) -> tuple[frozenset[str], frozenset[str]]:
     required |= {"payer_account_id"} if kind.payer else set()
     required |= {"payee_account_id"} if kind.payee else set()
     required |= {"related_id"} if kind.related == "always" else set()
-    # What the bank's rules decided by, and what a payment is for, where there is either.
-    allowed = required | {"policy", "purpose"} | ({"related_id"} if kind.related == "sometimes" else set())
+    # What the rules decided by, what a payment is for, and the date that it came too late for, where there is any.
+    allowed = (
+        required
+        | {"original_value_date", "policy", "purpose"}
+        | ({"related_id"} if kind.related == "sometimes" else set())
+    )
     return frozenset(required), frozenset(allowed)
 
 

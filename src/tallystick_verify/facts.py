@@ -12,8 +12,12 @@ from tallystick_verify.chart import CHANGES
 from tallystick_verify.failures import ExitCode, Failure
 
 __all__ = [
+    "ATTESTATION_TYPE",
+    "ATTESTED_TYPE",
     "BATCH_TYPE",
+    "CLOSED_TYPE",
     "FACT_TYPES",
+    "REOPENED_TYPE",
     "SUFFIX",
     "TEXTS",
     "Fact",
@@ -37,13 +41,19 @@ TEXTS: Final = {
         "id": rf"event_{SUFFIX}",
         "instruction_id": rf"[a-z_]{{2,24}}_{SUFFIX}",
         "issuer_id": rf"issuer_{SUFFIX}",
+        "manifest_sha256": r"[0-9a-f]{64}",
         "operation": r"[a-z_]{1,64}",
         "outcome_hash": r"[0-9a-f]{64}",
         "payload_hash": r"[0-9a-f]{64}",
+        "original_value_date": r"[0-9]{4}-[0-9]{2}-[0-9]{2}",
         "principal_id": rf"principal_{SUFFIX}|system",
+        "reconciliation_id": rf"reconciliation_{SUFFIX}",
         "request_hash": r"[0-9a-f]{64}",
+        "root_hash": r"[0-9a-f]{64}",
         "subject_id": r"[!-~]{1,200}",
         "token_class_id": rf"class_{SUFFIX}",
+        "total": r"[0-9.]{1,40}",
+        "tree_format": r"merkle-sum-v1",
         "type": r"[a-z_.]{1,64}",
         "vote_hash": r"[0-9a-f]{64}",
     }.items()
@@ -58,9 +68,13 @@ _EXPIRY: Final = frozenset({"approval_id", "instruction_id", "operation", "princ
 _CHANGE: Final = frozenset(
     {"approvals", "instruction_id", "operation", "payload_hash", "principal_id", "request_hash", "subject_id"}
 )
-_KEY: Final = frozenset({"approvals", "instruction_id", "key", "principal_id", "request_hash"})
+_KEY_TYPES: Final = frozenset({"signing_key.activated", "signing_key.retired", "signing_key.revoked"})
 #: The end of a batch that people approved as a whole; what was booked of it stands in front of it.
 BATCH_TYPE: Final = "transfer_batch.settled"
+#: What people signed of a business date, and what a reconciliation found.
+CLOSED_TYPE: Final = "business_date.closed"
+REOPENED_TYPE: Final = "business_date.reopened"
+ATTESTED_TYPE: Final = "reconciliation.attested"
 _BATCH: Final = frozenset(
     {
         "amount",
@@ -77,26 +91,42 @@ _BATCH: Final = frozenset(
         "token_class_id",
     }
 )
+#: The root over all liabilities of a class; how it is made, `liability_proofs` tells.
+ATTESTATION_TYPE: Final = "liabilities.attested"
+_ATTESTATION: Final = _CHANGE | {
+    "as_of_index",
+    "currency",
+    "depth",
+    "root_hash",
+    "scale",
+    "token_class_id",
+    "total",
+    "tree_format",
+}
+_DEPTH_MAX: Final = 32
+#: An evidence pack that was made: the SHA-256 of its manifest.json.
+_PACK: Final = _CHANGE | {"manifest_sha256"}
 #: A breaker that trips by itself: nobody asked for it.
 _TRIP: Final = frozenset({"reason", "token_class_id"})
+
+#: What a reconciliation found: of no instruction, as it moves nothing.
+_ATTESTED: Final = frozenset({"attestation", "principal_id", "reconciliation_id", "token_class_id"})
 
 _MEMBERS: Final[dict[str, tuple[frozenset[str], ...]]] = {
     "approval.approved": (_VOTE,),
     "approval.expired": (_EXPIRY,),
     "approval.rejected": (_VOTE,),
-    "key.activated": (_KEY,),
-    "key.retired": (_KEY,),
-    "key.revoked": (_KEY,),
     **dict.fromkeys(CHANGES, (_CHANGE,)),
+    **dict.fromkeys(_KEY_TYPES, (_CHANGE | {"key"},)),
     "breaker.tripped": (_CHANGE, _TRIP),
+    ATTESTATION_TYPE: (_ATTESTATION,),
+    "export.made": (_PACK,),
     BATCH_TYPE: (_BATCH,),
+    CLOSED_TYPE: (_CHANGE | {"figures"},),
+    REOPENED_TYPE: (_CHANGE | {"figures"},),
+    ATTESTED_TYPE: (_ATTESTED,),
 }
 FACT_TYPES: Final = frozenset(_MEMBERS)
-_KEY_OPERATIONS: Final = {
-    "key.activated": "key_activation",
-    "key.retired": "key_retirement",
-    "key.revoked": "key_revocation",
-}
 _DECISIONS: Final = {"approval.approved": "approve", "approval.rejected": "reject"}
 
 
@@ -124,7 +154,7 @@ class Fact:
     @property
     def operation(self) -> str:
         """The operation that a policy's quorum is for."""
-        return _KEY_OPERATIONS.get(self.type) or str(self.members.get("operation", ""))
+        return str(self.members.get("operation", ""))
 
     @property
     def approvals(self) -> tuple[str, ...]:
@@ -150,10 +180,17 @@ def read_fact(found: dict[str, Any]) -> Fact:
         raise odd("operation or id")
     if fact.type == BATCH_TYPE:
         _check_batch(found)
+    if fact.type == ATTESTATION_TYPE:
+        _check_attestation(found)
     if "reason" in own and not isinstance(found["reason"], str):
         raise odd("reason")
-    if "key" in own and (not isinstance(found["key"], dict) or found["id"][-26:] != _suffix(found)):
-        raise odd("key or id")
+    for name in own & {"attestation", "figures"}:
+        if not isinstance(found[name], dict):
+            raise odd(name)
+    if "key" in own and (
+        not isinstance(found["key"], dict) or found["key"].get("kid") != found["subject_id"]
+    ):
+        raise odd("key or subject_id")
     return fact
 
 
@@ -162,6 +199,16 @@ def _check_batch(found: dict[str, Any]) -> None:
         raise odd("booked_count or scale")
     if found["operation"] != "transfer_batch" or found["id"][-26:] != _suffix(found):
         raise odd("operation or id")
+
+
+def _check_attestation(found: dict[str, Any]) -> None:
+    if any(type(found[name]) is not int for name in ("as_of_index", "depth", "scale")):
+        raise odd("as_of_index, depth or scale")
+    # What is attested lies before what attests it.
+    if not -1 <= found["as_of_index"] < found["index"] or not 0 <= found["depth"] <= _DEPTH_MAX:
+        raise odd("as_of_index or depth")
+    if not 0 <= found["scale"] <= 9:
+        raise odd("scale")
 
 
 def check_texts(found: dict[str, Any], patterns: dict[str, re.Pattern[str]]) -> None:
@@ -174,6 +221,7 @@ def check_texts(found: dict[str, Any], patterns: dict[str, re.Pattern[str]]) -> 
     try:
         datetime.fromisoformat(found["booked_at"])
         date.fromisoformat(found.get("value_date", "2000-01-01"))
+        date.fromisoformat(found.get("original_value_date", "2000-01-01"))
     except ValueError:
         raise odd("booked_at or value_date") from None
 

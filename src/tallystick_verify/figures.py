@@ -15,10 +15,25 @@ from tallystick_verify.events import Event, format_amount
 from tallystick_verify.failures import ExitCode, Failure
 from tallystick_verify.replay import LedgerAccount, Posted, Replay, TokenClass
 
-__all__ = ["Journal", "Movements", "check_balances", "check_register", "check_totals", "check_trial_balance"]
+__all__ = [
+    "ACCOUNT_MEMBERS",
+    "Journal",
+    "Movements",
+    "balance_row",
+    "check_balances",
+    "check_register",
+    "check_totals",
+    "check_trial_balance",
+    "compare",
+    "compare_all",
+    "differs",
+    "journal_row",
+    "liability_row",
+    "parsed",
+]
 
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
-_ACCOUNT_MEMBERS: Final = ("account_id", "holder_id", "token_class_id", "currency", "opened_at")
+ACCOUNT_MEMBERS: Final = ("account_id", "holder_id", "token_class_id", "currency", "opened_at")
 
 
 @dataclass(slots=True)
@@ -66,23 +81,23 @@ class Journal:
             return
         self._lost = True
         for number, one in enumerate(posted):
-            _compare(next(self._rows, None), _journal_row(event, number, one), "journal.jsonl")
+            compare(next(self._rows, None), journal_row(event, number, one), "journal.jsonl")
             self.line_count += 1
         self._lost = False
 
     def finish(self) -> str:
         """Return what was checked; raises Failure (figures) if the journal has more than the log."""
         if not self._lost:
-            _compare(next(self._rows, None), None, "journal.jsonl")
+            compare(next(self._rows, None), None, "journal.jsonl")
         return f"{self.line_count:,} lines, account versions without gaps"
 
 
 def check_balances(replay: Replay, rows: Iterator[bytes]) -> str:
     """Compare `balances.jsonl`; return what was checked. Raises Failure (figures)."""
-    return _compare_all(
+    return compare_all(
         rows,
         (
-            _balance_row(account_id, account, of_class)
+            balance_row(account_id, account, of_class)
             for of_class in _classes(replay)
             for account_id, account in _accounts(replay, of_class)
         ),
@@ -92,7 +107,7 @@ def check_balances(replay: Replay, rows: Iterator[bytes]) -> str:
 
 def check_trial_balance(replay: Replay, movements: Movements, rows: Iterator[bytes]) -> str:
     """Compare `trial_balance.jsonl`; return what was checked. Raises Failure (figures)."""
-    return _compare_all(
+    return compare_all(
         rows,
         (
             _trial_balance_row(of_class, code, sums, movements)
@@ -111,7 +126,7 @@ def check_totals(replay: Replay, movements: Movements, told: Any) -> str:
         if codes:
             totals.append(_control_total(of_class, codes, movements))
     if told != totals:
-        raise _differs("The manifest's control totals are not what the signed events come to.")
+        raise differs("The manifest's control totals are not what the signed events come to.")
     return f"{len(totals)} token classes, supply as replayed"
 
 
@@ -129,31 +144,31 @@ def check_register(replay: Replay, accounts: Iterator[bytes], liabilities: Itera
     count = 0
     for line in liabilities:
         count += 1
-        row = _parsed(line, "liabilities.jsonl")
+        row = parsed(line, "liabilities.jsonl")
         key = (str(row.get("token_class_id")), str(row.get("holder_id")))
         touched = claims.pop(key, None)
         if touched is None:
-            raise _differs("The register has a record that no claim belongs to.", "liabilities.jsonl")
-        _compare(line, _liability_row(row, touched, replay.classes[key[0]]), "liabilities.jsonl")
+            raise differs("The register has a record that no claim belongs to.", "liabilities.jsonl")
+        compare(line, liability_row(row, touched, replay.classes[key[0]]), "liabilities.jsonl")
     if claims:
-        raise _differs("The register leaves out what is owed to somebody.", "liabilities.jsonl")
+        raise differs("The register leaves out what is owed to somebody.", "liabilities.jsonl")
     return f"{count:,} rows equal"
 
 
 def _owners(replay: Replay, rows: Iterator[bytes]) -> dict[str, str]:
     owners: dict[str, str] = {}
     for line in rows:
-        row = _parsed(line, "accounts.jsonl")
+        row = parsed(line, "accounts.jsonl")
         account_id = str(row.get("account_id"))
         of_class = replay.classes.get(str(row.get("token_class_id")))
-        if tuple(row) != _ACCOUNT_MEMBERS or account_id in owners or of_class is None:
-            raise _differs("A row is malformed, or tells of an account twice.", "accounts.jsonl")
+        if tuple(row) != ACCOUNT_MEMBERS or account_id in owners or of_class is None:
+            raise differs("A row is malformed, or tells of an account twice.", "accounts.jsonl")
         if (replay.class_of_account.get(account_id), of_class.currency) != (of_class.id, row["currency"]):
-            raise _differs("An account is told that the log does not have.", "accounts.jsonl")
+            raise differs("An account is told that the log does not have.", "accounts.jsonl")
         owners[account_id] = str(row["holder_id"])
     wanted = {one.owner for one in replay.accounts.values() if one.code in HOLDER_CODES}
     if owners.keys() != wanted:
-        raise _differs("The accounts are not those that the log posted to.", "accounts.jsonl")
+        raise differs("The accounts are not those that the log posted to.", "accounts.jsonl")
     return owners
 
 
@@ -182,7 +197,8 @@ def _by_code(replay: Replay, of_class: TokenClass) -> dict[str, tuple[int, int]]
     return {code: found[code] for code in CHART if code in found}
 
 
-def _journal_row(event: Event, number: int, posted: Posted) -> dict[str, Any]:
+def journal_row(event: Event, number: int, posted: Posted) -> dict[str, Any]:
+    """Return the row of `journal.jsonl` that an event's line leads to; `number` is its place in the entry."""
     line, scale = posted.line, event.scale
     return {
         "event_index": event.index,
@@ -206,7 +222,8 @@ def _journal_row(event: Event, number: int, posted: Posted) -> dict[str, Any]:
     }
 
 
-def _balance_row(account_id: str, account: LedgerAccount, of_class: TokenClass) -> dict[str, Any]:
+def balance_row(account_id: str, account: LedgerAccount, of_class: TokenClass) -> dict[str, Any]:
+    """Return the row of `balances.jsonl` that a ledger account leads to."""
     name, debit_normal = CHART[account.code]
     return {
         "ledger_account_id": account_id,
@@ -262,9 +279,10 @@ def _control_total(
     }
 
 
-def _liability_row(
+def liability_row(
     told: dict[str, Any], touched: Sequence[LedgerAccount], of_class: TokenClass
 ) -> dict[str, Any]:
+    """Return the row of `liabilities.jsonl` that a holder's ledger accounts in a class lead to."""
     by_code = dict.fromkeys(CLAIM_CODES, 0)
     for account in touched:
         by_code[account.code] += account.balance_minor
@@ -283,42 +301,46 @@ def _liability_row(
     }
 
 
-def _compare_all(rows: Iterator[bytes], expected: Iterator[dict[str, Any]], name: str) -> str:
+def compare_all(rows: Iterator[bytes], expected: Iterator[dict[str, Any]], name: str) -> str:
+    """Compare all rows of a file; return what was checked. Raises Failure (figures)."""
     count = 0
     for line, row in zip_longest(rows, expected):
-        _compare(line, row, name)
+        compare(line, row, name)
         count += 1
     return f"{count:,} rows equal"
 
 
-def _compare(line: bytes | None, expected: dict[str, Any] | None, name: str) -> None:
+def compare(line: bytes | None, expected: dict[str, Any] | None, name: str) -> None:
+    """Raise Failure (figures) unless a row is written as it is expected to be; None is no row."""
     if line is None and expected is None:
         return
     if line is None:
-        raise _differs("Rows are missing.", name)
+        raise differs("Rows are missing.", name)
     if expected is None:
-        raise _differs("There are rows that the signed events do not lead to.", name)
+        raise differs("There are rows that the signed events do not lead to.", name)
     if line != _ENCODER.encode(expected).encode():
-        told = _parsed(line, name)
+        told = parsed(line, name)
         differing = sorted(
             member for member in expected.keys() | told.keys() if told.get(member) != expected.get(member)
         )
-        raise _differs(
+        raise differs(
             f"A row differs from what the signed events lead to, in {', '.join(differing) or 'its spelling'}: "
             f"expected {expected}.",
             name,
         )
 
 
-def _parsed(line: bytes, name: str) -> dict[str, Any]:
+def parsed(line: bytes, name: str) -> dict[str, Any]:
+    """Return a row as an object; raises Failure (figures)."""
     try:
         found = parse(line)
     except JsonRefusedError as error:
-        raise _differs(f"A row is malformed: {error}.", name) from None
+        raise differs(f"A row is malformed: {error}.", name) from None
     if not isinstance(found, dict):
-        raise _differs("A row is no object.", name)
+        raise differs("A row is no object.", name)
     return found
 
 
-def _differs(message: str, place: str = "manifest.json") -> Failure:
+def differs(message: str, place: str = "manifest.json") -> Failure:
+    """Return the failure of a figure that is not what the signed events lead to."""
     return Failure(ExitCode.FIGURES, message, place=place)

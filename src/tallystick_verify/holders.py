@@ -4,7 +4,7 @@ A receipt is a C2SP tlog-proof: index, inclusion proof and checkpoint in one tex
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,15 +13,15 @@ from tallystick_verify.encodings import EncodingRefusedError, base64_bytes
 from tallystick_verify.events import Event, read_event
 from tallystick_verify.facts import Fact
 from tallystick_verify.failures import ExitCode, Failure, PackFailure
-from tallystick_verify.jws import EVENT_TYPE, read_token
+from tallystick_verify.jws import EVENT_TYPE, Token, read_token
 from tallystick_verify.keys import KeyBook
 from tallystick_verify.log import signed_checkpoint
 from tallystick_verify.manifest import Manifest
 from tallystick_verify.merkle import ProofRefusedError, check_inclusion, leaf_hash
 from tallystick_verify.notes import Checkpoint
-from tallystick_verify.policy_file import Policy
+from tallystick_verify.policy_file import Pin, Policy
 
-__all__ = ["Receipt", "check_leaves", "check_receipt", "read_receipt"]
+__all__ = ["Receipt", "check_event", "check_leaves", "check_receipt", "check_token", "read_receipt"]
 
 _FIRST_LINE: Final = "c2sp.org/tlog-proof@v1"
 _INDEX: Final = re.compile(r"index (0|[1-9][0-9]{0,15})", re.ASCII)
@@ -38,8 +38,14 @@ class Receipt:
     checkpoint: bytes
 
 
-def check_leaves(rows: Iterator[bytes], manifest: Manifest, keys: KeyBook, root: Checkpoint) -> int:
-    """Check each leaf of a holder's pack and return how many there are. Raises Failure."""
+def check_leaves(
+    rows: Iterator[bytes],
+    manifest: Manifest,
+    keys: KeyBook,
+    root: Checkpoint,
+    take: Callable[[Event | Fact], None],
+) -> int:
+    """Check each leaf of a holder's pack, hand its event to `take`, and return how many there are. Raises Failure."""
     count, previous = 0, -1
     for count, line in enumerate(rows, 1):
         place = f"events.jsonl, row {count}"
@@ -54,7 +60,7 @@ def check_leaves(rows: Iterator[bytes], manifest: Manifest, keys: KeyBook, root:
         previous = index
         try:
             _check_leaf(index, leaf, proof, root)
-            _check_event(index, leaf, keys, manifest.issuer_id)
+            take(_checked_event(index, leaf, keys, manifest.issuer_id))
         except Failure as failure:
             raise failure.at(place) from None
     return count
@@ -88,19 +94,46 @@ def check_receipt(octets: bytes, leaf: bytes, policy: Policy) -> tuple[Event | F
     receipt = read_receipt(octets)
     signed = signed_checkpoint(receipt.checkpoint, policy.checkpoint)
     _check_leaf(receipt.index, leaf, receipt.proof, signed.checkpoint)
-    token = read_token(leaf, EVENT_TYPE)
-    key = next((one.public_key for one in policy.pins if one.public_key.kid == token.kid), None)
-    if key is None:
-        raise Failure(ExitCode.KEY, "The event's key is not among those that are pinned.")
-    pin = next(one for one in policy.pins if one.public_key.kid == token.kid)
-    if receipt.index < pin.from_index or (pin.until_index is not None and receipt.index > pin.until_index):
-        raise Failure(ExitCode.KEY, "The key is not pinned for this index.")
-    if not key.verifies(token.signature, token.signing_input):
-        raise Failure(ExitCode.SIGNATURE, "The event's signature does not verify.")
-    event = read_event(token.payload)
-    if event.index != receipt.index or event.issuer_id != policy.issuer_id:
+    event = check_event(leaf, policy)
+    if event.index != receipt.index:
         raise Failure(ExitCode.LOG, "The event was signed for another place, or by another issuer.")
     return event, signed.checkpoint.size, tuple(one.name for one in signed.witnesses)
+
+
+def check_event(leaf: bytes, policy: Policy) -> Event | Fact:
+    """Return an event of the policy's issuer that a pinned key signed, at an index that it is pinned for.
+
+    Raises Failure (signature, key, log, unsupported).
+    """
+    token = read_token(leaf, EVENT_TYPE)
+    pin = _pin(token.kid, policy)
+    if not pin.public_key.verifies(token.signature, token.signing_input):
+        raise Failure(ExitCode.SIGNATURE, "The event's signature does not verify.")
+    event = read_event(token.payload)
+    _check_pinned_at(event.index, pin)
+    if event.issuer_id != policy.issuer_id:
+        raise Failure(ExitCode.LOG, "The event was signed for another place, or by another issuer.")
+    return event
+
+
+def check_token(token: Token, index: int, policy: Policy) -> None:
+    """Check that a pinned key signed a token when the log was at an index. Raises Failure (signature, key)."""
+    pin = _pin(token.kid, policy)
+    if not pin.public_key.verifies(token.signature, token.signing_input):
+        raise Failure(ExitCode.SIGNATURE, "The signature does not verify.")
+    _check_pinned_at(index, pin)
+
+
+def _check_pinned_at(index: int, pin: Pin) -> None:
+    if index < pin.from_index or (pin.until_index is not None and index > pin.until_index):
+        raise Failure(ExitCode.KEY, "The key is not pinned for this index.")
+
+
+def _pin(kid: str, policy: Policy) -> Pin:
+    for pin in policy.pins:
+        if pin.public_key.kid == kid:
+            return pin
+    raise Failure(ExitCode.KEY, "The key is not among those that are pinned.")
 
 
 def _check_leaf(index: int, leaf: bytes, proof: list[bytes], root: Checkpoint) -> None:
@@ -110,14 +143,14 @@ def _check_leaf(index: int, leaf: bytes, proof: list[bytes], root: Checkpoint) -
         raise Failure(ExitCode.LOG, f"The event is not proven to be in the log: {error}.") from None
 
 
-def _check_event(index: int, leaf: bytes, keys: KeyBook, issuer_id: str) -> None:
+def _checked_event(index: int, leaf: bytes, keys: KeyBook, issuer_id: str) -> Event | Fact:
     token = read_token(leaf, EVENT_TYPE)
-    if not keys.key_at(token.kid, index).verifies(token.signature, token.signing_input):
+    if not keys.pinned_at(token.kid, index).verifies(token.signature, token.signing_input):
         raise Failure(ExitCode.SIGNATURE, "The signature does not verify.")
-    keys.signed(token.kid, index)
     event = read_event(token.payload)
     if event.index != index or event.issuer_id != issuer_id:
         raise Failure(ExitCode.LOG, "The event was signed for another place, or by another issuer.")
+    return event
 
 
 def _malformed() -> Failure:

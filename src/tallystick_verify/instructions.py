@@ -1,4 +1,5 @@
-"""What has been instructed so far: each id once, each statement entry once, and what holds and transfers have left.
+"""What has been instructed so far: each id once, each statement entry once, what holds and transfers have left, and
+what supply was at each index.
 
 Kept in a private temporary database (SQLite, which comes with Python) that spills to disk when it grows, so that a log
 of any length is checked in little memory. The file has no name and vanishes with the process.
@@ -21,6 +22,9 @@ CREATE TABLE instruction (
     suffix TEXT PRIMARY KEY, operation TEXT, remaining_minor TEXT, payer TEXT, payee TEXT, token_class_id TEXT
 ) WITHOUT ROWID;
 CREATE TABLE entry (id TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE supply (
+    token_class_id TEXT, event_index INTEGER, supply_minor TEXT, PRIMARY KEY (token_class_id, event_index)
+) WITHOUT ROWID;
 CREATE TABLE closed (suffix TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 
@@ -94,6 +98,21 @@ class Instructions:
         return (
             self._database.execute("SELECT 1 FROM closed WHERE suffix = ?", (suffix,)).fetchone() is not None
         )
+
+    def note_supply(self, token_class_id: str, event_index: int, supply_minor: int) -> None:
+        """Remember a class's supply from an index on."""
+        self._database.execute(
+            "INSERT INTO supply VALUES (?, ?, ?)", (token_class_id, event_index, str(supply_minor))
+        )
+
+    def supply_at(self, token_class_id: str, event_index: int) -> int:
+        """Return a class's supply as it was behind an index."""
+        row = self._database.execute(
+            """SELECT supply_minor FROM supply WHERE token_class_id = ? AND event_index <= ?
+               ORDER BY event_index DESC LIMIT 1""",
+            (token_class_id, event_index),
+        ).fetchone()
+        return 0 if row is None else int(row[0])
 
     def take(self, event: Event, operation: str) -> Open:
         """Take the event's amount from the hold or transfer that it relates to, and return how that stood before.

@@ -11,10 +11,12 @@ from tallystick_verify.canonical import JsonRefusedError, parse
 from tallystick_verify.encodings import EncodingRefusedError, base64url_bytes
 from tallystick_verify.failures import ExitCode, Failure
 
-__all__ = ["EVENT_TYPE", "MANIFEST_TYPE", "Token", "read_token"]
+__all__ = ["BOOKS_TYPE", "EVENT_TYPE", "MANIFEST_TYPE", "ROOT_TYPE", "Token", "read_token"]
 
 EVENT_TYPE: Final = "tallystick-event-v1+jws"
 MANIFEST_TYPE: Final = "tallystick-manifest-v1+jws"
+BOOKS_TYPE: Final = "tallystick-books-v1+jws"
+ROOT_TYPE: Final = "tallystick-root-v1+jws"
 
 _ALGORITHM: Final = "EdDSA"
 _HEADER_SIZE_MAX: Final = 1_024

@@ -1,17 +1,21 @@
 """Which key may have signed which event: a signature is judged by its key's state at the event's index.
 
-Trust begins with the keys that the auditor pins, and goes on only through `key.*` events that a trusted key signed.
-The pack's `keys.jsonl` can take trust away (a revocation) and never give it.
+That state is replayed from the signed events alone: `signing_key.activated`, `.retired` and `.revoked`. Which keys may
+be activated at all, the root manifest says that the auditor's root keys signed, or the auditor, who then pins each key.
+The pack's `keys.jsonl` can take trust away and never give it.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
 from tallystick_verify.ed25519 import PublicKey, PublicKeyRefusedError
 from tallystick_verify.encodings import EncodingRefusedError, base64url_bytes
+from tallystick_verify.events import Event
 from tallystick_verify.facts import Fact
 from tallystick_verify.failures import ExitCode, Failure
 from tallystick_verify.policy_file import Pin
+from tallystick_verify.roots import Root
 
 __all__ = ["KeyBook"]
 
@@ -34,21 +38,29 @@ _MEMBERS: Final = frozenset(
 )
 _STATES: Final = frozenset({"active", "retired", "revoked"})
 _USES: Final = frozenset({"event", "checkpoint"})
+_ACTIVATED: Final = frozenset({"kid", "manifest_sha256", "manifest_version", "use", "x"})
+_ENDED: Final = frozenset({"kid", "use"})
 
 
 @dataclass(slots=True)
 class _Known:
-    """A key, why it is trusted, and what it was seen to sign."""
+    """A key, why it is trusted, what the log says of it, and what it was seen to sign."""
 
     public_key: PublicKey
     pin: Pin | None = None
-    introduced_at: int | None = None
-    retired_at: int | None = None
+    #: what the root manifest names it for, and what it may have signed before the log had events about keys
+    use: str | None = None
+    span: tuple[int, int | None] | None = None
     told: dict[str, Any] | None = None
-    # From this index on its signatures prove nothing, as a signed event says.
-    compromised_from: int | None = None
+    activated_at: int | None = None
+    ended_at: int | None = None
+    revoked_at: int | None = None
+    #: from this index on its signatures prove nothing, as the event at `revoked_at` says
+    compromised_from: int = 0
     first_index: int | None = None
     last_index: int | None = None
+    #: the last event that it signed before it was revoked
+    proven_until: int | None = None
 
 
 class KeyBook:
@@ -56,9 +68,20 @@ class KeyBook:
 
     def __init__(self, pins: tuple[Pin, ...]) -> None:
         self._known = {pin.public_key.kid: _Known(pin.public_key, pin=pin) for pin in pins}
+        self._root: Root | None = None
         self._told_count = 0
         self._signing: str | None = None
-        self._active: str | None = None
+        # By use. Before the first event about keys no state is known: None.
+        self._active: dict[str, str | None] = {}
+        self._manifest_version = 0
+
+    def trust_root(self, root: Root) -> None:
+        """Let the root manifest say which keys may sign; what else is pinned counts no more."""
+        self._root = root
+        self._known = {}
+        for kid, named in root.keys.items():
+            span = None if named.first_index is None else (named.first_index, named.last_index)
+            self._known[kid] = _Known(named.public_key, use=named.use, span=span)
 
     def tell(self, row: Any) -> None:
         """Take a row of `keys.jsonl`. Raises Failure (key)."""
@@ -77,66 +100,71 @@ class KeyBook:
         known.told = row
         self._told_count += 1
 
-    def key_at(self, kid: str, index: int) -> PublicKey:
-        """Return the key that signed the event at `index`, if it might. Raises Failure (key)."""
+    def named(self, kid: str) -> PublicKey:
+        """Return a key that may have signed events at some index. Raises Failure (key)."""
+        return self._trusted(kid).public_key
+
+    def pinned_at(self, kid: str, index: int) -> PublicKey:
+        """Return a key that is pinned for `index`: for single events, which don't show any key's state."""
         known = self._trusted(kid)
-        pin = known.pin
-        if pin is not None:
-            if index < pin.from_index or (pin.until_index is not None and index > pin.until_index):
-                raise _refused("The key is not pinned for this index.")
-        elif known.introduced_at is None or known.introduced_at >= index:
-            raise _refused("The key was not introduced before this index.")
-        if known.retired_at is not None and index > known.retired_at:
-            raise _refused("The key had been retired before this index.")
-        if self._active is not None and kid != self._active:
-            raise _refused("Another key was active at this index.")
-        if kid != self._signing and known.first_index is not None:
-            raise _refused("A key that another one had replaced signs again.")
+        if known.pin is None:
+            raise _refused("Some events of a log don't show when its keys were active: pin the key itself.")
+        _check_pin(known.pin, index)
         return known.public_key
 
-    def signed(self, kid: str, index: int) -> None:
-        """Remember that the key did sign the event at `index`."""
-        known = self._known[kid]
+    def take(self, event: Event | Fact, kid: str) -> None:
+        """Take up the event at its index, signed by `kid`: first what it says of keys, then whether it might sign.
+
+        A key signs its own beginning and its own end. Raises Failure: (key), (approval) where a key needed people,
+        (unsupported) for an unknown form.
+        """
+        known = self._trusted(kid)
+        index = event.index
+        if known.pin is not None:
+            _check_pin(known.pin, index)
+        key = event.members.get("key") if isinstance(event, Fact) else None
+        if isinstance(event, Fact) and key is not None and event.type == "signing_key.activated":
+            self._activate(event, key, kid)
+        if "event" in self._active:
+            self._check_active(known, kid)
+        else:
+            self._check_older(known, kid, index)
+        if isinstance(event, Fact) and key is not None and event.type != "signing_key.activated":
+            self._end(event, key)
         known.first_index = index if known.first_index is None else known.first_index
         known.last_index = index
         self._signing = kid
 
-    def apply(self, event: Fact) -> None:
-        """Take up a signed event about a key. Raises Failure (key), or (unsupported) for an unknown form."""
-        key = event.members["key"]
-        if event.type == "key.activated":
-            self._activate(event.index, key)
-            return
-        optional = {"compromised_from_index"} if event.type == "key.revoked" else set()
-        if not {"kid", "use"} <= key.keys() <= {"kid", "use"} | optional:
-            raise _unknown_form(event)
-        known = self._known.get(key["kid"])
-        if known is None:
-            raise _refused(f"A {event.type} event names a key that nobody introduced.")
-        since = key.get("compromised_from_index", 0)
-        if type(since) is not int or since < 0:
-            raise _unknown_form(event)
-        if event.type == "key.revoked":
-            known.compromised_from = since
-        known.retired_at = event.index
-        if self._active == key["kid"]:
-            self._active = None
-
     def manifest_key(self, kid: str) -> PublicKey:
         """Return the key that signed the manifest, which must be trusted without an end. Raises Failure (key)."""
         known = self._trusted(kid)
-        if known.pin is None and known.introduced_at is None:
-            raise _refused("The manifest's key is neither pinned nor introduced by an event.")
-        if (known.pin is not None and known.pin.until_index is not None) or known.retired_at is not None:
+        if (known.pin is not None and known.pin.until_index is not None) or known.ended_at is not None:
             raise _refused("The manifest's key is no longer trusted.")
         if known.told is None or known.told["state"] != "active":
             raise _refused("The manifest's key was not active when the pack was made.")
         return known.public_key
 
-    def finish(self) -> None:
-        """Hold what `keys.jsonl` tells against what the log showed. Raises Failure (key)."""
+    def check_checkpoint(self, kid: str, size: int, *, cosigned: bool) -> None:
+        """Hold the key of a checkpoint against the log, where a root names keys. Raises Failure (key)."""
+        if self._root is None:
+            return
+        known = self._known.get(kid)
+        if known is None or known.use != "checkpoint":
+            raise _refused("The root manifest does not name the key that signed the checkpoint.")
+        if known.ended_at is not None and size > known.ended_at:
+            raise _refused(
+                f"The checkpoint of {size} events is signed by a key that ended with event {known.ended_at}."
+            )
+        if known.revoked_at is not None and size > known.compromised_from and not cosigned:
+            raise _refused("The checkpoint is signed by a key that is compromised, and nobody cosigned it.")
+
+    def finish(self, covered: Collection[int] = ()) -> None:
+        """Hold what `keys.jsonl` tells against what the log showed, and look at what revoked keys had signed.
+
+        `covered` are sizes of trees that others than the bank vouch for. Raises Failure (key).
+        """
         for known in self._known.values():
-            self._check_revoked(known)
+            self._check_revoked(known, covered)
             row = known.told
             if row is not None and row["key_use"] == "event":
                 until_index = None if row["state"] == "active" else known.last_index
@@ -150,49 +178,161 @@ class KeyBook:
 
     def _trusted(self, kid: str) -> _Known:
         known = self._known.get(kid)
-        if known is None:
-            raise _refused("The key is not among those that are pinned or told of.")
+        if known is None or (known.pin is None and known.use is None):
+            raise _refused(
+                "The key is not among those that are pinned."
+                if self._root is None
+                else "The root manifest does not name the key."
+            )
+        if known.use == "checkpoint":
+            raise _refused("The root manifest names the key for checkpoints, and not for events.")
         if known.told is None:
             raise _refused("The key is not in keys.jsonl.")
         if known.told["key_use"] != "event":
             raise _refused("The key is for checkpoints, and not for events.")
         return known
 
-    def _activate(self, index: int, key: dict[str, Any]) -> None:
-        if key.keys() != {"kid", "use", "x"} or key["use"] not in _USES:
-            raise Failure(
-                ExitCode.UNSUPPORTED, "A key.activated event is not of the form that is known here."
-            )
-        public_key = _public_key(key["x"])
-        if public_key.kid != key["kid"]:
-            raise _refused("A key.activated event's kid is not its key's thumbprint.")
-        known = self._known.setdefault(public_key.kid, _Known(public_key))
-        if known.introduced_at is not None or known.retired_at is not None:
-            raise _refused("A key is activated for the second time.")
-        known.introduced_at = index
-        if key["use"] == "event":
-            before = None if self._signing is None else self._known[self._signing]
-            if before is not None and before is not known:
-                before.retired_at = index
-            self._active = public_key.kid
-
-    def _check_revoked(self, known: _Known) -> None:
-        last_index = known.last_index
-        if last_index is None:
+    def _check_active(self, known: _Known, kid: str) -> None:
+        if self._active["event"] == kid:
             return
-        kid = known.public_key.kid
-        if known.compromised_from is not None:
-            if last_index >= known.compromised_from and not _vouched(known, last_index):
-                raise _refused(f"{kid} signed events from the index on that it is revoked for.")
-        elif known.told is not None and known.told["state"] == "revoked" and not _vouched(known, last_index):
+        if known.activated_at is None and known.ended_at is None:
+            raise _refused("The key was not active at this index: no event had activated it.")
+        if known.ended_at is not None:
+            raise _refused(f"The key was not active at this index: it had ended with event {known.ended_at}.")
+        raise _refused("Another key was active at this index.")
+
+    def _check_older(self, known: _Known, kid: str, index: int) -> None:
+        """A log that is older than events about keys: the root says what each key signed, or the auditor's pins do."""
+        if self._root is not None:
+            if known.span is None:
+                raise _refused("The key was not active at this index: no event had activated it.")
+            first_index, last_index = known.span
+            if index < first_index or (last_index is not None and index > last_index):
+                raise _refused("The root manifest does not say that the key signed here.")
+        if known.ended_at is not None:
+            raise _refused(f"The key was not active at this index: it had ended with event {known.ended_at}.")
+        if kid != self._signing and known.first_index is not None:
+            raise _refused("A key that another one had replaced signs again.")
+
+    def _activate(self, event: Fact, key: dict[str, Any], signer: str) -> None:
+        if not key.keys() - {"replaces"} == _ACTIVATED or key["use"] not in _USES:
+            raise _unknown_form(event)
+        public_key, use = _public_key(key["x"]), str(key["use"])
+        if public_key.kid != key["kid"]:
+            raise _refused("The event's kid is not its key's thumbprint.")
+        known = self._known.setdefault(public_key.kid, _Known(public_key))
+        if use == "event" and signer != public_key.kid:
+            raise _refused("The event that activates a key is not signed by that key.")
+        if known.activated_at is not None or known.ended_at is not None:
+            raise _refused("A key is activated for the second time, or after its end.")
+        self._check_named(event, key, known)
+        before = self._active.get(use)
+        if use == "event" and use not in self._active and event.index and not self._is_older(known):
+            raise _refused("The log does not begin with the event that activates its key.")
+        if key.get("replaces") != before:
+            raise _refused("The event names another key than the one that it replaces.")
+        if before is not None:
+            if not event.approvals and not self._is_lost(before):
+                raise Failure(ExitCode.APPROVAL, "A key is replaced, and no other person approved it.")
+            self._known[before].ended_at = event.index
+        known.activated_at = event.index
+        self._active[use] = public_key.kid
+
+    def _is_lost(self, kid: str) -> bool:
+        """Tell whether roots had said of the active key that nobody has it any more, so that it could sign no vote."""
+        return (
+            self._root is not None
+            and self._root.lost.get(kid, self._manifest_version + 1) <= self._manifest_version
+        )
+
+    def _is_older(self, known: _Known) -> bool:
+        """Tell whether a key signed already when the log came to have events about keys."""
+        if self._root is not None:
+            return known.span is not None and known.span[1] is None
+        return known.public_key.kid == self._signing
+
+    def _check_named(self, event: Fact, key: dict[str, Any], known: _Known) -> None:
+        if self._root is None:
+            return
+        version = key["manifest_version"]
+        if known.use != key["use"]:
+            raise _refused("A key is activated that the root manifest does not name for this.")
+        if type(version) is not int or version < 1:
+            raise _unknown_form(event)
+        if version < self._manifest_version:
+            raise _refused("A key is activated by a lower version of the root manifest than one before it.")
+        if version > self._root.version:
             raise _refused(
-                f"{kid} is revoked: what it signed proves nothing, unless you pin it with an until_index."
+                f"A key is activated by version {version} of the root manifest, which the pack lacks."
+            )
+        if self._root.hashes.get(version, key["manifest_sha256"]) != key["manifest_sha256"]:
+            raise _refused("A key is activated by another root manifest than the one of that version.")
+        self._manifest_version = version
+
+    def _end(self, event: Fact, key: dict[str, Any]) -> None:
+        revoked = event.type == "signing_key.revoked"
+        optional = {"compromised_from_index"} if revoked else set()
+        if not _ENDED <= key.keys() <= _ENDED | optional or key["use"] not in _USES:
+            raise _unknown_form(event)
+        since = key.get("compromised_from_index", 0)
+        if type(since) is not int or since < 0:
+            raise _unknown_form(event)
+        known, use = self._known.get(key["kid"]), str(key["use"])
+        if known is None and self._root is None:
+            # It never signed, for then it would be pinned, or told of.
+            return
+        if known is None or (known.use is not None and known.use != use):
+            raise _refused("The event is about a key that the root manifest does not name for this.")
+        is_active = self._active.get(use) == key["kid"] or (
+            use not in self._active and known.ended_at is None
+        )
+        if not revoked and not is_active:
+            raise _refused("A key is retired that was not active.")
+        if known.revoked_at is not None:
+            raise _refused("A key is revoked for the second time.")
+        signed_before = known.ended_at is not None
+        if revoked and signed_before and not event.approvals:
+            raise Failure(
+                ExitCode.APPROVAL, "A key that had ended is revoked, and no other person approved it."
+            )
+        known.ended_at = event.index if known.ended_at is None else known.ended_at
+        if self._active.get(use) == key["kid"]:
+            self._active[use] = None
+        if revoked:
+            known.revoked_at, known.compromised_from = event.index, since
+            known.proven_until = known.last_index
+
+    def _check_revoked(self, known: _Known, covered: Collection[int]) -> None:
+        kid = known.public_key.kid
+        if known.revoked_at is None:
+            told_revoked = known.told is not None and known.told["state"] == "revoked"
+            if told_revoked and known.last_index is not None and not _vouched(known, known.last_index):
+                raise _refused(
+                    f"{kid} is revoked, and no event of this pack says from where: what it signed proves nothing."
+                )
+            return
+        first_index, last_index = known.first_index, known.proven_until
+        if first_index is None or last_index is None or _vouched(known, last_index):
+            return
+        # Others vouch for what was in the log before the bank said that the key was stolen.
+        size = max((one for one in covered if one <= known.revoked_at), default=0)
+        void_from = max(known.compromised_from, size, first_index)
+        if void_from <= last_index:
+            raise _refused(
+                f"Events {void_from} to {last_index} are void where {kid} signed them: event {known.revoked_at} says "
+                f"that it is compromised from index {known.compromised_from} on, and no checkpoint that was cosigned "
+                "before that event covers them."
             )
 
 
 def _vouched(known: _Known, last_index: int) -> bool:
     """The auditor pinned an end: an own decision about how long the key is to be trusted."""
     return known.pin is not None and known.pin.until_index is not None and last_index <= known.pin.until_index
+
+
+def _check_pin(pin: Pin, index: int) -> None:
+    if index < pin.from_index or (pin.until_index is not None and index > pin.until_index):
+        raise _refused("The key is not pinned for this index.")
 
 
 def _public_key(x: Any) -> PublicKey:

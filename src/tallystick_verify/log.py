@@ -27,6 +27,7 @@ class SignedCheckpoint:
 
     checkpoint: Checkpoint
     witnesses: tuple[VerifierKey, ...]
+    log_keys: tuple[VerifierKey, ...] = ()
 
 
 @dataclass(slots=True)
@@ -109,13 +110,14 @@ def signed_checkpoint(octets: bytes, rule: CheckpointRule, *, quorum: int | None
     found = checkpoint(note.text)
     if found.origin != rule.origin:
         raise _refused("The checkpoint is of another log than the one that is pinned.")
-    if not verified_by(note, rule.log_keys):
+    log_keys = tuple(verified_by(note, rule.log_keys))
+    if not log_keys:
         raise _refused("No pinned key of the log signed the checkpoint.")
     witnesses = tuple(verified_by(note, rule.witnesses))
     wanted = rule.quorum if quorum is None else quorum
     if len(witnesses) < wanted:
         raise _refused(f"{len(witnesses)} witnesses cosigned the checkpoint, and {wanted} are needed.")
-    return SignedCheckpoint(found, witnesses)
+    return SignedCheckpoint(found, witnesses, log_keys)
 
 
 def read_proof(octets: bytes) -> list[bytes]:

@@ -9,8 +9,10 @@ from tallystick_verify.jws import MANIFEST_TYPE, Token, read_token
 
 __all__ = [
     "HOLDER_FILES",
+    "HOLDER_TABLES",
     "ISSUER_FILES",
     "MANIFEST_NAME",
+    "ROOT_MANIFESTS_NAME",
     "SIGNATURE_NAME",
     "FileFacts",
     "Manifest",
@@ -34,8 +36,13 @@ ISSUER_FILES: Final = frozenset(
     }
 )
 HOLDER_FILES: Final = frozenset({"checkpoint.txt", "events.jsonl", "keys.jsonl"})
-_OPTIONAL_FILES: Final = frozenset({"checkpoint.txt", "consistency.txt"})
-_EARLIER: Final = re.compile(r"checkpoints/[1-9][0-9]{0,15}\.txt", re.ASCII)
+#: What a holder's leaves come to in its accounts: all of these, or none.
+HOLDER_TABLES: Final = frozenset({"accounts.jsonl", "balances.jsonl", "journal.jsonl", "liabilities.jsonl"})
+ROOT_MANIFESTS_NAME: Final = "root_manifests.jsonl"
+_OPTIONAL_FILES: Final = frozenset({"checkpoint.txt", "consistency.txt", ROOT_MANIFESTS_NAME})
+#: Told beside the log in packs of the whole issuer; older ones have neither.
+_TOLD_FILES: Final = frozenset({"policies.jsonl", "reconciliations.jsonl"})
+_EARLIER: Final = re.compile(r"checkpoints?[/_]([1-9][0-9]{0,15})\.txt", re.ASCII)
 _VERSIONS: Final = (1, 1)
 _MEMBERS: Final = frozenset(
     {
@@ -72,6 +79,7 @@ class Manifest(NamedTuple):
     export_key_id: str
     first_index: int
     last_index: int
+    holder_id: str | None
     control_totals: Any
     files: dict[str, FileFacts]
 
@@ -81,9 +89,10 @@ class Manifest(NamedTuple):
         return self.last_index + 1
 
     @property
-    def earlier_checkpoints(self) -> list[str]:
-        """The names of the older checkpoints that the bank put in."""
-        return sorted(name for name in self.files if _EARLIER.fullmatch(name))
+    def earlier_checkpoints(self) -> dict[str, int]:
+        """The older checkpoints that the bank put in: each one's size by its name."""
+        found = {name: _EARLIER.fullmatch(name) for name in sorted(self.files)}
+        return {name: int(match[1]) for name, match in found.items() if match is not None}
 
 
 def read_manifest(octets: bytes) -> Manifest:
@@ -117,6 +126,7 @@ def read_manifest(octets: bytes) -> Manifest:
         str(found["export_key_id"]),
         first_index,
         last_index,
+        _holder_id(found["arguments"]),
         found["control_totals"],
         files,
     )
@@ -128,6 +138,11 @@ def read_signature(octets: bytes, manifest: Manifest) -> Token:
     if token.payload != manifest.octets or token.kid != manifest.export_key_id:
         raise Failure(ExitCode.SIGNATURE, "What was signed is another manifest.", place=SIGNATURE_NAME)
     return token
+
+
+def _holder_id(arguments: Any) -> str | None:
+    found = arguments.get("holder_id") if isinstance(arguments, dict) else None
+    return found if isinstance(found, str) else None
 
 
 def _files(found: Any) -> dict[str, FileFacts]:
@@ -143,9 +158,12 @@ def _files(found: Any) -> dict[str, FileFacts]:
 
 def _check_names(names: set[str], kind: str) -> None:
     required = ISSUER_FILES if kind == "issuer" else HOLDER_FILES
+    if kind == "holder" and not names.isdisjoint(HOLDER_TABLES):
+        required |= HOLDER_TABLES
     if missing := sorted(required - names):
         raise PackFailure(f"The manifest does not list {', '.join(missing)}.", place=MANIFEST_NAME)
-    extra = {name for name in names - required - _OPTIONAL_FILES if not _EARLIER.fullmatch(name)}
+    optional = _OPTIONAL_FILES | (_TOLD_FILES if kind == "issuer" else frozenset())
+    extra = {name for name in names - required - optional if not _EARLIER.fullmatch(name)}
     if extra:
         raise Failure(
             ExitCode.UNSUPPORTED,

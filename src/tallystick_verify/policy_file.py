@@ -16,7 +16,7 @@ from tallystick_verify.encodings import EncodingRefusedError, base64_bytes, base
 from tallystick_verify.merkle import HASH_SIZE_BYTES
 from tallystick_verify.notes import LOG, WITNESS, VerifierKey, read_verifier_key
 
-__all__ = ["CheckpointRule", "Pin", "Policy", "PolicyFileError", "Seen", "read_policy"]
+__all__ = ["CheckpointRule", "Pin", "Policy", "PolicyFileError", "RootRule", "Seen", "read_policy"]
 
 _SIZE_MAX_BYTES: Final = 1_048_576
 _VERSION: Final = 1
@@ -44,6 +44,15 @@ class Seen(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class RootRule:
+    """The root keys that say which keys may sign, how many of them it takes, and the least version that is taken."""
+
+    keys: tuple[PublicKey, ...]
+    threshold: int = 1
+    version_min: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class CheckpointRule:
     """Which log's checkpoints are taken, and how many different witnesses must have cosigned one."""
 
@@ -56,7 +65,10 @@ class CheckpointRule:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the auditor pins. `quorums` are by operation, where they are above `quorum`."""
+    """What the auditor pins. `quorums` are by operation, where they are above `quorum`.
+
+    With a `root` packs are judged by it, and `pins` only serve for receipts and for what holders are given.
+    """
 
     issuer_id: str
     pins: tuple[Pin, ...]
@@ -65,6 +77,7 @@ class Policy:
     checkpoint: CheckpointRule | None = None
     seen: tuple[Seen, ...] = ()
     held: Path | None = None
+    root: RootRule | None = None
 
     def quorum_of(self, operation: str) -> int:
         """Return how many other people an operation takes at least."""
@@ -89,41 +102,60 @@ def read_policy(path: Path) -> Policy:
     if _ID.fullmatch(issuer_id) is None:
         raise PolicyFileError("`issuer_id` is no issuer's id")
     approvals = table.table("approvals")
+    root = _root(table.table("root"))
     held = table.text("held", "")
     policy = Policy(
         issuer_id=issuer_id,
-        pins=_pins(table),
+        pins=_pins(table, needed=root is None),
         quorum=approvals.number("quorum", 1, least=1),
         quorums=_quorums(approvals.table("operations")),
         checkpoint=_checkpoint(table.table("checkpoint")),
         seen=tuple(_seen(one) for one in table.tables("seen")),
         held=path.parent / held if held else None,
+        root=root,
     )
     approvals.end()
     table.end()
     return policy
 
 
-def _pins(table: "_Table") -> tuple[Pin, ...]:
+def _root(table: "_Table") -> RootRule | None:
+    if not table.names():
+        return None
+    keys = tuple(_public_key(f"{table.name}.keys", one) for one in table.texts("keys"))
+    rule = RootRule(keys, table.number("threshold", 1, least=1), table.number("version_min", 1, least=1))
+    if len({one.kid for one in keys}) != len(keys):
+        raise PolicyFileError("`root.keys` names a key twice")
+    if rule.threshold > len(keys):
+        raise PolicyFileError("`root.threshold` is more than there are root keys")
+    table.end()
+    return rule
+
+
+def _pins(table: "_Table", *, needed: bool) -> tuple[Pin, ...]:
     pins = tuple(_pin(one) for one in table.tables("keys"))
-    if not pins:
-        raise PolicyFileError("`keys` names no key: nothing could be trusted")
+    if needed and not pins:
+        raise PolicyFileError("neither `root` nor `keys` names a key: nothing could be trusted")
     if len({one.public_key.kid for one in pins}) != len(pins):
         raise PolicyFileError("`keys` names a key twice")
     return pins
 
 
 def _pin(table: "_Table") -> Pin:
-    try:
-        public_key = PublicKey(base64url_bytes(table.text("x").encode()))
-    except (EncodingRefusedError, PublicKeyRefusedError) as error:
-        raise PolicyFileError(f"`{table.name}.x` is no public key: {error}") from None
+    public_key = _public_key(f"{table.name}.x", table.text("x"))
     if table.text("kid", public_key.kid) != public_key.kid:
         raise PolicyFileError(f"`{table.name}.kid` is not the thumbprint of `x`")
     until_index = table.number("until_index", -1, least=-1)
     pin = Pin(public_key, table.number("from_index", 0), None if until_index < 0 else until_index)
     table.end()
     return pin
+
+
+def _public_key(name: str, x: str) -> PublicKey:
+    try:
+        return PublicKey(base64url_bytes(x.encode()))
+    except (EncodingRefusedError, PublicKeyRefusedError) as error:
+        raise PolicyFileError(f"`{name}` is no public key: {error}") from None
 
 
 def _quorums(table: "_Table") -> dict[str, int]:

@@ -16,13 +16,16 @@ from tallystick_verify.chart import (
     FLOORED_CODES,
     IN_TRANSIT_CODE,
 )
-from tallystick_verify.events import Event, Line, format_amount
+from tallystick_verify.dates import BusinessDates
+from tallystick_verify.events import Event, Line, format_amount, minor_units
+from tallystick_verify.facts import Fact
 from tallystick_verify.failures import ExitCode, Failure
 from tallystick_verify.instructions import Instructions
 
 __all__ = ["LedgerAccount", "Posted", "Replay", "TokenClass"]
 
 _BALANCE_MAX: Final = 2**63 - 1
+_CHANGES_SUPPLY: Final = frozenset({"token.minted", "token.redeemed", "order.seized"})
 
 
 @dataclass(slots=True)
@@ -79,6 +82,7 @@ class Replay:
     # Frozen and closed ones; all others are open. And each holder's account belongs to one class.
     statuses: dict[str, str] = field(default_factory=dict)
     class_of_account: dict[str, str] = field(default_factory=dict)
+    dates: BusinessDates = field(default_factory=BusinessDates)
 
     def post(self, event: Event) -> list[Posted]:
         """Check and post an event; raises Failure (books), after which the books are to be used no more."""
@@ -90,8 +94,29 @@ class Replay:
         self.instructions.add(event)
         posted = [self._post(line, event) for line in event.lines]
         self._count(event, of_class)
+        self.dates.post(event)
         self.counts[event.type] = self.counts.get(event.type, 0) + 1
         return posted
+
+    def take(self, fact: Fact) -> None:
+        """Check what was signed of the books without moving any money; raises Failure (books)."""
+        self.dates.take(fact, self.instructions.supply_at)
+
+    def check_attestation(self, fact: Fact) -> None:
+        """Raise Failure (figures) unless an attested total is what supply was at the index that it tells of."""
+        told = fact.members
+        of_class = self.classes.get(told["token_class_id"])
+        if of_class is not None and (of_class.currency, of_class.scale) != (told["currency"], told["scale"]):
+            raise Failure(
+                ExitCode.FIGURES, "The attestation has another currency or scale than its token class."
+            )
+        supply_minor = self.instructions.supply_at(told["token_class_id"], told["as_of_index"])
+        if minor_units(told["total"], told["scale"]) != supply_minor:
+            raise Failure(
+                ExitCode.FIGURES,
+                f"Liabilities of {told['total']} are attested, and supply was "
+                f"{format_amount(supply_minor, told['scale'])} at event {told['as_of_index']}.",
+            )
 
     def begin_period(self) -> None:
         """Everything that was posted so far is what the period opens with."""
@@ -208,6 +233,8 @@ class Replay:
                 of_class.redeemed_minor += event.amount_minor
             case "order.seized":
                 of_class.seized_minor += event.amount_minor
+        if event.type in _CHANGES_SUPPLY:
+            self.instructions.note_supply(of_class.id, event.index, of_class.supply_minor)
         # Whatever path the tokens came by, they never exceed the deposits that the bank has confirmed.
         confirmed_minor = of_class.deposited_minor - of_class.released_minor
         if of_class.supply_minor > confirmed_minor:

@@ -11,6 +11,7 @@ __all__ = ["CHECKS", "Check", "Report"]
 CHECKS: Final = (
     "files",
     "manifest",
+    "root",
     "keys",
     "events",
     "log",
@@ -24,6 +25,8 @@ CHECKS: Final = (
     "trial balance",
     "register",
     "control totals",
+    "told",
+    "attestations",
 )
 _FINDINGS_MAX: Final = 100
 _SYMBOLS: Final = {"passed": "ok", "failed": "FAILED", "skipped": "--"}
@@ -57,6 +60,10 @@ class Report:
     def full(self) -> bool:
         """Tell whether there are so many findings that more would tell nothing."""
         return len(self.findings) >= _FINDINGS_MAX
+
+    def holds(self, name: str) -> bool:
+        """Tell whether a check has passed so far."""
+        return self.checks[name].state == "passed"
 
     def passed(self, name: str, detail: str) -> None:
         """A check holds; one that has failed before stays failed."""
@@ -128,7 +135,7 @@ class Report:
         if self.findings_left_out:
             lines.append(f"  … and {self.findings_left_out} more")
         if self.unproven:
-            lines += ["", "NOT PROVEN by this pack:"]
+            lines += ["", "NOT PROVEN by this:"]
             lines += [f"  ! {one}" for one in self.unproven]
         code = self.exit_code
         verdict = (

@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 from tallystick_verify.approvals import Approvals
 from tallystick_verify.canonical import JsonRefusedError, parse
 from tallystick_verify.encodings import base64_text
-from tallystick_verify.events import format_amount
+from tallystick_verify.events import Event, format_amount
+from tallystick_verify.facts import Fact
 from tallystick_verify.failures import ExitCode, Failure, PackFailure
 from tallystick_verify.figures import (
     Journal,
@@ -23,6 +24,7 @@ from tallystick_verify.figures import (
     check_totals,
     check_trial_balance,
 )
+from tallystick_verify.holder_books import HolderBooks
 from tallystick_verify.holders import check_leaves
 from tallystick_verify.idempotency import check_idempotency
 from tallystick_verify.instructions import Instructions
@@ -36,11 +38,21 @@ from tallystick_verify.log import (
     remember,
     signed_checkpoint,
 )
-from tallystick_verify.manifest import MANIFEST_NAME, SIGNATURE_NAME, Manifest, read_manifest, read_signature
+from tallystick_verify.manifest import (
+    HOLDER_TABLES,
+    MANIFEST_NAME,
+    ROOT_MANIFESTS_NAME,
+    SIGNATURE_NAME,
+    Manifest,
+    read_manifest,
+    read_signature,
+)
 from tallystick_verify.pack import Pack, open_pack
 from tallystick_verify.policy_file import Policy, Seen
 from tallystick_verify.replay import Replay
 from tallystick_verify.report import Report
+from tallystick_verify.roots import read_root
+from tallystick_verify.told import POLICIES, RECONCILIATIONS, check_policies, check_reconciliations
 from tallystick_verify.walking import Progress, Walk
 
 __all__ = ["Options", "Progress", "verify_pack"]
@@ -54,6 +66,11 @@ _NO_CHECKPOINT: Final = (
     "THAT THIS IS THE ONLY LOG: no checkpoint vouches for it, so whoever holds the signing key could have written "
     "another one and shown it to somebody else. Keep the root above, and hold the next pack against it."
 )
+_LEAVES_ONLY: Final = "Balances: some events of the log, and not all that concern an account."
+_LEAVES_LEFT_OUT: Final = (
+    "THAT NO EVENT IS LEFT OUT: the balances are what the events in this pack come to. Hold them against your own "
+    "records; what you were told of and don't find here, ask for by its receipt."
+)
 _NO_TIME: Final = "WHEN the events were written: no witness has seen them."
 _NO_WITNESS: Final = (
     "THAT THIS IS THE ONLY LOG: the policy asks for no witness, so only the bank vouches for it."
@@ -61,11 +78,16 @@ _NO_WITNESS: Final = (
 
 
 class Options(NamedTuple):
-    """What the auditor asks for. `held` is a folder of earlier checkpoints; `remember` adds to it what was verified."""
+    """What the auditor asks for.
+
+    `held` is a folder of earlier checkpoints; `remember` adds to it what was verified. `helpers` are processes that
+    verify signatures beside this one, where the log is long.
+    """
 
     allow_no_checkpoint: bool = False
     held: Path | None = None
     remember: bool = False
+    helpers: int = 0
 
 
 def verify_pack(path: Path, policy: Policy, options: Options, progress: Progress) -> Report:
@@ -127,7 +149,7 @@ class _Verification:
         signature: list[Token] = []
         if not self._step("manifest", lambda: self._read_signature(signature)):
             return
-        if not self._step("keys", self._tell_keys):
+        if not self._step("root", self._trust_root) or not self._step("keys", self._tell_keys):
             return
         # Whoever shows no checkpoint, or a wrong one, is still told what else is wrong.
         self._step("checkpoint", self._read_checkpoint)
@@ -154,6 +176,18 @@ class _Verification:
                 ExitCode.SIGNATURE, "The manifest's signature does not verify.", place=SIGNATURE_NAME
             )
         return f"signed by {token.kid}"
+
+    def _trust_root(self) -> str | None:
+        """Take the root manifests of a whole log; what holders are given is judged by pinned keys."""
+        rule = self.policy.root
+        if rule is None or self.manifest.kind == "holder":
+            self.report.skipped("root", "no root is asked: every key is trusted as the policy pins it")
+            return None
+        if ROOT_MANIFESTS_NAME not in self.manifest.files:
+            raise Failure(ExitCode.KEY, "The policy pins a root, and the pack has no root manifest.")
+        root = read_root(self.pack.lines(ROOT_MANIFESTS_NAME), rule, self.policy)
+        self.keys.trust_root(root)
+        return f"version {root.version} of {root.origin} names {len(root.keys)} keys"
 
     def _tell_keys(self) -> str:
         for line in self.pack.lines("keys.jsonl"):
@@ -195,14 +229,17 @@ class _Verification:
                 Movements(),
                 Approvals(self.pack.lines("approvals.jsonl"), self.policy, instructions),
                 Journal(self.pack.lines("journal.jsonl")),
+                self.options.helpers,
             )
             whole = walk.go(self.pack.lines("events.jsonl"), progress)
         if whole:
             self.report.pack["root"] = base64_text(walk.tree.root())
             self._step("log", lambda: f"{self.manifest.tree_size:,} events without a gap, root as above")
             self._step("checkpoint", lambda: self._covered(walk.tree))
-            self._step("seen before", lambda: self._seen_before(walk.tree, seen))
-            self._step("keys", self._keys_hold)
+            covered = self._vouched_for()
+            if not self._step("seen before", lambda: self._seen_before(walk.tree, seen)):
+                covered = []
+            self._step("keys", lambda: self._keys_hold(covered))
         if whole and walk.replayed:
             self._figures(walk)
         return None
@@ -212,17 +249,26 @@ class _Verification:
         if self.signed is None:
             raise Failure(ExitCode.LOG, "Leaves prove nothing without a checkpoint that holds.")
         size = self.signed.checkpoint.size
+        books = None
+        if not HOLDER_TABLES.isdisjoint(self.manifest.files):
+            books = HolderBooks(self.manifest, self.pack.lines)
         count = check_leaves(
-            self.pack.lines("events.jsonl"), self.manifest, self.keys, self.signed.checkpoint
+            self.pack.lines("events.jsonl"),
+            self.manifest,
+            self.keys,
+            self.signed.checkpoint,
+            _unread if books is None else books.post,
         )
+        for name, detail in {} if books is None else books.finish().items():
+            self.report.passed(name, detail)
         self.report.passed("log", f"{count:,} events are in the log of {size:,}")
         self.report.passed("checkpoint", f"size {size:,}, cosigned by {_names(self.signed)}")
         self.report.passed("keys", f"{self.keys.told_count} keys")
-        self.report.unproven.append("Balances: some events of the log, and not all that concern an account.")
+        self.report.unproven.append(_LEAVES_ONLY if books is None else _LEAVES_LEFT_OUT)
         return f"{count:,} events: bytes, form, signature, and key at its index"
 
-    def _seen(self) -> list[Seen]:
-        """Return every root that this log must lead to. Raises Failure (log)."""
+    def _own_seen(self) -> list[Seen]:
+        """Return every root that the auditor noted. Raises Failure (log)."""
         rule, seen = self.policy.checkpoint, list(self.policy.seen)
         # Without a pinned log the issuer's id stands for it in what was remembered.
         origins = {self.policy.issuer_id} | ({rule.origin} if rule else set())
@@ -232,10 +278,15 @@ class _Verification:
                 seen += held_checkpoints(folder, origins)
             except (OSError, UnicodeDecodeError):
                 raise Failure(ExitCode.LOG, "The checkpoints that you hold can't be read.") from None
+        return seen
+
+    def _seen(self) -> list[Seen]:
+        """Return every root that this log must lead to. Raises Failure (log)."""
+        rule, seen = self.policy.checkpoint, self._own_seen()
         if rule is not None:
-            for name in self.manifest.earlier_checkpoints:
+            for name, size in self.manifest.earlier_checkpoints.items():
                 found = signed_checkpoint(self.pack.small(name), rule, quorum=0).checkpoint
-                if name != f"checkpoints/{found.size}.txt":
+                if found.size != size:
                     raise Failure(ExitCode.LOG, "It is of another size than it is named.", place=name)
                 seen.append(Seen(found.size, found.root, name))
         return seen
@@ -253,8 +304,31 @@ class _Verification:
     def _seen_before(self, tree: LogTree, seen: list[Seen]) -> str:
         return f"{tree.check_seen(seen, self.signed)} earlier roots lead to this log"
 
-    def _keys_hold(self) -> str:
-        self.keys.finish()
+    def _vouched_for(self) -> list[int]:
+        """Return the sizes of trees that the auditor noted, or that enough witnesses cosigned.
+
+        Their roots are held against the log by the step "seen before", and must be.
+        """
+        sizes = [one.size for one in self._own_seen()]
+        rule = self.policy.checkpoint
+        if rule is None:
+            return sizes
+        notes = [self.pack.small(name) for name in self.manifest.earlier_checkpoints]
+        if self.signed is not None and self.report.holds("checkpoint"):
+            notes.append(self.pack.small("checkpoint.txt"))
+        for note in notes:
+            signed = signed_checkpoint(note, rule, quorum=0)
+            if len(signed.witnesses) >= max(rule.quorum, 1):
+                sizes.append(signed.checkpoint.size)
+        return sizes
+
+    def _keys_hold(self, covered: list[int]) -> str:
+        if self.signed is not None:
+            for key in self.signed.log_keys:
+                self.keys.check_checkpoint(
+                    key.public_key.kid, self.signed.checkpoint.size, cosigned=bool(self.signed.witnesses)
+                )
+        self.keys.finish(covered)
         return f"{self.keys.told_count} keys, each trusted at every index that it signed"
 
     def _figures(self, walk: Walk) -> None:
@@ -275,6 +349,10 @@ class _Verification:
             lambda: check_register(replay, pack.lines("accounts.jsonl"), pack.lines("liabilities.jsonl")),
         )
         self._step("control totals", lambda: check_totals(replay, movements, self.manifest.control_totals))
+        self._step(
+            "attestations", lambda: f"{walk.attestation_count:,} attested totals of liabilities are supply"
+        )
+        self._step("told", lambda: self._told(walk))
         self.report.figures = [
             {
                 "token_class_id": one.id,
@@ -288,6 +366,16 @@ class _Verification:
             }
             for one in sorted(replay.classes.values(), key=lambda one: one.currency)
         ]
+
+    def _told(self, walk: Walk) -> str:
+        """Check what is told beside the log; packs of older releases tell nothing."""
+        found = []
+        if POLICIES in self.manifest.files:
+            found.append(check_policies(self.pack.lines(POLICIES), walk.rules))
+        if RECONCILIATIONS in self.manifest.files:
+            rows = self.pack.lines(RECONCILIATIONS)
+            found.append(check_reconciliations(rows, self.manifest.last_index))
+        return "; ".join(found) or "nothing is told beside the log"
 
     def _remember(self) -> None:
         folder = self.options.held or self.policy.held
@@ -310,6 +398,10 @@ class _Verification:
         if detail is not None:
             self.report.passed(name, detail)
         return True
+
+
+def _unread(_event: Event | Fact) -> None:
+    """Nothing is counted from leaves alone."""
 
 
 def _names(signed: SignedCheckpoint) -> str:

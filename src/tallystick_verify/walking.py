@@ -11,7 +11,7 @@ from typing import Final
 from tallystick_verify.approvals import Approvals
 from tallystick_verify.canonical import JsonRefusedError, parse
 from tallystick_verify.events import Event, read_event
-from tallystick_verify.facts import Fact
+from tallystick_verify.facts import ATTESTATION_TYPE, Fact
 from tallystick_verify.failures import ExitCode, Failure, PackFailure
 from tallystick_verify.figures import Journal, Movements
 from tallystick_verify.jws import EVENT_TYPE, Token, read_token
@@ -20,6 +20,8 @@ from tallystick_verify.log import LogTree
 from tallystick_verify.manifest import Manifest
 from tallystick_verify.replay import Replay
 from tallystick_verify.report import Report
+from tallystick_verify.signatures import Signatures
+from tallystick_verify.told import RulesNamed
 
 __all__ = ["Progress", "Walk"]
 
@@ -40,7 +42,10 @@ _CHECKS: Final = {
 
 @dataclass(slots=True)
 class Walk:
-    """The pass and what it fills. `replayed` tells at its end whether the books were rebuilt."""
+    """The pass and what it fills. `replayed` tells at its end whether the books were rebuilt.
+
+    `helpers` are the processes that verify signatures beside it.
+    """
 
     manifest: Manifest
     report: Report
@@ -50,19 +55,31 @@ class Walk:
     movements: Movements
     approvals: Approvals
     journal: Journal
+    helpers: int = 0
+    rules: RulesNamed = field(default_factory=RulesNamed)
     replayed: bool = True
     previous_booked_at: str = ""
-    # Indexes of what is recorded beside instructions (votes, expiries, keys): no idempotency key settled those alone.
+    attestation_count: int = 0
+    # Indexes of what is recorded beside instructions (votes, expiries): no idempotency key settled those alone.
     unasked: set[int] = field(default_factory=set)
 
     def go(self, rows: Iterator[bytes], progress: Progress) -> bool:
         """Go through the rows of `events.jsonl`; tell whether the log is there to its end."""
+        size = self.manifest.tree_size
+        with Signatures(self.helpers, size, self._forged) as signatures:
+            whole = self._walk(rows, signatures, progress)
+            signatures.finish()
+        if whole:
+            self.report.passed("events", f"{size:,} events: bytes, form, signature, and key at its index")
+        return whole
+
+    def _walk(self, rows: Iterator[bytes], signatures: Signatures, progress: Progress) -> bool:
         size, report = self.manifest.tree_size, self.report
         for index, leaf in enumerate(_leaves(rows)):
             if index >= size:
                 report.failed("log", Failure(ExitCode.LOG, "The log is longer than the manifest says."))
                 return False
-            if not self._take(index, leaf) or report.full:
+            if not self._take(index, leaf, signatures) or report.full:
                 self.replayed = False
                 return False
             if index % _PROGRESS_EVENTS == 0:
@@ -73,32 +90,49 @@ class Walk:
             return False
         if self.manifest.first_index == size:
             self.replay.begin_period()
-        report.passed("events", f"{size:,} events: bytes, form, signature, and key at its index")
         return True
 
-    def _take(self, index: int, leaf: bytes) -> bool:
+    def _take(self, index: int, leaf: bytes, signatures: Signatures) -> bool:
         """Take up the event at `index`; tell whether what follows can still be looked at."""
         if index == self.manifest.first_index:
             self.replay.begin_period()
         self.tree.add(leaf)
         try:
             token = read_token(leaf, EVENT_TYPE)
-            self._note(index, lambda: self._check_signature(index, token))
+            signed = self._signed(index, token, signatures)
             event = read_event(token.payload)
             self._check_place(event, index)
         except Failure as failure:
             self._found(index, failure)
             return False
+        # Of a signature that does not hold nothing follows, for keys either.
+        if signed and self._may_be_counted(event, token):
+            self._note(index, lambda: self.keys.take(event, token.kid))
         if self.replayed:
             self._note(index, lambda: self.approvals.check(event))
             self.replayed = self._note(index, lambda: self._post(event))
         return True
 
-    def _check_signature(self, index: int, token: Token) -> None:
-        key = self.keys.key_at(token.kid, index)
-        if not key.verifies(token.signature, token.signing_input):
-            raise Failure(ExitCode.SIGNATURE, "The signature does not verify.")
-        self.keys.signed(token.kid, index)
+    def _signed(self, index: int, token: Token, signatures: Signatures) -> bool:
+        """Have the signature verified, here or soon; tell whether nothing is known against it."""
+        try:
+            key = self.keys.named(token.kid)
+        except Failure as failure:
+            self._found(index, failure)
+            return False
+        return signatures.check(index, key, token.signature, token.signing_input)
+
+    def _may_be_counted(self, event: Event | Fact, token: Token) -> bool:
+        """Tell whether an event may count for keys. Of a signature that does not hold nothing follows for them.
+
+        A helper may find that out later. For what an event says of keys that is too late.
+        """
+        if isinstance(event, Event) or "key" not in event.members:
+            return True
+        return self.keys.named(token.kid).verifies(token.signature, token.signing_input)
+
+    def _forged(self, index: int) -> None:
+        self._found(index, Failure(ExitCode.SIGNATURE, "The signature does not verify."))
 
     def _check_place(self, event: Event | Fact, index: int) -> None:
         if event.index != index:
@@ -111,17 +145,26 @@ class Walk:
         self.previous_booked_at = event.booked_at
 
     def _post(self, event: Event | Fact) -> None:
+        self.rules.take(event)
         if isinstance(event, Fact):
             self.replay.instructions.add_fact(event)
+            self.replay.take(event)
             if not event.is_change:
                 self.unasked.add(event.index)
-            if "key" in event.members:
-                self.keys.apply(event)
+            if event.type == ATTESTATION_TYPE:
+                self._check_attestation(event)
             return
         posted = self.replay.post(event)
         if event.index >= self.manifest.first_index:
             self.movements.add(event)
         self.journal.check(event, posted)
+
+    def _check_attestation(self, fact: Fact) -> None:
+        self.attestation_count += 1
+        try:
+            self.replay.check_attestation(fact)
+        except Failure as failure:
+            self.report.failed("attestations", failure.at(f"event {fact.index}"))
 
     def _note(self, index: int, check: Callable[[], None]) -> bool:
         """Make a check; note a failure, and tell whether the books are still known behind it."""

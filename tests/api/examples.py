@@ -5,31 +5,102 @@ from the routes.
 """
 
 import json
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
 from joserfc.jwk import OKPKey
+from sqlalchemy import Connection
 
-from tallystick import events, identity, liabilities, participants, policy, tokens, transparency
+from tallystick import (
+    events,
+    exports,
+    identity,
+    liabilities,
+    participants,
+    policy,
+    reconciliation,
+    tokens,
+    transparency,
+)
 from tallystick.core.ids import new_suffix, with_prefix
+from tallystick.core.money import format_amount
+from tallystick.exports import ExportArguments, ExportFormat, ExportOptions
 from tallystick.identity import ClientUse
 from tallystick.participants import HolderKind, KycStatus, Principal, Role
+from tallystick.reconciliation import Break
 from tallystick.tokens import Kind, Submission
 from tests import camt_writer
+from tests.api.date_examples import DATE_EXAMPLES
 from tests.api.edge import api_key
+from tests.api.match_examples import MATCH_EXAMPLES
 from tests.api.power_examples import POWER_EXAMPLES
 from tests.bank import Bank
+from tests.exports.exported import ask_for, workshop
+from tests.liabilities.attested import attest
 
 __all__ = ["Example", "Strangers", "add_strangers", "examples", "integrate_all", "life_of", "staff_life_of"]
 
+_OTHERS: Final = POWER_EXAMPLES | MATCH_EXAMPLES
 # For classes that an example closes; those that `/v1/token-classes` opens are others.
 _MORE_CURRENCIES: Final = (
     *("SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "RON", "TRY", "ILS", "AED", "SAR", "QAR"),
     *("INR", "THB", "IDR", "MYR", "PHP", "KRW", "ZAR", "MXN", "BRL", "CLP", "COP", "PEN"),
+    *(
+        "ARS",
+        "BHD",
+        "BOB",
+        "CRC",
+        "DOP",
+        "EGP",
+        "GEL",
+        "GTQ",
+        "ISK",
+        "JMD",
+        "JOD",
+        "KES",
+        "KWD",
+        "KZT",
+    ),
+    *(
+        "LKR",
+        "MAD",
+        "MUR",
+        "NGN",
+        "OMR",
+        "PKR",
+        "PYG",
+        "RSD",
+        "TND",
+        "TWD",
+        "UAH",
+        "UGX",
+        "UYU",
+        "VND",
+        "XAF",
+    ),
+    *(
+        "ALL",
+        "AMD",
+        "AZN",
+        "BDT",
+        "BWP",
+        "BZD",
+        "ETB",
+        "FJD",
+        "GHS",
+        "GYD",
+        "HNL",
+        "KGS",
+        "KHR",
+        "LAK",
+        "MDL",
+    ),
 )
 
 
@@ -48,8 +119,9 @@ def examples(bank: Bank) -> dict[str, Callable[[], Example]]:
     own: dict[str, Callable[[], Example]] = {
         template: partial(make, bank, template) for template, make in _EXAMPLES.items()
     }
-    powers = {template: partial(_power, bank, template) for template in POWER_EXAMPLES}
-    return own | powers
+    powers = {template: partial(_power, bank, template) for template in _OTHERS}
+    dates = {template: partial(_dated, bank, template) for template in DATE_EXAMPLES}
+    return own | powers | dates
 
 
 def _example(role: Role, path: str, body: dict[str, Any], **other: object) -> Example:
@@ -57,7 +129,11 @@ def _example(role: Role, path: str, body: dict[str, Any], **other: object) -> Ex
 
 
 def _power(bank: Bank, path: str) -> Example:
-    return Example(*POWER_EXAMPLES[path](bank, path))
+    return Example(*_OTHERS[path](bank, path))
+
+
+def _dated(bank: Bank, path: str) -> Example:
+    return Example(*DATE_EXAMPLES[path](bank, path))
 
 
 def _filled(template: str, identifier: str) -> str:
@@ -170,8 +246,8 @@ def _restrictable(bank: Bank) -> str:
 
 
 def _deposit(bank: Bank, path: str) -> Example:
-    body = {**_amount(bank), "reason": "Seen on the core's screen.", "value_date": "2026-11-20"}
-    return _example(Role.TREASURY_MAKER, path, body, value_date="2026-11-19")
+    body = {**_amount(bank), "reason": "Seen on the core's screen.", "value_date": "2031-11-20"}
+    return _example(Role.TREASURY_MAKER, path, body, value_date="2031-11-19")
 
 
 def _deposit_balance(bank: Bank, path: str) -> Example:
@@ -254,8 +330,96 @@ def _export(bank: Bank, path: str) -> Example:
     return _example(Role.AUDITOR, path, body, format="beancount")
 
 
+def _holder_export(bank: Bank, path: str) -> Example:
+    integrate_all(bank)
+    body = {"format": "evidence", "from": "2026-11-20T08:00:00Z"}
+    path = _filled(path, bank.holders["LANTERN"].id)
+    return _example(Role.PLATFORM, path, body, **{"from": "2026-11-19T08:00:00Z"})
+
+
+def _export_cancellation(bank: Bank, path: str) -> Example:
+    export = ask_for(bank)
+    return _example(
+        Role.AUDITOR, _filled(path, export.id), {"reason": "Not needed."}, reason="The wrong month."
+    )
+
+
 def _reconciliation(bank: Bank, path: str) -> Example:
-    body = {"token_class_id": bank.classes["USD"].id}
+    # Of classes of its own: a run that finds too much wrong suspends issuance.
+    return _example(Role.AUDITOR, path, {"token_class_id": _own_class(bank)}, token_class_id=_own_class(bank))
+
+
+def new_break(bank: Bank) -> Break:
+    """Return a break of a class of its own, of which nothing of the bank's is known."""
+    class_id = _own_class(bank)
+
+    def work(connection: Connection) -> Break:
+        run = reconciliation.reconcile(connection, bank.settler, bank.auditor, class_id)
+        [found] = reconciliation.breaks(connection, bank.issuer_id, reconciliation_id=run.id)
+        return found
+
+    return bank.database.run(work)
+
+
+def _break_assignment(bank: Bank, path: str) -> Example:
+    body = {"owner_id": bank.maker.id, "note": "Yours, I think."}
+    return _example(Role.TREASURY_MAKER, _filled(path, new_break(bank).id), body, note="Or not.")
+
+
+def _break_explanation(bank: Bank, path: str) -> Example:
+    body = {"explanation": "The bank sends its first statement on Monday."}
+    return _example(Role.TREASURY_MAKER, _filled(path, new_break(bank).id), body, explanation="Other.")
+
+
+def _break_note(bank: Bank, path: str) -> Example:
+    body = {"note": "Called them."}
+    return _example(Role.TREASURY_CHECKER, _filled(path, new_break(bank).id), body, note="Wrote to them.")
+
+
+def _break_file(bank: Bank, path: str) -> Example:
+    body = {"name": "letter.txt", "media_type": "text/plain", "content": "SGVsbG8="}
+    return _example(Role.OPERATOR, _filled(path, new_break(bank).id), body, content="SGVsbG8h")
+
+
+def _break_resolution(bank: Bank, path: str) -> Example:
+    found = new_break(bank)
+    with bank.database.engine.begin() as connection:
+        of_class = participants.token_class(connection, bank.issuer_id, found.token_class_id)
+        account = tokens.open_account(
+            connection,
+            bank.clock,
+            bank.issuer_id,
+            holder_id=bank.holders["HARBOUR"].id,
+            token_class_id=of_class.id,
+            deposit_account_number=new_suffix()[:20],
+        )
+    correcting = bank.ask(
+        Kind.DEPOSIT,
+        bank.maker,
+        amount=format_amount(1, of_class.scale),
+        currency=of_class.currency,
+        payee_account_id=account.id,
+        evidence=True,
+        related_id=f"statement_{'0' * 26}.{10_000 + len(bank.acknowledged)}",
+    )
+    body = {"instruction_id": correcting.resource_id}
+    return _example(Role.TREASURY_MAKER, _filled(path, found.id), body, note="It came late.")
+
+
+def _break_write_off(bank: Bank, path: str) -> Example:
+    found = new_break(bank)
+    with bank.database.read() as connection:
+        of_class = participants.token_class(connection, bank.issuer_id, found.token_class_id)
+    body = {
+        "difference": format_amount(found.difference_minor, of_class.scale),
+        "currency": of_class.currency,
+        "reason": "Nothing was lost.",
+    }
+    return _example(Role.OPERATOR, _filled(path, found.id), body, reason="Other.")
+
+
+def _attestation(bank: Bank, path: str) -> Example:
+    body = {"token_class_id": bank.classes["USD"].id, "as_of": "2026-11-20T08:00:00Z"}
     return _example(Role.AUDITOR, path, body, token_class_id=bank.classes["EUR"].id)
 
 
@@ -379,6 +543,7 @@ def _breaker_reset(bank: Bank, path: str) -> Example:
         reason="A drill.",
         payload={"reason": "A drill."},
     )
+    bank.run_clean(class_id)
     body = {"reason": "The drill is over."}
     return _example(Role.TREASURY_MAKER, _filled(path, class_id), body, reason="Other.")
 
@@ -443,15 +608,24 @@ _EXAMPLES: Final[dict[str, Callable[[Bank, str], Example]]] = {
     "/v1/deposit-balances": _deposit_balance,
     "/v1/breakers/{token_class_id}/reset": _breaker_reset,
     "/v1/breakers/{token_class_id}/trip": _breaker_trip,
+    "/v1/breaks/{break_id}/assign": _break_assignment,
+    "/v1/breaks/{break_id}/evidence": _break_file,
+    "/v1/breaks/{break_id}/explain": _break_explanation,
+    "/v1/breaks/{break_id}/notes": _break_note,
+    "/v1/breaks/{break_id}/resolve": _break_resolution,
+    "/v1/breaks/{break_id}/write-off": _break_write_off,
     "/v1/deposit-releases": _from_deposit,
     "/v1/deposits": _deposit,
     "/v1/deposits/{deposit_id}/assign": _assignment,
     "/v1/exports": _export,
+    "/v1/exports/{export_id}/cancel": _export_cancellation,
+    "/v1/holders/{holder_id}/exports": _holder_export,
     "/v1/holders": _holder,
     "/v1/holders/{holder_id}/kyc": _kyc,
     "/v1/holds": _movement,
     "/v1/holds/{hold_id}/execute": _hold_execution,
     "/v1/holds/{hold_id}/void": _hold_void,
+    "/v1/liability-attestations": _attestation,
     "/v1/mints": _from_deposit,
     "/v1/orders": _order,
     "/v1/orders/{order_id}/lift": _order_lift,
@@ -538,9 +712,13 @@ def life_of(bank: Bank, holder_id: str, payer: str, payee: str) -> dict[str, str
             connection, bank.issuer_id, holder_ids=[holder_id], token_class_id=bank.classes["USD"].id
         )
     return {
+        **_pack_of(bank, payee),
         "account_id": bank.account_id(payee),
         "approval_id": with_prefix("approval", mint),
+        "attestation_id": attest(bank, key=new_suffix()).tree.id,
         "batch_id": _batch_of(bank, payer, payee),
+        # No bank's own: a day that none of them has as a business date.
+        "business_date": "2020-01-01",
         "deposit_id": bank.deposit(payee, "31.13"),
         "event_id": with_prefix("event", transfer),
         "hold_id": bank.hold(payer, payee, "7.77"),
@@ -555,21 +733,36 @@ def life_of(bank: Bank, holder_id: str, payer: str, payee: str) -> dict[str, str
     }
 
 
+def _pack_of(bank: Bank, account: str) -> dict[str, str]:
+    """Let whoever acts for an account's holder have its pack; return the ids of paths to it."""
+    integrate_all(bank)
+    options = ExportOptions(holder_id=bank.accounts[account].holder_id)
+    arguments = ExportArguments(ExportFormat.EVIDENCE, options=options)
+    with tempfile.TemporaryDirectory() as directory:
+        making = workshop(bank, Path(directory))
+        made = exports.create_export(making, _acting_for(bank, account), arguments)
+    return {"export_id": made.id, "name": "events.jsonl"}
+
+
 def _batch_of(bank: Bank, payer: str, payee: str) -> str:
     """Let whoever acts for the payer send a batch of one; return its id."""
-    holder_id = bank.accounts[payer].holder_id
-    with bank.database.read() as connection:
-        holder = participants.holders_by_id(connection, bank.issuer_id, [holder_id])[holder_id]
-        acting = next(
-            one
-            for one in participants.principals(connection, bank.issuer_id)
-            if one.holder_id in {holder.id, holder.platform_id or holder.id}
-        )
+    acting = _acting_for(bank, payer)
     sides = {"payer_account_id": bank.account_id(payer), "payee_account_id": bank.account_id(payee)}
     one = bank.request(Kind.TRANSFER, acting, amount="1.11", currency="USD", **sides)
     [settled] = bank.settle(Submission((one,), bank.request(Kind.TRANSFER_BATCH, acting)))
     assert settled.batch is not None
     return settled.batch.resource_id
+
+
+def _acting_for(bank: Bank, account: str) -> Principal:
+    holder_id = bank.accounts[account].holder_id
+    with bank.database.read() as connection:
+        holder = participants.holders_by_id(connection, bank.issuer_id, [holder_id])[holder_id]
+        return next(
+            one
+            for one in participants.principals(connection, bank.issuer_id)
+            if one.holder_id in {holder.id, holder.platform_id or holder.id}
+        )
 
 
 def integrate_all(bank: Bank) -> None:
@@ -590,7 +783,8 @@ async def staff_life_of(client: httpx.AsyncClient, bank: Bank) -> dict[str, str]
         camt_writer.Stated(unmatched, opening="1000.00", closing="1.00"), message_id="M-1"
     )
     imported = await client.post("/v1/statements", content=file, headers=maker)
-    body = {"token_class_id": bank.classes["USD"].id}
+    # Of a class of its own: nothing of the bank's is known of it, which is a break.
+    body = {"token_class_id": _own_class(bank)}
     keyed = maker | {"Idempotency-Key": f"staff {new_suffix()}"}
     run = await client.post("/v1/reconciliations", json=body, headers=keyed)
     export = await client.post("/v1/exports", json={"format": "csv"}, headers=keyed)
@@ -613,10 +807,19 @@ async def staff_life_of(client: httpx.AsyncClient, bank: Bank) -> dict[str, str]
         "/v1/screenings", json={"limit": 100}, headers=operator | {"Idempotency-Key": "screen"}
     )
     hits = await client.get("/v1/screenings?state=hit", headers=operator)
+    letter = await client.post(
+        f"/v1/breaks/{run.json()['findings'][0]['break_id']}/evidence",
+        json={"name": "letter.txt", "media_type": "text/plain", "content": "SGVsbG8="},
+        headers=maker | {"Idempotency-Key": "letter"},
+    )
     figure = _deposit_balance(bank, "/v1/deposit-balances")
     pushed = await client.post(figure.path, json=figure.body, headers=keyed)
-    made = {imported, run, export, policy, screened, holders, pushed}
+    made = {imported, run, letter, policy, screened, holders, pushed}
     assert {one.status_code for one in made} == {201}
+    assert export.status_code == 202
+    with tempfile.TemporaryDirectory() as directory:
+        exports.make_open(workshop(bank, Path(directory)))
+    finished = await client.get(f"/v1/exports/{export.json()['id']}", headers=maker)
     change = await client.post(
         f"/v1/policies/{policy.json()['id']}/activate", json={"reason": "Decided."}, headers=operator
     )
@@ -628,12 +831,13 @@ async def staff_life_of(client: httpx.AsyncClient, bank: Bank) -> dict[str, str]
         "client_id": new_client(bank, principal.id),
         "statement_id": imported.json()["statements"][0]["id"],
         "reconciliation_id": run.json()["id"],
-        "break_id": run.json()["breaks"][0]["id"],
+        "break_id": run.json()["findings"][0]["break_id"],
+        "sha256": letter.json()["sha256"],
         "deposit_balance_id": pushed.json()["id"],
         "export_id": export.json()["id"],
         "policy_id": policy.json()["id"],
         "screening_list_id": screened.json()["id"],
         "screening_id": hits.json()["data"][0]["id"],
         "change_id": change.json()["id"],
-        "name": export.json()["manifest"]["files"][0]["name"],
+        "name": finished.json()["manifest"]["files"][0]["name"],
     }

@@ -6,11 +6,12 @@ from typing import Any
 
 from joserfc.jwk import OKPKey
 
-from tallystick import participants, screening
+from tallystick import participants, screening, signing
 from tallystick.core.ids import new_suffix
 from tallystick.participants import HolderKind, KycStatus, Principal, Role
 from tests.api.edge import api_key
 from tests.bank import Bank
+from tests.signing_keys import come_under_root, prepared_key
 
 __all__ = ["POWER_EXAMPLES"]
 
@@ -116,6 +117,25 @@ def _hit(bank: Bank, path: str) -> Made:
     return _asked(path, found[0].id, {})
 
 
+def _key_to_activate(bank: Bank, path: str) -> Made:
+    come_under_root(bank)
+    with bank.database.read() as connection:
+        active = signing.active_key(connection, bank.issuer_id, signing.KeyUse.EVENT)
+    assert active is not None
+    return _asked(path, active.id, {})
+
+
+def _key_to_retire(bank: Bank, path: str) -> Made:
+    with bank.database.read() as connection:
+        active = signing.active_key(connection, bank.issuer_id, signing.KeyUse.CHECKPOINT)
+    assert active is not None
+    return _asked(path, active.id, {})
+
+
+def _key_to_revoke(bank: Bank, path: str) -> Made:
+    return _asked(path, prepared_key(bank, named=False).id, {"compromised_from_index": 0})
+
+
 POWER_EXAMPLES: dict[str, Callable[[Bank, str], Made]] = {
     "/v1/holders/{holder_id}/suspend": _kill_switch,
     "/v1/principals/{principal_id}/api-keys": _key,
@@ -125,4 +145,7 @@ POWER_EXAMPLES: dict[str, Callable[[Bank, str], Made]] = {
     "/v1/principals/{principal_id}/terms": _terms,
     "/v1/screenings/{screening_id}/clear": _hit,
     "/v1/screenings/{screening_id}/confirm": _hit,
+    "/v1/signing-keys/{key_id}/activate": _key_to_activate,
+    "/v1/signing-keys/{key_id}/retire": _key_to_retire,
+    "/v1/signing-keys/{key_id}/revoke": _key_to_revoke,
 }

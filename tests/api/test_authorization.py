@@ -26,8 +26,8 @@ DOCUMENTS: Final = {"/docs", "/docs/oauth2-redirect", "/docs-assets", "/openapi.
 OURS: Final = [one for one in OPERATIONS if one.path not in DOCUMENTS]
 BEHIND_A_KEY: Final = [one for one in OURS if one.roles != "public"]
 CUSTOMERS: Final = frozenset({Role.PLATFORM, Role.HOLDER})
-# What a platform may know of though it isn't its own: its bank, and the bank's token classes.
-COMMON: Final = {"issuer_id", "token_class_id"}
+# What a platform may know of though it isn't its own: its bank, the bank's token classes, and what it attested of them.
+COMMON: Final = {"attestation_id", "issuer_id", "token_class_id"}
 # What is counted within one bank is no id that two banks could share.
 COUNTED: Final = {"event_index", "tile_path"}
 NAMED: Final = [one for one in BEHIND_A_KEY if set(one.parameters) - COUNTED]
@@ -59,6 +59,9 @@ def test_nothing_that_concerns_a_bank_is_public() -> None:
         "/log/{issuer_id}",
         "/log/{issuer_id}/checkpoint",
         "/log/{issuer_id}/tile/{level}/{tile_path}",
+        # What a run attests names no holder, and only whoever was given its id finds it.
+        "/v1/reconciliations/{reconciliation_id}/attestation",
+        "/v1/reconciliations/{reconciliation_id}/attestation.pdf",
     }
 
 
@@ -218,11 +221,11 @@ async def test_nobody_gets_in_without_a_good_key(
     assert len(answers) == 1, "why a key doesn't open is nobody's business"
 
 
-@pytest.mark.usefixtures("twins")
 async def test_public_routes_need_no_key_and_mind_none(
-    shared_edge: Edge, bad_bearers: dict[str, dict[str, str]]
+    shared_edge: Edge, twins: "Twins", bad_bearers: dict[str, dict[str, str]]
 ) -> None:
     ids = {"issuer_id": shared_edge.bank.issuer_id, "level": "0", "tile_path": "000.p/1"}
+    ids["reconciliation_id"] = twins.other["reconciliation_id"]
     for operation in OURS:
         if operation.roles == "public" and operation.method == "GET":
             for name in ("missing", "revoked"):

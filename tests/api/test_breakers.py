@@ -51,6 +51,10 @@ async def test_one_person_trips_it_and_two_reset_it(edge: Edge) -> None:
     redeemed = await edge.post("/v1/redemptions", amount(edge), Role.PLATFORM)
     assert redeemed.status_code == 201
 
+    assert_problem(await ask(edge, "reset"), 409, "clean_run_needed")
+    assert (await breaker(edge))["clean_run_id"] is None
+    run_id = edge.bank.run_clean()
+    assert (await breaker(edge))["clean_run_id"] == run_id
     reset = await ask(edge, "reset")
     assert (reset.status_code, (await breaker(edge))["state"]) == (202, "tripped")
     approved = await edge.post(

@@ -94,8 +94,9 @@ async def test_fifty_at_once_have_one_effect(shared_edge: Edge, operation: Opera
     answered = len(example.body.get("items", ())) + 1
     transfers = answered if operation.path == "/v1/transfers" else answered - 1
     assert after["instruction"] - before["instruction"] <= answered
-    # A transfer's key stands in its own row.
-    assert after["answer"] == before["answer"] + answered - transfers
+    # A transfer's key stands in its own row; a run's attestation is signed under a key of its own.
+    attested = operation.path == "/v1/reconciliations"
+    assert after["answer"] == before["answer"] + answered - transfers + attested
     # A vote is an event of its own, before the one that it lets through.
     assert after["event"] - before["event"] <= answered + operation.path.endswith("/approve")
     assert sum("idempotency-replayed" not in one.headers for one in answers) == 1
@@ -154,8 +155,8 @@ async def test_a_refused_attempt_leaves_its_key_free(shared_edge: Edge, operatio
     rows = row_counts(shared_edge.urls)
     assert_problem(await post(shared_edge, replace(example, body=example.body | {"unknown": 1}), key), 422)
     assert isinstance(operation.roles, frozenset)
-    intruder = next(role for role in Role if role not in operation.roles)
-    assert_problem(await post(shared_edge, example, key, intruder), 403)
+    for intruder in [role for role in Role if role not in operation.roles][:1]:
+        assert_problem(await post(shared_edge, example, key, intruder), 403)
     if "amount" in example.body:
         # The write path's own refusal, not the edge's.
         huge = replace(example, body=example.body | {"amount": "99999999999999999.99"})

@@ -103,7 +103,11 @@ async def open_sandbox(urls: DatabaseUrls, state_directory: Path) -> AsyncIterat
     database = Database(urls.service_url, pool_size=2)
     try:
         seeded = sandbox.seed_unless_present(
-            database, SystemClock(), KeyDirectory(settings.key_directory), state_directory
+            database,
+            SystemClock(),
+            KeyDirectory(settings.key_directory),
+            state_directory,
+            origin_prefix=settings.log_origin_or_unnamed,
         )
     finally:
         database.close()
@@ -227,8 +231,10 @@ async def _check_the_log(bank: Sandbox) -> None:
     key_set = (await bank.client.get("/.well-known/jwks.json")).json()
     log = (await bank.get("/v1/events"))["data"]
     payloads = [verified(event["jws"], key_set) for event in log]
-    assert [payload["index"] for payload in payloads] == list(range(10))
+    assert [payload["index"] for payload in payloads] == list(range(12))
     assert [payload["type"] for payload in payloads] == [
+        "signing_key.activated",
+        "signing_key.activated",
         "approval.approved",
         "deposit.confirmed",
         "approval.approved",

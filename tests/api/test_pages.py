@@ -36,7 +36,7 @@ async def ids(anyio_backend: str, shared_edge: Edge) -> dict[str, str]:
     for role in (Role.TREASURY_MAKER, Role.AUDITOR):
         body = {"token_class_id": bank.classes["EUR"].id}
         assert (await shared_edge.post("/v1/reconciliations", body, role)).status_code == 201
-        assert (await shared_edge.post("/v1/exports", {"format": "jsonl"}, role)).status_code == 201
+        assert (await shared_edge.post("/v1/exports", {"format": "jsonl"}, role)).status_code == 202
     return found
 
 

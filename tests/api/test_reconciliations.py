@@ -36,14 +36,14 @@ async def test_what_ties_is_kept_as_tied(edge: Edge) -> None:
     made = await run(edge)
 
     assert (made["object"], made["currency"], made["verdict"]) == ("reconciliation", "USD", "tied")
-    assert (made["breaks"], made["has_more_breaks"]) == ([], False)
+    assert (made["findings"], made["has_more_findings"]) == ([], False)
     assert (made["event_index"], made["statement_id"]) == (0, statement_id)
     assert made["run_by"] == edge.bank.auditor.id
     assert {figure for group in made["figures"].values() for figure in group.values()} >= {"250000.00"}
     assert (await edge.get(f"{PATH}/{made['id']}")).json() == made
     [listed] = (await edge.get(PATH)).json()["data"]
     assert listed == {name: made[name] for name in listed}
-    assert "breaks" not in listed
+    assert "findings" not in listed
 
 
 async def test_a_difference_of_a_cent_is_a_break(edge: Edge) -> None:
@@ -54,17 +54,25 @@ async def test_a_difference_of_a_cent_is_a_break(edge: Edge) -> None:
     made = await run(edge)
 
     assert made["verdict"] == "broken"
-    waiting = [one for one in made["breaks"] if one["state"] == "open"]
-    assert waiting
-    assert waiting[0]["difference"] == "0.01"
-    assert waiting[0]["reconciliation_id"] == made["id"]
-    assert (waiting[0]["object"], waiting[0]["currency"]) == ("break", "USD")
-    assert all(one["explanation"] and one["evidence"] for one in made["breaks"])
-    for query in ("", f"?reconciliation_id={made['id']}", "?state=open"):
-        found = (await edge.get(f"/v1/breaks{query}")).json()["data"]
-        assert found == (waiting if "open" in query else made["breaks"])
-    for query in ("?state=closed", "?reconciliation_id=reconciliation_00000000000000000000000000"):
-        assert (await edge.get(f"/v1/breaks{query}")).json()["data"] == []
+    [found] = [one for one in made["findings"] if one["type"] != "timing"]
+    assert (found["difference"], found["reconciliation_id"], found["currency"]) == ("0.01", made["id"], "USD")
+    assert (found["object"], found["finding_number"]) == ("reconciliation_finding", 1)
+    assert all(one["explanation"] and one["evidence"] for one in made["findings"])
+    listed = (await edge.get(f"{PATH}/{made['id']}/findings")).json()["data"]
+    assert listed == made["findings"]
+    [waiting] = (await edge.get("/v1/breaks?state=open")).json()["data"]
+    assert (waiting["id"], waiting["difference"], waiting["object"]) == (found["break_id"], "0.01", "break")
+    for query in ("", f"?reconciliation_id={made['id']}", "?type=missing_bank_entry"):
+        assert (await edge.get(f"/v1/breaks{query}")).json()["data"] == [waiting]
+    for query in (
+        "state=cleared",
+        "type=amount",
+        "overdue=true",
+        f"owner_id={edge.bank.maker.id}",
+        f"token_class_id={edge.bank.classes['EUR'].id}",
+        "reconciliation_id=reconciliation_00000000000000000000000000",
+    ):
+        assert (await edge.get(f"/v1/breaks?{query}")).json()["data"] == []
 
 
 async def test_runs_and_breaks_are_listed_page_by_page(edge: Edge) -> None:
@@ -80,7 +88,8 @@ async def test_runs_and_breaks_are_listed_page_by_page(edge: Edge) -> None:
             if not page["has_more"]:
                 break
             cursor = page["next_cursor"]
-        assert seen == (wanted or [one["id"] for every in made for one in every["breaks"]])
+        # Both runs of the one class found the same, which is one break.
+        assert seen == (wanted or [made[0]["findings"][0]["break_id"], made[1]["findings"][0]["break_id"]])
         assert seen == sorted(seen)
     [of_class] = (await edge.get(PATH, params={"token_class_id": euro})).json()["data"]
     assert of_class["currency"] == "EUR"

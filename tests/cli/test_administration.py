@@ -16,7 +16,9 @@ RIVERBANK = ("--legal-name", "Riverbank AG", "--lei", "529900T8BM49AURSDO55", "-
 
 
 def open_issuer(command_line: CommandLine) -> Any:
-    return command_line.json("issuers", "open", *RIVERBANK, "--jurisdiction", "DE")
+    return command_line.json(
+        "issuers", "open", *RIVERBANK, "--jurisdiction", "DE", "--root", command_line.state / "root"
+    )
 
 
 def asking(command_line: CommandLine, reason: str = "Agreed with the board.") -> tuple[str, ...]:
@@ -189,11 +191,10 @@ def test_what_is_done_while_founding_is_on_record(on_database: CommandLine) -> N
         issuer_id = chosen_issuer(connection, None)
         done = audit.page(connection, issuer_id, audit.begin(connection, issuer_id), limit=100).entries
         assert audit.first_broken_number(connection, issuer_id) is None
-    assert [(one.draft.operation, one.draft.method) for one in done] == [
-        ("principal_add", "command"),
-        ("api_key_registration", "command"),
-    ] * 2
-    assert done[0].draft.subject_id == people["operator"]["id"]
+    # What the log keeps by itself, such as the beginning of its keys, has no method.
+    alone = [one.draft for one in done if one.draft.method == "command"]
+    assert [one.operation for one in alone] == ["principal_add", "api_key_registration"] * 2
+    assert alone[0].subject_id == people["operator"]["id"]
 
 
 def test_asking_needs_a_key_that_may_and_a_reason(on_sandbox: CommandLine) -> None:
@@ -239,31 +240,112 @@ def test_a_revoked_key_opens_nothing(on_sandbox: CommandLine) -> None:
     assert absent.errors.startswith("principal_not_found: ")
 
 
-def test_signing_keys_live_and_end(on_sandbox: CommandLine) -> None:
+def named_by_the_root(command_line: CommandLine, folder: Path) -> Any:
+    """Let the sandbox's root name what was prepared: draft on one machine, sign on another, put in on the first."""
+    file = folder / "manifest.json"
+    drafted = command_line.json("keys", "root", "draft", "--output", file)
+    signed = command_line.json("keys", "root", "sign", file, "--directory", command_line.state / "root")
+    assert [one["signed"] for one in (*drafted["roots"], *signed["roots"])] == [False, True]
+    assert command_line.json("keys", "root", "show", file) == signed
+    assert command_line.json("keys", "root", "import", file) == signed
+    return signed
+
+
+def states_of(command_line: CommandLine, use: str = "event") -> dict[str, str]:
+    listed = command_line.json("keys", "list", "--use", use)["data"]
+    return {one["id"]: one["state"] for one in listed}
+
+
+def test_signing_keys_live_and_end(on_sandbox: CommandLine, tmp_path: Path) -> None:
     [first] = on_sandbox.json("keys", "list")["data"]
+    second = on_sandbox.json("keys", "create")
+    spare = on_sandbox.json("keys", "create")
+    activate = ("keys", "activate", second["id"], "--expected", first["id"])
+    assert (first["state"], first["from_index"], second["state"]) == ("active", 0, "prepared")
+    refused = on_sandbox.run(*activate, *asking(on_sandbox))
+    assert refused.errors.startswith("signing_key_not_named: ")
+    assert named_by_the_root(on_sandbox, tmp_path)["version"] == 2
 
-    second = on_sandbox.json("keys", "rotate", "--expected", first["id"])
-    again = on_sandbox.run("keys", "rotate", "--expected", first["id"])
-    revoked = on_sandbox.json("keys", "revoke", "--reason", "Laptop stolen.", first["id"])
-    retired = on_sandbox.json("keys", "retire", second["id"])
-    third = on_sandbox.json("keys", "create")
+    # The sandbox is founded: nobody gives a key power alone.
+    assert on_sandbox.run(*activate, "--reason", "x").errors.startswith("another_person_required: ")
+    asked_and_approved(on_sandbox, *activate)
+    again = on_sandbox.run(*activate, *asking(on_sandbox))
+    assert again.errors.startswith("signing_key_conflict: ")
+    asked_and_approved(on_sandbox, "keys", "retire", second["id"])
+    # Nothing could record a second person's vote now, and the root stands behind the key.
+    on_sandbox.json("keys", "activate", spare["id"], *asking(on_sandbox))
+    revoked = on_sandbox.json(
+        "keys",
+        "revoke",
+        spare["id"],
+        *asking(on_sandbox, "Laptop stolen."),
+        *("--compromised-at", "2026-01-01T00:00:00Z"),
+    )
 
-    assert (again.exit_code, again.errors.partition(":")[0]) == (1, "signing_key_conflict")
-    assert (revoked["state"], revoked["reason"]) == ("revoked", "Laptop stolen.")
-    assert (retired["state"], third["state"]) == ("retired", "active")
-    states = {one["id"]: one["state"] for one in on_sandbox.json("keys", "list")["data"]}
-    assert states == {first["id"]: "revoked", second["id"]: "retired", third["id"]: "active"}
+    assert revoked["state"] == "settled"
+    assert states_of(on_sandbox) == {first["id"]: "retired", second["id"]: "retired", spare["id"]: "revoked"}
+    [shown] = [one for one in on_sandbox.json("keys", "list")["data"] if one["id"] == spare["id"]]
+    assert (shown["compromised_from_index"], shown["reason"]) == (0, "Laptop stolen.")
     table = on_sandbox.run("keys", "list").output
-    assert all(key_id in table for key_id in states), "ids are never cut"
+    assert all(key_id in table for key_id in states_of(on_sandbox)), "ids are never cut"
+
+
+def test_a_bank_with_its_root_elsewhere(on_database: CommandLine, tmp_path: Path) -> None:
+    bank = on_database.json("issuers", "open", *RIVERBANK, "--jurisdiction", "DE")
+    key_id = bank["signing_key_id"]
+    assert states_of(on_database) == {key_id: "prepared"}
+    activate = ("keys", "activate", key_id, "--reason", "The first key.")
+    assert on_database.run(*activate).errors.startswith("root_manifest_absent: ")
+    roots = [
+        on_database.json("keys", "root", "create", "--directory", tmp_path / name) for name in ("one", "two")
+    ]
+    file = tmp_path / "manifest.json"
+    named = [option for one in roots for option in ("--root", one["x"])]
+    on_database.json("keys", "root", "draft", "--output", file, *named, "--threshold", 2)
+    on_database.json("keys", "root", "sign", file, "--directory", tmp_path / "one")
+    refused = on_database.run("keys", "root", "import", file)
+    assert refused.errors.startswith("root_manifest_refused: ")
+    on_database.json("keys", "root", "sign", file, "--directory", tmp_path / "two")
+    on_database.json("keys", "root", "import", file)
+
+    shown = on_database.json(*activate)
+    [checkpoint] = states_of(on_database, "checkpoint")
+    on_database.json("keys", "activate", checkpoint, "--reason", "The first key.")
+
+    assert (shown["state"], shown["from_index"]) == ("active", 0)
+    with opened_database(load_settings()) as database, database.read() as connection:
+        issuer_id = chosen_issuer(connection, None)
+        done = audit.page(connection, issuer_id, audit.begin(connection, issuer_id), limit=100).entries
+    assert [one.draft.operation for one in done if one.draft.method == "command"] == [
+        "root_manifest_import",
+        "signing_key_activation",
+        "signing_key_activation",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("sign", "/nowhere.json", "--directory", "."), "file_unreadable"),
+        (("sign", __file__, "--directory", "."), "root_manifest_malformed"),
+        (("show", __file__), "root_manifest_malformed"),
+        (("draft", "--output", "x", "--root", "AAAA"), "public_key_refused"),
+        (("draft", "--output", "/nowhere/x"), "file_unwritable"),
+    ],
+)
+def test_what_is_no_manifest(on_sandbox: CommandLine, arguments: tuple[str, ...], code: str) -> None:
+    assert on_sandbox.run("keys", "root", *arguments).errors.startswith(f"{code}: ")
 
 
 def test_private_keys_stay_in_files_that_only_the_service_reads(on_sandbox: CommandLine) -> None:
     output = "".join(
-        on_sandbox.run("keys", command, "--json").output for command in ("list", "rotate", "list")
+        on_sandbox.run("keys", command, "--json").output for command in ("list", "create", "list")
     )
 
-    files = [path for path in (on_sandbox.state / "keys").rglob("*") if path.is_file()]
-    assert len(files) >= 2
+    files = [
+        path for name in ("keys", "root") for path in (on_sandbox.state / name).rglob("*") if path.is_file()
+    ]
+    assert len(files) >= 4
     assert all(path.stat().st_mode & 0o077 == 0 for path in files)
     assert not {"d", "private_key"} & {name for one in json.loads(_first(output))["data"] for name in one}
 
@@ -279,14 +361,14 @@ def _first(output: str) -> str:
 def test_a_moment_of_compromise_that_can_not_be(on_sandbox: CommandLine, at: str, code: str) -> None:
     [key] = on_sandbox.json("keys", "list")["data"]
 
-    ran = on_sandbox.run("keys", "revoke", "--reason", "x", "--compromised-at", at, key["id"])
+    ran = on_sandbox.run("keys", "revoke", key["id"], "--compromised-at", at, *asking(on_sandbox))
 
     assert ran.errors.startswith(f"{code}: ")
     assert on_sandbox.json("keys", "list")["data"] == [key]
 
 
 def test_a_key_whose_id_looks_like_an_option_can_be_named(on_sandbox: CommandLine) -> None:
-    ran = on_sandbox.run("keys", "revoke", "--reason", "x", "-Fq0-not-a-key", "--json")
+    ran = on_sandbox.run("keys", "revoke", *asking(on_sandbox), "-Fq0-not-a-key", "--json")
 
     assert ran.document["code"] == "signing_key_not_found"
 

@@ -27,7 +27,7 @@ def test_the_whole_story_holds_on_a_service_of_its_own(tmp_path: Path) -> None:
     story = json.loads(done.stdout)
     assert story["claims"] == sum(len(chapter["claims"]) for chapter in story["chapters"]) > 50
     assert story["supply"] == {"USD": "249300.00", "EUR": "0.00"}
-    assert story["events"] == 17
+    assert story["events"] == 20
     assert not (tmp_path / "not-used").exists(), "it leaves nothing behind"
 
 

@@ -147,6 +147,16 @@ def test_an_address_that_is_taken(on_sandbox: CommandLine, monkeypatch: pytest.M
     assert not ran.output, "it says where it serves only once it does"
 
 
+def test_others_are_not_served_from_a_log_that_is_called_after_nobody(
+    on_sandbox: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name is in every checkpoint for ever, and a witness knows the log by it."""
+    ran = on_sandbox.run("serve", "--host", "0.0.0.0", "--port", "0")  # noqa: S104 That is what is refused.
+
+    assert (ran.exit_code, ran.errors.partition(":")[0]) == (3, "log_origin_missing")
+    assert "TALLYSTICK_LOG_ORIGIN_PREFIX" in ran.errors
+
+
 def test_an_address_that_is_none(on_sandbox: CommandLine) -> None:
     ran = on_sandbox.run("serve", "--host", "256.256.256.256")
 

@@ -88,7 +88,7 @@ def balance(served: Served, account: str = "lantern_usd") -> Decimal:
 
 def send(
     file: Path, url: str, api_key: str, *, atomic: bool = False
-) -> tuple[dict[str, Any], ExitCode, list[float]]:
+) -> tuple[dict[str, Any], int, list[float]]:
     """Send with pauses that are counted instead of waited for; return the summary, exit code and pauses."""
     report = Report(as_json=True)
     pauses: list[float] = []

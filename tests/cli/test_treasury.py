@@ -89,7 +89,7 @@ def test_reconciling_every_class(maker: CommandLine) -> None:
 
     assert {one["currency"]: one["verdict"] for one in runs} == {"USD": "tied", "EUR": "tied"}
     assert told.exit_code == 0
-    assert told.output.startswith("USD: TIED up to event 6 ")
+    assert told.output.startswith("USD: TIED up to event 8 ")
     by_id = maker.json("reconcile", "--token-class", maker.sandbox["token_classes"]["usd"])["data"]
     assert [one["currency"] for one in by_id] == ["USD"]
 
@@ -108,7 +108,7 @@ def test_a_cent_that_is_missing_ends_with_exit_code_1(
     assert (ran.exit_code, told.exit_code) == (1, 1)
     [run] = ran.document["data"]
     assert run["verdict"] == "broken"
-    assert [one["difference"] for one in run["breaks"] if one["state"] == "open"] == ["-0.01"]
+    assert [one["difference"] for one in run["findings"] if one["type"] != "timing"] == ["-0.01"]
     assert "USD: BROKEN" in told.output
     assert "-0.01" in told.output
 
@@ -174,6 +174,23 @@ def test_an_evidence_pack_is_verified_by_the_other_command(maker: CommandLine, t
     assert [one["deposits_confirmed"] for one in verdict["figures"]] == ["1262500.50"]
 
 
+def test_options_are_those_of_the_api(maker: CommandLine) -> None:
+    maker.run("import-statement", FIRST_DAY)
+
+    made = maker.json("export", "--sample-size", "2", "--seed", "x", "--sample-method", "random")
+    day = ("--business-date", "2020-02-28", "--business-date-until", "2020-02-29")
+    days = maker.json("export", "--format", "xlsx", *day)
+    ledger = maker.json("export", "--format", "gl_csv", *day[:2], "--detail", "codes")
+
+    asked = made["manifest"]["arguments"]
+    assert (asked["sample_size"], asked["seed"], asked["sample_method"]) == (2, "x", "random")
+    assert "sample.csv" in {one["name"] for one in made["manifest"]["files"]}
+    assert days["manifest"]["arguments"]["to"] == "2020-02-29T23:59:59.999999Z"
+    assert [one["name"] for one in ledger["manifest"]["files"]] == [
+        f"gl_2020-02-28{part}.csv" for part in ("", "_balances", "_control")
+    ]
+
+
 def test_an_export_is_told_to_people(maker: CommandLine) -> None:
     maker.run("import-statement", FIRST_DAY)
 
@@ -188,8 +205,14 @@ def test_an_export_is_told_to_people(maker: CommandLine) -> None:
 @pytest.mark.parametrize(
     ("options", "exit_code", "code"),
     [
-        (["--format", "xlsx"], 2, "format_unknown"),
+        (["--format", "docx"], 2, "format_unknown"),
         (["--to", "tomorrow"], 2, "time_malformed"),
+        (["--business-date", "tomorrow"], 2, "date_malformed"),
+        (["--detail", "all"], 2, "choice_unknown"),
+        (["--sample-method", "all"], 2, "choice_unknown"),
+        (["--format", "pdf"], 1, "export_options_invalid"),
+        (["--format", "pdf", "--account", "account_1"], 1, "account_not_found"),
+        (["--business-date", "2126-01-01"], 1, "export_period_invalid"),
         (["--from", "2126-01-01"], 1, "export_period_invalid"),
         (["--token-class", "class_1"], 1, "token_class_not_found"),
     ],

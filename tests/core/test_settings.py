@@ -76,3 +76,18 @@ def test_a_provider_is_named_in_full(missing: str) -> None:
     given = {name: value for name, value in OIDC.items() if not name.endswith(missing)}
     with pytest.raises(ValidationError, match="needs an issuer and an audience"):
         Settings.from_environment(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "origin"),
+    [
+        ({}, None),
+        ({"TALLYSTICK_PUBLIC_URL": "http://localhost:8000"}, None),
+        ({"TALLYSTICK_PUBLIC_URL": "http://[::1]:8000"}, None),
+        ({"TALLYSTICK_PUBLIC_URL": "https://tokens.bank.example"}, "tokens.bank.example/log"),
+        ({"TALLYSTICK_PUBLIC_URL": "https://tokens.bank.example:8443"}, "tokens.bank.example:8443/log"),
+        ({"TALLYSTICK_LOG_ORIGIN_PREFIX": "log.bank.example/log"}, "log.bank.example/log"),
+    ],
+)
+def test_a_log_is_named_after_where_it_is_served(given: dict[str, str], origin: str | None) -> None:
+    assert Settings.from_environment(given).log_origin == origin

@@ -22,12 +22,14 @@ from tallystick.tokens import EVENT_TYPES, BreakerTrippedError, Kind
 from tallystick.tokens.journals import journal
 from tests.bank import Bank, oracle
 from tests.database import connect
+from tests.liabilities.attested import attest
 from tests.docs.documents import DOCUMENTS, REPOSITORY, anchors, code, links, prose, table
 
 # What the environment is asked for beside the settings: who acts, where, and the passwords of the containers.
 NOT_SETTINGS: Final = {
     "TALLYSTICK_API_KEY",
     "TALLYSTICK_URL",
+    "TALLYSTICK_ROOT_PASSPHRASE",
     "TALLYSTICK_WITNESS_PASSPHRASE",
     "TALLYSTICK_OWNER_PASSWORD",
     "TALLYSTICK_SERVICE_PASSWORD",
@@ -167,6 +169,7 @@ def test_the_event_s_members_are_told(bank: Bank) -> None:
     bank.mint("HARBOUR-EUR", "1.00")
     with pytest.raises(BreakerTrippedError):
         bank.mint("HARBOUR-EUR", "1.00")
+    attest(bank)
     with connect(bank.urls.superuser_url) as connection:
         tokens = [str(row[0]) for row in connection.execute("SELECT jws FROM event")]
     members: set[str] = set()

@@ -19,7 +19,7 @@ import uvicorn
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from jwt.utils import base64url_decode, base64url_encode
 
-from tallystick import app
+from tallystick import app, exports
 from tallystick.core.settings import Settings
 from tallystick.identity import ClientUse
 from tallystick.participants import Principal
@@ -28,6 +28,7 @@ from tests.api.edge import api_key
 from tests.bank import Bank, open_bank
 from tests.database import DatabaseUrls
 from tests.docs.documents import Example, examples
+from tests.exports.exported import workshop
 from tests.identity.outsiders import outsider
 
 SECONDS_MAX: Final = 60
@@ -61,14 +62,14 @@ def bank(database_urls: DatabaseUrls, tmp_path: Path) -> Iterator[Bank]:
 
 @pytest.mark.parametrize("example", examples(), ids=lambda one: str(one.document))
 def test_examples_work(example: Example, bank: Bank, tmp_path: Path) -> None:
-    actors: dict[str, Principal] = {"docs/auditors.md": bank.auditor, "docs/merchants.md": bank.platform}
+    actors: dict[str, Principal] = {"docs/audit.md": bank.auditor, "docs/merchants.md": bank.platform}
     presented = api_key(bank, actors[example.document])
     directory = tmp_path / "evidence"
     directory.mkdir()
     clients = _register_clients(bank, directory)
     with _served(bank, tmp_path / "state") as url:
-        if example.document == "docs/auditors.md":
-            _take_evidence(url, presented, directory)
+        if example.document == "docs/audit.md":
+            _take_evidence(bank, url, presented, directory)
         done = subprocess.run(
             [sys.executable, "-c", example.code],
             cwd=directory,
@@ -91,10 +92,10 @@ def test_examples_work(example: Example, bank: Bank, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "damage", ["event dropped", "amount changed", "event signed by nobody", "vote exchanged", "attempt dropped"]
 )
-def test_the_auditors_examples_notice(damage: str, bank: Bank, tmp_path: Path) -> None:
-    [example] = [one for one in examples() if one.document == "docs/auditors.md"]
+def test_the_walkthrough_notices(damage: str, bank: Bank, tmp_path: Path) -> None:
+    [example] = [one for one in examples() if one.document == "docs/audit.md"]
     with _served(bank, tmp_path / "state") as url:
-        _take_evidence(url, api_key(bank, bank.auditor), tmp_path)
+        _take_evidence(bank, url, api_key(bank, bank.auditor), tmp_path)
     _damage(tmp_path, damage)
 
     done = subprocess.run(
@@ -144,7 +145,7 @@ def _damage(directory: Path, damage: str) -> None:
 
 
 def test_there_are_examples() -> None:
-    assert {one.document for one in examples()} == {"docs/auditors.md", "docs/merchants.md"}
+    assert {one.document for one in examples()} == {"docs/audit.md", "docs/merchants.md"}
 
 
 def _register_clients(bank: Bank, directory: Path) -> dict[str, str]:
@@ -158,7 +159,7 @@ def _register_clients(bank: Bank, directory: Path) -> dict[str, str]:
     return names
 
 
-def _take_evidence(url: str, presented: str, directory: Path) -> None:
+def _take_evidence(bank: Bank, url: str, presented: str, directory: Path) -> None:
     """Fetch what the auditors' guide tells them to take along."""
     headers = {"Authorization": f"Bearer {presented}"}
     with httpx.Client(base_url=url, headers=headers, timeout=SECONDS_MAX) as client:
@@ -170,7 +171,9 @@ def _take_evidence(url: str, presented: str, directory: Path) -> None:
         made = client.post(
             "/v1/exports", json={"format": "jsonl"}, headers={"Idempotency-Key": "evidence"}
         ).raise_for_status()
-        names = [one["name"] for one in made.json()["manifest"]["files"]]
+        exports.make_open(workshop(bank, directory / "exports"))
+        finished = client.get(f"/v1/exports/{made.json()['id']}").raise_for_status()
+        names = [one["name"] for one in finished.json()["manifest"]["files"]]
         for name in (*names, "manifest.json"):
             found = client.get(f"/v1/exports/{made.json()['id']}/files/{name}").raise_for_status()
             (directory / name).write_bytes(found.content)

@@ -7,11 +7,31 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from tallystick.exports import Export, ExportArguments, ExportFormat, Vouching, create_export
+from tallystick.exports import (
+    Export,
+    ExportArguments,
+    ExportFormat,
+    ExportOptions,
+    Vouching,
+    Workshop,
+    ask,
+    create_export,
+    pin,
+)
 from tallystick.transparency import NO_WITNESSES, DatabaseTiles
 from tests.bank import OPENED_AT, Bank
 
-__all__ = ["DAYS", "contents", "csv_rows", "export_of", "json_rows", "live_three_days", "vouching"]
+__all__ = [
+    "DAYS",
+    "ask_for",
+    "contents",
+    "csv_rows",
+    "export_of",
+    "json_rows",
+    "live_three_days",
+    "needed",
+    "workshop",
+]
 
 # The moment that each day's business is booked at.
 DAYS: Final = tuple(OPENED_AT + timedelta(days=number) for number in range(3))
@@ -33,9 +53,18 @@ def live_three_days(bank: Bank) -> None:
     bank.clock.at = DAYS[2] + timedelta(days=1)
 
 
-def vouching(bank: Bank) -> Vouching:
-    """What the bank's packs are vouched for with: its keys, tiles in the database, and no witnesses."""
-    return Vouching(bank.key_directory, DatabaseTiles(), NO_WITNESSES)
+def workshop(bank: Bank, directory: Path) -> Workshop:
+    """What the bank's exports are made with: its keys, tiles in the database, and no witnesses."""
+    vouching = Vouching(bank.key_directory, DatabaseTiles(), NO_WITNESSES)
+    return Workshop(bank.database, bank.clock, bank.settler, vouching, directory)
+
+
+def ask_for(bank: Bank, export_format: ExportFormat = ExportFormat.CSV) -> Export:
+    """Ask for an export as the bank's auditor; nobody makes it yet."""
+    asking = workshop(bank, Path("nowhere"))
+    with bank.database.read() as connection:
+        pinned = pin(connection, bank.clock, bank.auditor, ExportArguments(export_format), asking.vouching)
+    return bank.database.run(lambda connection: ask(connection, bank.clock, bank.auditor, pinned))
 
 
 def export_of(
@@ -46,16 +75,23 @@ def export_of(
     after: datetime | None = None,
     until: datetime | None = None,
     token_class_id: str | None = None,
+    **options: Any,
 ) -> Export:
-    """Export as the bank's auditor."""
+    """Export as the bank's auditor; `options` are those of ExportOptions."""
     return create_export(
-        bank.database,
-        bank.clock,
+        workshop(bank, directory),
         bank.auditor,
-        ExportArguments(export_format, after, until, token_class_id),
-        directory,
-        vouching(bank),
+        ExportArguments(export_format, after, until, token_class_id, ExportOptions(**options)),
     )
+
+
+def needed(bank: Bank, export_format: ExportFormat) -> dict[str, Any]:
+    """Return the options that a format can't do without."""
+    if export_format in {ExportFormat.PDF, ExportFormat.CAMT053}:
+        return {"account_id": bank.account_id("HARBOUR-USD")}
+    if export_format in {ExportFormat.GL_CSV, ExportFormat.GL_JSONL}:
+        return {"business_date": (bank.clock.at - timedelta(days=1)).date()}
+    return {}
 
 
 def contents(directory: Path, export: Export) -> dict[str, bytes]:

@@ -1,6 +1,7 @@
 """The evidence pack as the service makes it: signed, repeatable, and honest about keys; any period verifies."""
 
 import base64
+import hashlib
 import json
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -17,8 +18,9 @@ from tallystick_verify import Options, Policy, verify_pack
 from tallystick_verify.ed25519 import PublicKey
 from tallystick_verify.notes import read_verifier_key
 from tallystick_verify.policy_file import CheckpointRule, Pin
-from tests.bank import Bank
-from tests.exports.exported import DAYS, contents, export_of, json_rows
+from tests.bank import Bank, oracle
+from tests.exports.exported import DAYS, contents, export_of, json_rows, workshop
+from tests.older_keys import end_older_key, replace_older_key, revoke_older_key
 from tests.verify.packs import no_progress
 
 EVIDENCE = ExportFormat.EVIDENCE
@@ -36,7 +38,7 @@ def _payload(row: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _integrate(bank: Bank) -> Policy:
+def integrated(bank: Bank) -> Policy:
     """Bring the log's tree up to date; return the policy of an auditor who pinned the log too."""
     log = transparency.Log(bank.clock, bank.key_directory, "log.example")
     transparency.integrate(bank.database, log, bank.issuer_id)
@@ -47,17 +49,18 @@ def _integrate(bank: Bank) -> Policy:
 
 
 def test_a_checkpoint_vouches_for_the_pack(lived: Bank, tmp_path: Path) -> None:
-    policy = _integrate(lived)
+    policy = integrated(lived)
     lived.transfer("LANTERN-USD", "SILKROAD-USD", "1.00")
+    with lived.database.read() as connection:
+        last_index = events.last_index(connection, lived.issuer_id)
     whole = export_of(lived, tmp_path, EVIDENCE)
     earlier = export_of(lived, tmp_path, EVIDENCE, until=DAYS[1])
     until_now = export_of(lived, tmp_path, EVIDENCE, until=lived.clock.at)
 
-    with lived.database.read() as connection:
-        last_index = events.last_index(connection, lived.issuer_id)
     # What nobody vouches for yet is left for the next pack, unless it was asked for.
     assert whole.manifest["last_event_index"] == last_index - 1
-    assert until_now.manifest["last_event_index"] == last_index
+    # The other two are events themselves, and nobody vouches for those yet either.
+    assert until_now.manifest["last_event_index"] == last_index + 2
     assert "consistency.txt" not in contents(tmp_path, whole)
     assert contents(tmp_path, earlier)["consistency.txt"]
     for export, code in ((whole, 0), (earlier, 0), (until_now, 13)):
@@ -66,15 +69,15 @@ def test_a_checkpoint_vouches_for_the_pack(lived: Bank, tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_is_kept_with_the_pack(lived: Bank, tmp_path: Path) -> None:
-    _integrate(lived)
+    integrated(lived)
     export = export_of(lived, tmp_path, EVIDENCE, until=DAYS[1])
     before = contents(tmp_path, export)
     lived.transfer("LANTERN-USD", "SILKROAD-USD", "1.00")
-    _integrate(lived)
+    integrated(lived)
     (tmp_path / export.id / "checkpoint.txt").unlink()
 
-    exports.export_file(lived.database, lived.auditor, export.id, "consistency.txt", tmp_path)
-    exports.export_file(lived.database, lived.auditor, export.id, "checkpoint.txt", tmp_path)
+    exports.export_file(workshop(lived, tmp_path), lived.auditor, export.id, "consistency.txt")
+    exports.export_file(workshop(lived, tmp_path), lived.auditor, export.id, "checkpoint.txt")
 
     assert contents(tmp_path, export) == before
 
@@ -92,9 +95,36 @@ def test_the_manifest_is_signed(shared: Bank, tmp_path: Path) -> None:
     assert (export.manifest["pack_version"], export.manifest["pack_kind"]) == (1, "issuer")
 
 
+def test_a_pack_is_an_event_of_the_log(lived: Bank, tmp_path: Path) -> None:
+    export = export_of(lived, tmp_path, EVIDENCE)
+    tables = export_of(lived, tmp_path, ExportFormat.CSV)
+    assert export.result is not None
+    assert tables.result is not None
+    assert tables.result.event_index is None
+
+    with lived.database.read() as connection:
+        made = events.event_by_index(connection, lived.issuer_id, export.result.event_index or 0)
+        last_index = events.last_index(connection, lived.issuer_id)
+    payload = _payload({"jws": made.jws})
+    manifest = contents(tmp_path, export)["manifest.json"]
+    bound = canonical_json({"manifest_sha256": hashlib.sha256(manifest).hexdigest()})
+
+    assert made.event_index == last_index == export.manifest["last_event_index"] + 1
+    assert payload["type"] == "export.made"
+    assert payload["manifest_sha256"] == hashlib.sha256(manifest).hexdigest()
+    assert payload["payload_hash"] == hashlib.sha256(bound).hexdigest()
+    assert (payload["subject_id"], payload["principal_id"]) == (export.id, "system")
+    # The next one has it among its events, and is verified all the same.
+    after = export_of(lived, tmp_path, EVIDENCE)
+    report = verify_pack(tmp_path / after.id, _policy(lived), Options(allow_no_checkpoint=True), no_progress)
+    assert report.exit_code == 0, report.text()
+    oracle(lived)
+
+
 def test_tables_are_those_of_json_lines(shared: Bank, tmp_path: Path) -> None:
-    pack = contents(tmp_path, export_of(shared, tmp_path, EVIDENCE))
+    # A pack is an event of the log itself, behind its own end.
     tables = contents(tmp_path, export_of(shared, tmp_path, ExportFormat.JSONL))
+    pack = contents(tmp_path, export_of(shared, tmp_path, EVIDENCE))
 
     for name in ("journal", "balances", "trial_balance", "accounts", "liabilities"):
         assert pack[f"{name}.jsonl"] == tables[f"{name}.jsonl"]
@@ -142,12 +172,12 @@ def test_what_is_lost_is_made_again_although_the_key_is_gone(lived: Bank, tmp_pa
     export = export_of(lived, tmp_path, EVIDENCE)
     before = contents(tmp_path, export)
     with lived.database.engine.begin() as connection:
-        signing.rotate(connection, lived.clock, lived.issuer_id, lived.key_directory)
+        replace_older_key(connection, lived.clock, lived.issuer_id, lived.key_directory)
     lived.key_directory.remove(lived.issuer_id, export.manifest["export_key_id"])
     for name in ("manifest.jws", "keys.jsonl"):
         (tmp_path / export.id / name).unlink()
 
-    found = exports.export_file(lived.database, lived.auditor, export.id, "manifest.jws", tmp_path)
+    found = exports.export_file(workshop(lived, tmp_path), lived.auditor, export.id, "manifest.jws")
 
     assert found.path.read_bytes() == before["manifest.jws"]
     assert found.facts.media_type == "application/jose"
@@ -163,8 +193,8 @@ def test_keys_are_told_as_they_are_known_now(lived: Bank, tmp_path: Path) -> Non
     with lived.database.read() as connection:
         last_index = events.last_index(connection, lived.issuer_id)
     with lived.database.engine.begin() as connection:
-        signing.rotate(connection, lived.clock, lived.issuer_id, lived.key_directory)
-        signing.revoke(connection, lived.clock, lived.issuer_id, before[0]["kid"], reason="Seen on a stick.")
+        replace_older_key(connection, lived.clock, lived.issuer_id, lived.key_directory)
+        revoke_older_key(connection, lived.clock, lived.issuer_id, before[0]["kid"])
 
     after = {row["kid"]: row for row in told()}
 
@@ -209,8 +239,7 @@ def test_a_pack_leaves_out_no_token_class(shared: Bank, tmp_path: Path) -> None:
 
 def test_without_a_key_there_is_no_pack(lived: Bank, tmp_path: Path) -> None:
     with lived.database.engine.begin() as connection:
-        [key] = signing.list_keys(connection, lived.issuer_id, use=KeyUse.EVENT)
-        signing.retire(connection, lived.clock, lived.issuer_id, key.id)
+        end_older_key(connection, lived.clock, lived.issuer_id)
 
     with pytest.raises(SigningKeyUnavailableError):
         export_of(lived, tmp_path / "exports", EVIDENCE)
@@ -224,6 +253,7 @@ def test_what_is_kept_is_read_back(shared: Bank, tmp_path: Path) -> None:
     with shared.database.read() as connection:
         kept = exports.export(connection, shared.auditor, export.id)
     assert kept == export
-    assert kept.pinned.evidence is not None
-    header = kept.pinned.evidence.manifest_jws.split(".")[0]
+    assert kept.result is not None
+    assert kept.result.manifest_jws is not None
+    header = kept.result.manifest_jws.split(".")[0]
     assert json.loads(base64.urlsafe_b64decode(header + "=="))["typ"] == "tallystick-manifest-v1+jws"

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tallystick.exports.writers import CSV, JSON_LINES, NewFile, Row, csv_table, json_lines_table, neutral
+from tallystick.exports.writers import (
+    CSV,
+    JSON_LINES,
+    NewFile,
+    Row,
+    csv_table,
+    json_lines_table,
+    neutral,
+    original,
+)
 
 _STARTS = "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -43,10 +52,14 @@ def test_what_could_be_a_formula_is_text(start: str, rest: str) -> None:
 
 
 @given(_TEXT)
-def test_no_cell_begins_like_a_formula(text: str) -> None:
+@example("'")
+@example("'=1")
+@example("''=1")
+@example("-1")
+def test_no_cell_begins_like_a_formula_and_all_come_back(text: str) -> None:
     cell = neutral(text)
 
-    assert cell.removeprefix("'") == text.removeprefix("'")
+    assert original(cell) == text
     if cell[:1] in set(_STARTS):
         float(cell)
 

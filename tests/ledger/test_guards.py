@@ -18,6 +18,7 @@ APPEND_ONLY = (
     "approval_vote",
     "event",
     "export",
+    "export_result",
     "issuer",
     "journal_line",
     "liability",

@@ -1,20 +1,21 @@
 """Running a reconciliation of the test bank, after a day of its life."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tallystick import reconciliation
-from tallystick.reconciliation import Break, Reconciliation
+from tallystick.reconciliation import Break, Finding, Reconciliation
 from tallystick.statements import Statement
 from tests.bank import Bank
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "statements"
 
 
-def reconcile(bank: Bank, currency: str = "USD", **asked: object) -> tuple[Reconciliation, list[Break]]:
+def reconcile(bank: Bank, currency: str = "USD", **asked: object) -> tuple[Reconciliation, list[Finding]]:
     run = bank.database.run(
         lambda connection: reconciliation.reconcile(
             connection,
-            bank.clock,
+            bank.settler,
             bank.auditor,
             bank.classes[currency].id,
             **asked,  # type: ignore[arg-type]
@@ -22,12 +23,18 @@ def reconcile(bank: Bank, currency: str = "USD", **asked: object) -> tuple[Recon
     )
     with bank.database.read() as connection:
         assert reconciliation.reconciliation(connection, bank.issuer_id, run.id) == run
-        found = reconciliation.breaks(connection, bank.issuer_id, reconciliation_id=run.id, limit=1_000)
+        found = reconciliation.findings(connection, bank.issuer_id, run.id, limit=1_000)
     return run, found
 
 
-def told(found: list[Break]) -> list[tuple[str, int]]:
+def told(found: Sequence[Break | Finding]) -> list[tuple[str, int]]:
     return [(one.type, one.difference_minor) for one in found]
+
+
+def carried(bank: Bank, found: Sequence[Finding]) -> list[Break]:
+    """The breaks that a run's findings belong to, in their order."""
+    with bank.database.read() as connection:
+        return [reconciliation.break_(connection, bank.issuer_id, one.break_id or "") for one in found]
 
 
 def live(bank: Bank) -> Statement:

@@ -99,10 +99,10 @@ def test_a_past_moment_does_not_know_of_the_link(bank: Bank) -> None:
             """UPDATE statement_entry SET deposit_id = (SELECT deposit_id FROM statement_entry
                WHERE entry_number = 2) WHERE entry_number = 1""",
             [
+                ("unexpected_bank_entry", -10_000),
                 ("timing", -3_000),
                 ("missing_bank_entry", 10_000),
                 ("missing_bank_entry", 3_000),
-                ("amount", -10_000),
             ],
         ),
         (
@@ -111,7 +111,12 @@ def test_a_past_moment_does_not_know_of_the_link(bank: Bank) -> None:
         ),
         (
             "UPDATE statement_entry SET matched_by = 'iban' WHERE entry_number = 1",
-            [("timing", -3_000), ("duplicate", 10_000), ("missing_bank_entry", 3_000), ("amount", -10_000)],
+            [
+                ("unexpected_bank_entry", -10_000),
+                ("timing", -3_000),
+                ("missing_bank_entry", 10_000),
+                ("missing_bank_entry", 3_000),
+            ],
         ),
         (
             "UPDATE statement_entry SET amount_minor = 9999 WHERE entry_number = 1",
@@ -120,11 +125,16 @@ def test_a_past_moment_does_not_know_of_the_link(bank: Bank) -> None:
         # The others: the credit that was confirmed, the one that waits, and the debit, to the unlinked deposit.
         (
             "UPDATE statement_entry SET deposit_id = {other} WHERE entry_number = 2",
-            [("duplicate", 3_000), ("timing", -3_000), ("duplicate", 3_000), ("amount", -3_000)],
+            [
+                ("duplicate", 3_000),
+                ("unexpected_bank_entry", -3_000),
+                ("timing", -3_000),
+                ("missing_bank_entry", 3_000),
+            ],
         ),
         (
             "UPDATE statement_entry SET deposit_id = {other} WHERE entry_number = 3",
-            [("duplicate", 3_000), ("amount", -3_000)],
+            [("unexpected_bank_entry", -3_000), ("missing_bank_entry", 3_000)],
         ),
         (
             """UPDATE statement_entry SET deposit_id = {other}, matched_by = 'confirmed_by_hand'
@@ -156,4 +166,4 @@ def test_an_altered_link_is_found(bank: Bank, change: str, expected: list[tuple[
     run, found = reconcile(bank)
 
     assert run.verdict == "broken"
-    assert told(found) == expected
+    assert sorted(told(found)) == sorted(expected)

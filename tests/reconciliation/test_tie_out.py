@@ -158,5 +158,7 @@ def test_a_hundred_of_a_kind_are_shown_and_the_rest_summed() -> None:
         {"kind": "some", "count": 3},
         3,
         6,
+        "more:some",
+        100 + 101 + 102,
     )
     assert collected[101].difference_minor == 7

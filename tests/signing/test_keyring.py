@@ -2,11 +2,8 @@
 
 import base64
 import logging
-import threading
-import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,6 +12,8 @@ import jwt
 import pytest
 import sqlalchemy
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
@@ -28,27 +27,25 @@ from tallystick.signing import (
     KeyState,
     KeyUse,
     PublicKeyRefusedError,
-    RevocationMalformedError,
     SigningKey,
     SigningKeyConflictError,
     SigningKeyNotFoundError,
     SigningKeyUnavailableError,
     SoftwareSigner,
-    create_key,
     hold_active_key,
     key_resolver,
     list_keys,
     load_signer,
+    prepare_key,
+    prepare_public_key,
     published_jwks,
-    register_public_key,
-    retire,
-    revoke,
-    rotate,
     sign_compact,
+    signing_key,
     thumbprint,
     verify_compact,
 )
 from tests.database import DatabaseUrls, connect
+from tests.older_keys import begin_older_key, replace_older_key
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 CLOCK = SystemClock()
@@ -91,7 +88,7 @@ def _states(database: Database, issuer_id: str) -> dict[str, str]:
 def test_the_first_key_signs_and_is_published(
     database: Database, issuer_id: str, directory: KeyDirectory
 ) -> None:
-    key = database.run(lambda connection: create_key(connection, FixedClock(NOON), issuer_id, directory))
+    key = database.run(lambda connection: begin_older_key(connection, FixedClock(NOON), issuer_id, directory))
     assert (key.state, key.use, key.algorithm) == (KeyState.ACTIVE, KeyUse.EVENT, "EdDSA")
     assert key.id == thumbprint(key.public_key)
 
@@ -127,9 +124,9 @@ def test_other_jose_libraries_verify_with_the_published_keys(
     def sign(connection: Connection) -> None:
         tokens.append(sign_compact(load_signer(connection, issuer_id, directory), b"payload"))
 
-    database.run(lambda connection: create_key(connection, CLOCK, issuer_id, directory))
+    database.run(lambda connection: begin_older_key(connection, CLOCK, issuer_id, directory))
     database.run(sign)
-    database.run(lambda connection: rotate(connection, CLOCK, issuer_id, directory))
+    database.run(lambda connection: replace_older_key(connection, CLOCK, issuer_id, directory))
     database.run(sign)
     published = database.run(lambda connection: published_jwks(connection, issuer_id))
     by_id = {key.key_id: key for key in jwt.PyJWKSet(list(published["keys"])).keys}
@@ -144,11 +141,15 @@ def test_other_jose_libraries_verify_with_the_published_keys(
 def test_rotation_keeps_the_old_key_published_and_trusted(
     database: Database, issuer_id: str, directory: KeyDirectory
 ) -> None:
-    first = database.run(lambda connection: create_key(connection, FixedClock(NOON), issuer_id, directory))
+    first = database.run(
+        lambda connection: begin_older_key(connection, FixedClock(NOON), issuer_id, directory)
+    )
     old_signer = database.run(lambda connection: load_signer(connection, issuer_id, directory))
     before = sign_compact(old_signer, b"before")
     later = NOON + timedelta(days=90)
-    second = database.run(lambda connection: rotate(connection, FixedClock(later), issuer_id, directory))
+    second = database.run(
+        lambda connection: replace_older_key(connection, FixedClock(later), issuer_id, directory)
+    )
     assert database.run(lambda connection: load_signer(connection, issuer_id, directory)).key_id == second.id
     keys = database.run(lambda connection: list_keys(connection, issuer_id))
     assert [(key.id, key.state, key.retired_at) for key in keys] == [
@@ -164,34 +165,6 @@ def test_rotation_keeps_the_old_key_published_and_trusted(
     assert verify_compact(sign_compact(old_signer, b"straggler"), resolve) == b"straggler"
 
 
-def test_rotation_needs_an_active_key(database: Database, issuer_id: str, directory: KeyDirectory) -> None:
-    with pytest.raises(SigningKeyConflictError, match="no active key"):
-        database.run(lambda connection: rotate(connection, CLOCK, issuer_id, directory))
-    key = database.run(lambda connection: create_key(connection, CLOCK, issuer_id, directory))
-    with pytest.raises(SigningKeyConflictError, match="Another key"):
-        database.run(
-            lambda connection: rotate(connection, CLOCK, issuer_id, directory, expected_key_id="other")
-        )
-    with pytest.raises(SigningKeyConflictError, match="already"):
-        database.run(lambda connection: create_key(connection, CLOCK, issuer_id, directory))
-    assert _states(database, issuer_id) == {key.id: "active"}
-
-
-def test_a_rotation_that_is_rolled_back_changes_nothing(
-    database: Database, issuer_id: str, directory: KeyDirectory
-) -> None:
-    key = database.run(lambda connection: create_key(connection, CLOCK, issuer_id, directory))
-
-    def fail(connection: Connection) -> None:
-        rotate(connection, CLOCK, issuer_id, directory)
-        raise RuntimeError("crash")
-
-    with pytest.raises(RuntimeError, match="crash"):
-        database.run(fail)
-    assert _states(database, issuer_id) == {key.id: "active"}
-    assert database.run(lambda connection: load_signer(connection, issuer_id, directory)).key_id == key.id
-
-
 def test_uses_and_issuers_have_keys_of_their_own(
     database: Database, issuer_id: str, directory: KeyDirectory
 ) -> None:
@@ -199,7 +172,7 @@ def test_uses_and_issuers_have_keys_of_their_own(
 
     def create_all(connection: Connection) -> list[SigningKey]:
         return [
-            create_key(connection, CLOCK, owner, directory, use=use)
+            begin_older_key(connection, CLOCK, owner, directory, use=use)
             for owner in (issuer_id, other)
             for use in (KeyUse.EVENT, KeyUse.CHECKPOINT)
         ]
@@ -217,243 +190,91 @@ def test_uses_and_issuers_have_keys_of_their_own(
             with pytest.raises(JwsKeyUnknownError):
                 verify_compact(token, key_resolver(connection, owner))
         with pytest.raises(SigningKeyNotFoundError):
-            retire(connection, CLOCK, issuer_id, others[0].id)
-        with pytest.raises(SigningKeyNotFoundError):
-            revoke(connection, CLOCK, issuer_id, others[0].id, reason="stolen")
-        rotate(connection, CLOCK, issuer_id, directory)
+            signing_key(connection, issuer_id, others[0].id)
+        replace_older_key(connection, CLOCK, issuer_id, directory)
         assert load_signer(connection, issuer_id, directory, use=KeyUse.CHECKPOINT).key_id == checkpoint.id
         assert load_signer(connection, other, directory).key_id == others[0].id
 
     database.run(check)
 
 
-def test_retiring_leaves_nobody_to_sign(database: Database, issuer_id: str, directory: KeyDirectory) -> None:
-    key = database.run(lambda connection: create_key(connection, CLOCK, issuer_id, directory))
-    retired = database.run(lambda connection: retire(connection, FixedClock(NOON), issuer_id, key.id))
-    assert (retired.state, retired.retired_at) == ("retired", NOON)
-    with pytest.raises(SigningKeyUnavailableError, match="no active"):
-        database.run(lambda connection: load_signer(connection, issuer_id, directory))
-    with pytest.raises(SigningKeyConflictError, match="retired"):
-        database.run(lambda connection: retire(connection, CLOCK, issuer_id, key.id))
-    with pytest.raises(SigningKeyNotFoundError):
-        database.run(lambda connection: retire(connection, CLOCK, issuer_id, "absent"))
-    database.run(lambda connection: create_key(connection, CLOCK, issuer_id, directory))
-    assert sorted(_states(database, issuer_id).values()) == ["active", "retired"]
-
-
-def test_a_revoked_key_is_trusted_no_more(
-    database: Database, issuer_id: str, directory: KeyDirectory
-) -> None:
-    key = database.run(lambda connection: create_key(connection, FixedClock(NOON), issuer_id, directory))
-    token = sign_compact(
-        database.run(lambda connection: load_signer(connection, issuer_id, directory)), b"{}"
-    )
-    stolen_at, noticed_at = NOON + timedelta(days=1), NOON + timedelta(days=2)
-    revoked = database.run(
-        lambda connection: revoke(
-            connection,
-            FixedClock(noticed_at),
-            issuer_id,
-            key.id,
-            reason="laptop stolen",
-            compromised_at=stolen_at,
-        )
-    )
-    assert (revoked.state, revoked.revoked_at, revoked.compromised_at) == ("revoked", noticed_at, stolen_at)
-    (published,) = database.run(lambda connection: published_jwks(connection, issuer_id))["keys"]
-    assert published["state"] == "revoked"
-    assert published["reason"] == "laptop stolen"
-    assert published["compromised_at"] == "2026-11-23T12:00:00.000000Z"
-    assert published["revoked_at"] == "2026-11-24T12:00:00.000000Z"
-
-    def verify(signed_at: datetime | None) -> bytes:
-        return database.run(
-            lambda connection: verify_compact(token, key_resolver(connection, issuer_id, signed_at=signed_at))
-        )
-
-    # Only evidence beside the signature can tell that it is older than the theft.
-    assert verify(stolen_at - timedelta(microseconds=1)) == b"{}"
-    for doubtful in (None, stolen_at, noticed_at):
-        with pytest.raises(JwsKeyUnknownError):
-            verify(doubtful)
-    with pytest.raises(SigningKeyUnavailableError):
-        database.run(lambda connection: load_signer(connection, issuer_id, directory))
-    with pytest.raises(SigningKeyConflictError):
-        database.run(lambda connection: revoke(connection, CLOCK, issuer_id, key.id, reason="again"))
-    with pytest.raises(SigningKeyConflictError):
-        database.run(lambda connection: retire(connection, CLOCK, issuer_id, key.id))
-
-
-def test_a_key_compromised_at_an_unknown_moment_proves_nothing(
-    database: Database, issuer_id: str, directory: KeyDirectory
-) -> None:
-    key = database.run(lambda connection: create_key(connection, CLOCK, issuer_id, directory))
-    database.run(lambda connection: rotate(connection, CLOCK, issuer_id, directory))
-    revoked = database.run(lambda connection: revoke(connection, CLOCK, issuer_id, key.id, reason="doubt"))
-    assert revoked.retired_at is not None
-    assert not revoked.trusted_for(None)
-    assert not revoked.trusted_for(datetime.min.replace(tzinfo=UTC))
-    assert "active" in _states(database, issuer_id).values()
-
-
-@pytest.mark.parametrize(
-    ("reason", "compromised_at"),
-    [
-        ("", None),
-        ("  ", None),
-        ("x" * 501, None),
-        ("stolen", NOON + timedelta(microseconds=1)),
-        ("stolen", NOON.replace(tzinfo=None)),
-    ],
-)
-def test_a_revocation_says_why_and_since_when(
-    database: Database, issuer_id: str, directory: KeyDirectory, reason: str, compromised_at: datetime | None
-) -> None:
-    key = database.run(lambda connection: create_key(connection, FixedClock(NOON), issuer_id, directory))
-    with pytest.raises(RevocationMalformedError):
-        database.run(
-            lambda connection: revoke(
-                connection, FixedClock(NOON), issuer_id, key.id, reason=reason, compromised_at=compromised_at
-            )
-        )
-    assert _states(database, issuer_id) == {key.id: "active"}
-
-
-def test_a_key_kept_elsewhere_takes_over(database: Database, issuer_id: str, directory: KeyDirectory) -> None:
-    own = database.run(lambda connection: create_key(connection, CLOCK, issuer_id, directory))
-    device = SoftwareSigner(bytes(range(32)))
-    key = database.run(
-        lambda connection: register_public_key(connection, CLOCK, issuer_id, device.public_key)
-    )
-    assert key.id == device.key_id
-    assert _states(database, issuer_id) == {own.id: "retired", key.id: "active"}
-    resolve = database.run(lambda connection: key_resolver(connection, issuer_id))
-    assert verify_compact(sign_compact(device, b"{}"), resolve) == b"{}"
-    # No software key stands in for a device that is away.
-    with pytest.raises(SigningKeyUnavailableError):
-        database.run(lambda connection: load_signer(connection, issuer_id, directory))
-    with pytest.raises(SigningKeyConflictError, match="has or had"):
-        database.run(lambda connection: register_public_key(connection, CLOCK, issuer_id, device.public_key))
-
-
-def test_a_key_kept_elsewhere_may_be_the_first(database: Database, issuer_id: str) -> None:
-    device = SoftwareSigner(bytes(range(32)))
-    key = database.run(
-        lambda connection: register_public_key(connection, CLOCK, issuer_id, device.public_key)
-    )
-    assert _states(database, issuer_id) == {key.id: "active"}
-
-
 @pytest.mark.parametrize("public_key", [bytes(32), b"\x01" + bytes(31), bytes([0xFF]) * 32, bytes(31)])
 def test_a_weak_public_key_is_not_registered(database: Database, issuer_id: str, public_key: bytes) -> None:
     with pytest.raises(PublicKeyRefusedError):
-        database.run(lambda connection: register_public_key(connection, CLOCK, issuer_id, public_key))
+        database.run(lambda connection: prepare_public_key(connection, CLOCK, issuer_id, public_key))
     assert _states(database, issuer_id) == {}
 
 
-# Two at once.
-
-
-def _at_once(*works: Callable[[], object]) -> list[object]:
-    barrier = threading.Barrier(len(works), timeout=30)
-
-    def run(work: Callable[[], object]) -> object:
-        barrier.wait()
-        try:
-            return work()
-        except SigningKeyConflictError as error:
-            return error
-
-    with ThreadPoolExecutor(len(works)) as executor:
-        return list(executor.map(run, works))
-
-
-def test_two_rotations_at_once_happen_one_behind_the_other(
+def test_a_prepared_key_signs_nothing_and_is_not_published(
     database: Database, issuer_id: str, directory: KeyDirectory
 ) -> None:
-    database.run(lambda connection: create_key(connection, CLOCK, issuer_id, directory))
+    made = database.run(lambda connection: prepare_key(connection, FixedClock(NOON), issuer_id, directory))
+    device = SoftwareSigner(bytes(range(32)))
+    kept_elsewhere = database.run(
+        lambda connection: prepare_public_key(connection, CLOCK, issuer_id, device.public_key)
+    )
+    assert (made.state, made.activated_at, kept_elsewhere.id) == ("prepared", None, device.key_id)
+    assert not made.proves(0)
+    assert database.run(lambda connection: published_jwks(connection, issuer_id)) == {"keys": []}
+    with pytest.raises(SigningKeyUnavailableError, match="no active"):
+        database.run(lambda connection: load_signer(connection, issuer_id, directory))
+    with pytest.raises(SigningKeyConflictError, match="has or had"):
+        database.run(lambda connection: prepare_public_key(connection, CLOCK, issuer_id, device.public_key))
+    assert directory.key_ids(issuer_id) == [made.id]
 
-    def work() -> object:
-        return database.run(lambda connection: rotate(connection, CLOCK, issuer_id, directory))
 
-    for _ in range(3):
-        outcomes = _at_once(work, work, work)
-        assert all(isinstance(outcome, SigningKey) for outcome in outcomes)
-    assert sorted(_states(database, issuer_id).values()) == ["active", *["retired"] * 9]
-
-
-def test_two_rotations_of_the_same_key_at_once_happen_once(
-    database: Database, issuer_id: str, directory: KeyDirectory
+@given(
+    st.integers(0, 20),
+    st.integers(0, 20),
+    st.sampled_from(["active", "retired", "revoked"]),
+    st.none() | st.integers(0, 20),
+    st.integers(0, 20),
+    st.integers(0, 25),
+)
+def test_a_signature_is_judged_by_the_index(
+    first: int, length: int, state: str, since: int | None, covered: int, index: int
 ) -> None:
-    first = database.run(lambda connection: create_key(connection, CLOCK, issuer_id, directory))
-
-    def work() -> object:
-        return database.run(
-            lambda connection: rotate(connection, CLOCK, issuer_id, directory, expected_key_id=first.id)
-        )
-
-    outcomes = _at_once(work, work, work, work)
-    assert [isinstance(outcome, SigningKey) for outcome in outcomes].count(True) == 1
-    assert sorted(_states(database, issuer_id).values()) == ["active", "retired"]
-
-
-def test_two_first_keys_at_once_are_one(
-    database: Database, issuer_id: str, directory: KeyDirectory, tmp_path: Path
-) -> None:
-    def work() -> object:
-        return database.run(lambda connection: create_key(connection, CLOCK, issuer_id, directory))
-
-    outcomes = _at_once(work, work, work, work)
-    (key,) = [outcome for outcome in outcomes if isinstance(outcome, SigningKey)]
-    assert _states(database, issuer_id) == {key.id: "active"}
-    # Whoever came second took the private key that nobody will use away again.
-    assert [path.stem for path in (tmp_path / "keys" / issuer_id).iterdir()] == [key.id]
-
-
-def test_a_second_rotation_waits_for_the_first(
-    database: Database, database_urls: DatabaseUrls, issuer_id: str, directory: KeyDirectory
-) -> None:
-    database.run(lambda connection: create_key(connection, CLOCK, issuer_id, directory))
-    with database.engine.connect() as first, ThreadPoolExecutor(1) as executor:
-        transaction = first.begin()
-        key = rotate(first, CLOCK, issuer_id, directory)
-        second = executor.submit(
-            database.run,
-            lambda connection: rotate(connection, CLOCK, issuer_id, directory, expected_key_id=key.id),
-        )
-        _wait_for_a_waiter(database_urls)
-        transaction.commit()
-        replaced = second.result(timeout=30)
-    assert _states(database, issuer_id)[replaced.id] == "active"
-    assert _states(database, issuer_id)[key.id] == "retired"
-
-
-def _wait_for_a_waiter(database_urls: DatabaseUrls) -> None:
-    with connect(database_urls.superuser_url) as observer:
-        for _ in range(600):
-            waiting = observer.execute(
-                "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            )
-            if waiting.fetchone():
-                return
-            time.sleep(0.05)
-    raise AssertionError("nobody waits")
+    until = None if state == "active" else first + length
+    revoked = first + length if state == "revoked" else None
+    key = SigningKey(
+        "issuer_1",
+        "key",
+        "EdDSA",
+        bytes(32),
+        "event",
+        state,
+        NOON,
+        NOON,
+        NOON if state == "retired" else None,
+        NOON if state == "revoked" else None,
+        None,
+        "stolen" if state == "revoked" else None,
+        activated_index=first,
+        from_index=first,
+        until_index=until,
+        revoked_index=revoked,
+        compromised_from_index=since if state == "revoked" else None,
+        manifest_version=1,
+    )
+    signs = first <= index and (until is None or index <= until)
+    void = state == "revoked" and index != revoked and index >= max(since or 0, covered)
+    assert key.proves(index, covered) == (signs and not void)
 
 
 def test_a_held_key_is_neither_rotated_nor_revoked(
     database: Database, issuer_id: str, directory: KeyDirectory
 ) -> None:
-    key = database.run(lambda connection: create_key(connection, CLOCK, issuer_id, directory))
+    key = database.run(lambda connection: begin_older_key(connection, CLOCK, issuer_id, directory))
     with database.engine.connect() as batch, database.engine.connect() as operator:
         with batch.begin():
             hold_active_key(batch, issuer_id, key.id)
             transaction = operator.begin()
             operator.exec_driver_sql("SET LOCAL lock_timeout = '50ms'")
             with pytest.raises(DBAPIError, match="lock timeout"):
-                rotate(operator, CLOCK, issuer_id, directory)
+                replace_older_key(operator, CLOCK, issuer_id, directory)
             transaction.rollback()
         with operator.begin():
-            rotate(operator, CLOCK, issuer_id, directory)
+            replace_older_key(operator, CLOCK, issuer_id, directory)
         with batch.begin(), pytest.raises(SigningKeyUnavailableError, match="replaced"):
             hold_active_key(batch, issuer_id, key.id)
 
@@ -495,6 +316,11 @@ def _insert(connection: Connection, issuer_id: str, changes: Mapping[str, object
         {"use": "other"},
         {"state": "other"},
         {"state": "active", "retired_at": NOON},
+        {"state": "active", "activated_at": None},
+        {"state": "prepared"},
+        {"state": "prepared", "activated_at": None, "retired_at": NOON},
+        {"activated_index": 0},
+        {"compromised_from_index": 0},
         {"state": "active", "revoked_at": NOON, "reason": "x"},
         {"state": "retired"},
         {"state": "revoked", "reason": "x"},
@@ -527,7 +353,7 @@ def test_a_second_active_key_is_refused(database: Database, issuer_id: str) -> N
 def test_a_key_exchanged_in_the_table_is_noticed(
     database: Database, database_urls: DatabaseUrls, issuer_id: str, directory: KeyDirectory
 ) -> None:
-    database.run(lambda connection: create_key(connection, CLOCK, issuer_id, directory))
+    database.run(lambda connection: begin_older_key(connection, CLOCK, issuer_id, directory))
     intruder = SoftwareSigner(bytes(32))
     with connect(database_urls.superuser_url) as insider:
         insider.execute("UPDATE signing_key SET public_key = %s", [intruder.public_key])
@@ -574,7 +400,7 @@ def test_the_private_key_shows_nowhere(
     database = Database(database_urls.service_url)
     issuer_id = _issuer(database)
     directory = KeyDirectory(tmp_path / "keys", passphrase)
-    key = database.run(lambda connection: create_key(connection, CLOCK, issuer_id, directory))
+    key = database.run(lambda connection: begin_older_key(connection, CLOCK, issuer_id, directory))
     pem = (tmp_path / "keys" / issuer_id / f"{key.id}.pem").read_bytes()
     secret = load_pem_private_key(pem, passphrase.encode() if passphrase else None)
     seed = SoftwareSigner(secret.private_bytes_raw())._secret[:32]  # type: ignore[union-attr]

@@ -21,10 +21,10 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def _measure(path: Path) -> tuple[str, int]:
+def measure(path: Path, *more: Path) -> tuple[str, int]:
     """Return the outcome and by how much memory grew beyond the file."""
     finished = subprocess.run(
-        [sys.executable, "-m", "tests.statements.measure_memory", str(path)],
+        [sys.executable, "-m", "tests.statements.measure_memory", *map(str, (path, *more))],
         cwd=REPOSITORY,
         capture_output=True,
         check=True,
@@ -73,7 +73,7 @@ def _many_entries(count: int) -> Iterator[str]:
 
 def test_a_large_file_costs_what_it_returns(tmp_path: Path) -> None:
     path = _write(tmp_path / "large.xml", _many_entries(20_000))
-    outcome, growth_bytes = _measure(path)
+    outcome, growth_bytes = measure(path)
     assert outcome == "entries 20000"
     assert growth_bytes < 45 * MEGABYTE
 
@@ -81,7 +81,7 @@ def test_a_large_file_costs_what_it_returns(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_two_hundred_thousand_entries(tmp_path: Path) -> None:
     path = _write(tmp_path / "largest.xml", _many_entries(200_000))
-    outcome, growth_bytes = _measure(path)
+    outcome, growth_bytes = measure(path)
     assert outcome == "entries 200000"
     assert growth_bytes < 350 * MEGABYTE
 
@@ -97,7 +97,7 @@ def test_one_batch_of_many_transactions(tmp_path: Path) -> None:
             yield template[start:end] + "\n"
         yield template[end:]
 
-    outcome, growth_bytes = _measure(_write(tmp_path / "batch.xml", parts()))
+    outcome, growth_bytes = measure(_write(tmp_path / "batch.xml", parts()))
     assert outcome == "entries 1"
     assert growth_bytes < 45 * MEGABYTE
 
@@ -157,7 +157,7 @@ def test_fifty_hostile_megabytes_are_refused_in_bounded_memory(case: str, tmp_pa
     start, middle, end = HOSTILE[case]
     repeats = FILE_SIZE_BYTES // len(middle)
     path = _write(tmp_path / "hostile.xml", (start, *(middle for _ in range(repeats)), end))
-    outcome, growth_bytes = _measure(path)
+    outcome, growth_bytes = measure(path)
     assert outcome.startswith("statement_")
     assert growth_bytes < GROWTH_MAX_BYTES
 
@@ -165,6 +165,6 @@ def test_fifty_hostile_megabytes_are_refused_in_bounded_memory(case: str, tmp_pa
 def test_a_large_file_of_utf_16(tmp_path: Path) -> None:
     path = tmp_path / "wide.xml"
     path.write_text("".join(_many_entries(5_000)), encoding="utf-16")
-    outcome, growth_bytes = _measure(path)
+    outcome, growth_bytes = measure(path)
     assert outcome == "entries 5000"
     assert growth_bytes < 45 * MEGABYTE

@@ -307,7 +307,7 @@ def test_what_was_imported_later_can_be_left_out(bank: Bank) -> None:
     first = only(bank.import_statement(statement(Entry("1.00"), day="2026-11-19")))
     until = bank.clock.at
     bank.clock = FixedClock(until.replace(hour=23))
-    bank.settler = tokens.Settler(bank.clock, bank.settler.ask_signer, bank.settler.approval_lifetime)
+    bank.settler = tokens.Settler.of(bank.clock, bank.key_directory, bank.settler.approval_lifetime)
     second = only(bank.import_statement(statement(Entry("1.00"), opening="1.00")))
     with bank.database.read() as connection:
         usd = bank.classes["USD"].id

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tallystick import statements
 from tallystick.ledger import Code
-from tallystick.statements import StatementEntry
+from tallystick.statements import Statement, StatementEntry
 from tallystick.statements.camt import parse_camt
 from tallystick.statements.notified import references_of
 from tests.bank import Bank, oracle
@@ -173,30 +174,73 @@ def test_a_notification_behind_the_statement_confirms_nothing(bank: Bank) -> Non
     assert next_day.matched_by == "reference"
 
 
-def test_parts_of_one_booking_are_left_to_a_person(bank: Bank) -> None:
-    parts = tuple(
-        Entry("50.00", remittance="HARBOUR-USD", uetr=uetr, bank_reference=f"B-{uetr[:2]}")
-        for uetr in (UETR, OTHER_UETR)
-    )
-    kept(bank, notification(*parts))
+PARTS = tuple(
+    Entry("50.00", remittance="HARBOUR-USD", uetr=uetr, bank_reference=f"B-{uetr[:2]}")
+    for uetr in (UETR, OTHER_UETR)
+)
 
-    stored = only(bank.import_statement(statement(Entry("100.00", transactions=parts))))
+
+def parts_of(bank: Bank, of: Statement) -> list[tuple[str, str]]:
+    with bank.database.read() as connection:
+        found = statements.links_of_parts(connection, bank.issuer_id, of.id)
+    return [(one.statement_entry_id, one.deposit_id) for one in found]
+
+
+def test_a_batch_that_was_notified_in_parts_is_linked_to_all_of_them(bank: Bank) -> None:
+    told = kept(bank, notification(*PARTS))
+    before = counts(bank)
+
+    stored = only(bank.import_statement(statement(Entry("100.00", transactions=PARTS))))
 
     [batch] = entries(bank, stored)
-    assert (deposit(bank, batch).state, batch.matched_by) == ("unassigned", None)
-    assert "credit_told_otherwise" in codes(bank, stored)
+    assert (batch.deposit_id, batch.matched_by) == (None, "notified_in_parts")
+    assert parts_of(bank, stored) == sorted((batch.id, one.deposit_id or "") for one in told)
+    assert counts(bank)[3:] == before[3:], "something was confirmed"
+    # The parts are taken: another batch of them is none.
+    again = only(
+        bank.import_statement(
+            statement(Entry("100.00", transactions=PARTS), day="2026-11-21", opening="100.00")
+        )
+    )
+    assert [deposit(bank, one).state for one in entries(bank, again)] == ["unassigned"]
     assert deposits_minor(bank, "HARBOUR-USD") == 10_000
+    oracle(bank)
 
 
-def test_a_batch_that_was_notified_as_one_and_booked_in_parts_is_left_to_a_person(bank: Bank) -> None:
-    parts = tuple(Entry("50.00", remittance="HARBOUR-USD", uetr=uetr) for uetr in (UETR, OTHER_UETR))
-    [told] = kept(bank, notification(Entry("100.00", transactions=parts, bank_reference="B-1")))
+def test_a_batch_that_was_notified_as_one_and_booked_in_parts(bank: Bank) -> None:
+    whole = Entry("100.00", transactions=PARTS, bank_reference="B-1")
+    [told] = kept(bank, notification(whole))
     assert told.matched_by == "reference"
 
-    stored = only(bank.import_statement(statement(*parts)))
+    stored = only(bank.import_statement(statement(*PARTS)))
 
-    assert [deposit(bank, one).state for one in entries(bank, stored)] == ["unassigned"] * 2
-    assert codes(bank, stored).count("credit_told_otherwise") == 2
+    booked = entries(bank, stored)
+    assert [one.matched_by for one in booked] == ["notified_in_parts"] * 2
+    assert parts_of(bank, stored) == [(one.id, told.deposit_id or "") for one in booked]
+    assert deposits_minor(bank, "HARBOUR-USD") == 10_000
+    oracle(bank)
+
+
+@pytest.mark.parametrize(
+    "booked",
+    [
+        (Entry("100.01", transactions=PARTS),),
+        (replace(PARTS[0], amount="49.99"), PARTS[1]),
+        (Entry("50.00", transactions=PARTS), PARTS[0]),
+    ],
+)
+def test_parts_that_come_to_another_sum_are_left_to_a_person(bank: Bank, booked: tuple[Entry, ...]) -> None:
+    of_one = len(booked[0].transactions) == 0
+    kept(
+        bank, notification(Entry("100.00", transactions=PARTS, bank_reference="B-1") if of_one else PARTS[0])
+    )
+    if not of_one:
+        kept(bank, notification(PARTS[1], number=2))
+
+    stored = only(bank.import_statement(statement(*booked)))
+
+    assert deposit(bank, entries(bank, stored)[0]).state == "unassigned"
+    assert "credit_told_otherwise" in codes(bank, stored)
     assert deposits_minor(bank, "HARBOUR-USD") == 10_000
 
 

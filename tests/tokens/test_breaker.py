@@ -49,6 +49,7 @@ def trips(bank: Bank) -> list[dict[str, Any]]:
 
 
 def reset(bank: Bank) -> None:
+    bank.run_clean()
     bank.approve(bank.change("breaker_reset", bank.classes["USD"].id).resource_id)
 
 
@@ -167,6 +168,10 @@ def test_one_person_stops_it_and_two_let_it_go_on(bank: Bank) -> None:
     waiting = asked_mint(bank)
     tripped = bank.change("breaker_trip", bank.classes["USD"].id)
     assert (tripped.status, state_of(bank)) == (201, "tripped")
+    with pytest.raises(DomainError) as unproven:
+        bank.change("breaker_reset", bank.classes["USD"].id)
+    assert unproven.value.code == "clean_run_needed"
+    bank.run_clean()
     asked_again = bank.change("breaker_reset", bank.classes["USD"].id)
     assert (asked_again.status, state_of(bank)) == (202, "tripped")
     assert code_of(bank.outcome(waiting)) == "issuance_suspended"

@@ -158,12 +158,14 @@ def test_a_machine_asks_for_no_change_not_even_a_stricter_one(shared_bank: Bank,
         subject_id = shared_bank.draft().id
     elif operation == "breaker_reset":
         shared_bank.change("breaker_trip", subject_id)
+        shared_bank.run_clean()
     before = rows(shared_bank, WRITTEN)
     with pytest.raises(DomainError) as refused:
         shared_bank.change(operation, subject_id, {"mode": "paused"}, principal=shared_bank.platform)
     assert refused.value.code == "maker_not_a_person"
     assert rows(shared_bank, WRITTEN) == before
     if operation == "breaker_reset":
+        shared_bank.run_clean()
         shared_bank.approve(shared_bank.change(operation, subject_id).resource_id)
 
 
@@ -172,6 +174,7 @@ def test_what_is_approved_must_still_hold(bank: Bank) -> None:
     drafted = bank.draft()
     set_mode(bank, "paused")
     bank.change("breaker_trip", bank.classes["USD"].id)
+    bank.run_clean()
     asks: list[tuple[str, str, dict[str, Any], str]] = [
         ("policy_activation", drafted.id, {}, "policy_state_conflict"),
         ("token_class_mode", bank.classes["USD"].id, {"mode": "normal"}, "class_mode_conflict"),

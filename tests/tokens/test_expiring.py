@@ -146,11 +146,7 @@ def test_two_processes_close_each_of_them_once(living: Bank, tmp_path: Path) -> 
     living.clock.at = OVER
     databases = [Database(living.urls.service_url, pool_size=2) for _ in range(2)]
     directory = signing.KeyDirectory(tmp_path / "keys")
-    settler = Settler(
-        living.clock,
-        lambda on, issuer_id: signing.ask_signer(on, issuer_id, directory),
-        living.settler.approval_lifetime,
-    )
+    settler = Settler.of(living.clock, directory, living.settler.approval_lifetime)
     queues = [
         GroupCommit(database, settler, batch_size_max=7, queue_length_max=100) for database in databases
     ]

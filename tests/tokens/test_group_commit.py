@@ -167,7 +167,7 @@ def test_a_fault_of_the_programs_own_is_reported_with_where_it_happened(
     def broken(_: Pipeline, issuer_id: str) -> Asked[Signer]:
         raise LookupError(issuer_id)
 
-    settler = Settler(funded.clock, broken, funded.settler.approval_lifetime)
+    settler = Settler(funded.clock, broken, funded.settler.approval_lifetime, funded.key_directory.signer)
     queue = GroupCommit(funded.database, settler, batch_size_max=10, queue_length_max=10)
     assert code_of(submit(queue, funded, transfer(funded))) == "internal_error"
     queue.close(PATIENCE_SECONDS)
@@ -295,6 +295,7 @@ def test_issuers_settle_apart_and_in_their_own_order(funded: Bank, queue_of: Que
             funded.clock,
             lambda on, issuer_id: signing.ask_signer(on, issuer_id, keys[issuer_id]),
             funded.settler.approval_lifetime,
+            lambda issuer_id, key_id: keys[issuer_id].signer(issuer_id, key_id),
         )
         queue = GroupCommit(funded.database, settler, batch_size_max=100, queue_length_max=100)
         with held_back(funded, queue) as first:
@@ -313,11 +314,7 @@ def test_two_processes_on_one_database_write_one_log(funded: Bank, tmp_path: Pat
     directories = [signing.KeyDirectory(tmp_path / "keys") for _ in range(2)]
 
     def queue(number: int) -> GroupCommit:
-        settler = Settler(
-            funded.clock,
-            lambda on, issuer_id: signing.ask_signer(on, issuer_id, directories[number]),
-            funded.settler.approval_lifetime,
-        )
+        settler = Settler.of(funded.clock, directories[number], funded.settler.approval_lifetime)
         return GroupCommit(databases[number], settler, batch_size_max=20, queue_length_max=1_000)
 
     queues = [queue(number) for number in range(2)]

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from tallystick import signing
 from tallystick.tokens import GroupCommit
 from tests.bank import Bank, oracle
 from tests.database import connect
+from tests.older_keys import begin_older_key, end_older_key
 from tests.tokens.queueing import PATIENCE_SECONDS, code_of, held_back, outcome_of, submit, transfer
 
 
@@ -149,13 +149,9 @@ def at_commit(bank: Bank, statements: str) -> Iterator[None]:
 def test_without_a_signing_key_nothing_settles_and_nobody_signs_instead(
     bank: Bank, queue: GroupCommit
 ) -> None:
-    with bank.database.read() as connection:
-        [key] = [
-            one for one in signing.list_keys(connection, bank.issuer_id) if one.use == signing.KeyUse.EVENT
-        ]
-    bank.database.run(lambda on: signing.retire(on, bank.clock, bank.issuer_id, key.id))
+    bank.database.run(lambda on: end_older_key(on, bank.clock, bank.issuer_id))
     assert code_of(submit(queue, bank, transfer(bank, key="key"))) == "signing_key_unavailable"
-    bank.database.run(lambda on: signing.create_key(on, bank.clock, bank.issuer_id, bank.key_directory))
+    bank.database.run(lambda on: begin_older_key(on, bank.clock, bank.issuer_id, bank.key_directory))
     assert code_of(submit(queue, bank, transfer(bank, key="key"))) == "settled"
     assert bank.balance_minor("2110", "LANTERN-USD") == 1
     oracle(bank)

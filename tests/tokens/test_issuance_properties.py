@@ -159,6 +159,7 @@ class Alone:
         if mode != "normal":
             self.bank.approve(self.bank.change("token_class_mode", usd, {"mode": "normal"}).resource_id)
         if rows(self.bank, "SELECT 1 FROM breaker WHERE state = 'tripped'"):
+            self.bank.run_clean()
             self.bank.approve(self.bank.change("breaker_reset", usd).resource_id)
 
     def supply_minor(self) -> int:

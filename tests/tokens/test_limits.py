@@ -32,11 +32,7 @@ def two_processes(bank: Bank, tmp_path: Path, *, batch_size_max: int) -> Iterato
 
     def queue(database: Database) -> GroupCommit:
         directory = signing.KeyDirectory(tmp_path / "keys")
-        settler = Settler(
-            bank.clock,
-            lambda on, issuer_id: signing.ask_signer(on, issuer_id, directory),
-            bank.settler.approval_lifetime,
-        )
+        settler = Settler.of(bank.clock, directory, bank.settler.approval_lifetime)
         return GroupCommit(database, settler, batch_size_max=batch_size_max, queue_length_max=1_000)
 
     queues = [queue(one) for one in databases]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tallystick import signing, tokens, transparency
+from tallystick import tokens, transparency
 from tallystick.core.clock import FixedClock
 from tallystick.core.database import Database
 from tallystick.core.ids import new_id
@@ -16,6 +16,7 @@ from tallystick.transparency.checkpoints import Checkpoint, parse_checkpoint
 from tallystick.transparency.notes import parse_note
 from tests.bank import OPENED_AT, Bank
 from tests.database import DatabaseUrls, connect
+from tests.older_keys import begin_older_key
 
 __all__ = ["ORIGIN_PREFIX", "Issuer", "add_events", "audited", "head", "log_of", "open_issuer", "stored"]
 
@@ -51,7 +52,7 @@ def open_issuer(urls: DatabaseUrls, key_path: Path) -> Iterator[Issuer]:
                 jurisdiction="DE",
             )
             for use in KeyUse:
-                signing.create_key(connection, clock, issuer.issuer_id, key_directory, use=use)
+                begin_older_key(connection, clock, issuer.issuer_id, key_directory, use=use)
         yield Issuer(urls, database, clock, key_directory, issuer.issuer_id)
     finally:
         database.close()

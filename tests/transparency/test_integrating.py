@@ -11,17 +11,19 @@ import sqlalchemy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tallystick import signing, transparency
+from tallystick import transparency
 from tallystick.core import durable_files
 from tallystick.core.errors import InvariantError
 from tallystick.signing import KeyUse, SigningKeyUnavailableError
 from tallystick.transparency import DatabaseTiles, DirectoryTiles, TileStore
+from tallystick.transparency.auditing import LogFinding
 from tallystick.transparency.integrating import integrate
 from tests.bank import Bank, oracle
 from tests.database import connect
+from tests.older_keys import begin_older_key, end_older_key, replace_older_key
 from tests.transparency.logs import Issuer, add_events, audited, head, log_of, stored
 
-CLEAN: Final[list[str]] = []
+CLEAN: Final[list[LogFinding]] = []
 
 
 class CrashError(Exception):
@@ -93,13 +95,12 @@ def test_the_name_is_for_ever(issuer: Issuer) -> None:
 def test_without_a_key_nothing_is_signed_and_nothing_written(issuer: Issuer) -> None:
     add_events(issuer, 3)
     with issuer.database.engine.begin() as connection:
-        [key] = signing.list_keys(connection, issuer.issuer_id, use=KeyUse.CHECKPOINT)
-        signing.retire(connection, issuer.clock, issuer.issuer_id, key.id)
+        end_older_key(connection, issuer.clock, issuer.issuer_id, use=KeyUse.CHECKPOINT)
     with pytest.raises(SigningKeyUnavailableError):
         integrate(issuer.database, log_of(issuer), issuer.issuer_id)
     assert stored(issuer)["checkpoints"] == []
     with issuer.database.engine.begin() as connection:
-        signing.create_key(
+        begin_older_key(
             connection, issuer.clock, issuer.issuer_id, issuer.key_directory, use=KeyUse.CHECKPOINT
         )
     assert integrate(issuer.database, log_of(issuer), issuer.issuer_id) == 3
@@ -112,7 +113,7 @@ def test_a_new_key_signs_on_and_the_old_one_stays_known(issuer: Issuer) -> None:
         add_events(issuer, 1)
         integrate(issuer.database, log, issuer.issuer_id)
         with issuer.database.engine.begin() as connection:
-            signing.rotate(
+            replace_older_key(
                 connection, issuer.clock, issuer.issuer_id, issuer.key_directory, use=KeyUse.CHECKPOINT
             )
     found = audited(issuer)

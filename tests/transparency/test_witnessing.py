@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +12,7 @@ from typing import Any, Final
 import pytest
 import uvicorn
 
-from tallystick import transparency
+from tallystick import events, transparency
 from tallystick.transparency import (
     Asked,
     LogFollower,
@@ -131,6 +132,12 @@ def test_a_checkpoint_is_witnessed_when_a_quorum_has_cosigned_it(issuer: Issuer,
             )
             origin, keys = transparency.log_keys(connection, issuer.issuer_id)
         assert (standing.signed_size, standing.witnessed_size, standing.window) == (600, 300, 300)
+        with issuer.database.read() as connection:
+            [oldest] = events.events_at(connection, issuer.issuer_id, [300])
+        # Time passes, and event 300 is the oldest that no quorum has seen.
+        assert standing.unwitnessed_since == oldest.booked_at
+        assert standing.window_seconds(oldest.booked_at + timedelta(seconds=61.9)) == 61
+        assert standing.window_seconds(oldest.booked_at - timedelta(seconds=5)) == 0
         # What is published, and the receipts under it, say who has seen it; what nobody has seen yet says so too.
         note = parse_note(published(issuer, policy).encode())
         cosigners = verify_note(note, [one.key for one in witnesses])
@@ -147,6 +154,10 @@ def test_a_checkpoint_is_witnessed_when_a_quorum_has_cosigned_it(issuer: Issuer,
             )
             assert checkpoint.size == (300 if quorum else 600)
         assert [ask(issuer, one) for one in witnesses] == [Asked.COSIGNED] * 3
+        with issuer.database.read() as connection:
+            standing = transparency.standing(connection, issuer.issuer_id, policy)
+        much_later = oldest.booked_at + timedelta(days=9)
+        assert (standing.window, standing.window_seconds(much_later)) == (0, 0)
         assert len(parse_note(published(issuer, policy).encode()).signatures) == 1 + 3
     assert audited(issuer).cosignature_count == 5
     assert audited(issuer).findings == []

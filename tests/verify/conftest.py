@@ -17,7 +17,7 @@ def lived_bank(
     """A bank with a past that nobody adds to."""
     with (
         cloned_database(postgres_server, migrated_template) as urls,
-        open_bank(urls, tmp_path_factory.mktemp("keys"), pool_size=2) as bank,
+        open_bank(urls, tmp_path_factory.mktemp("keys"), pool_size=2, rooted=True) as bank,
     ):
         live(bank)
         yield bank

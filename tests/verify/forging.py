@@ -3,7 +3,7 @@
 import hashlib
 import secrets
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from tallystick import signing
 from tallystick.core.canonical_json import canonical_json
@@ -22,6 +22,13 @@ __all__ = [
     "vote_hash",
     "votes_of",
 ]
+
+
+KEY_OPERATIONS: Final = {
+    "signing_key.activated": "signing_key_activation",
+    "signing_key.retired": "signing_key_retirement",
+    "signing_key.revoked": "signing_key_revocation",
+}
 
 
 def vote_hash(approval: dict[str, Any], vote: dict[str, Any]) -> str:
@@ -82,7 +89,7 @@ def append(insider: Insider, payload: dict[str, Any], signer: SoftwareSigner | N
     index = len(rows)
     jws = signing.sign_compact(signer or insider.signer, canonical_json(payload | {"index": index}))
     insider.write("events.jsonl", [*rows, {"index": index, "jws": jws}])
-    if not payload["type"].startswith(("key.", "approval.")):
+    if not payload["type"].startswith(("approval.",)):
         keys = [
             *insider.rows("idempotency.jsonl"),
             {"key_digest": secrets.token_hex(32), "event_index": index},
@@ -122,11 +129,16 @@ def key_event(insider: Insider, event_type: str, key: dict[str, Any]) -> dict[st
         "approvals": [],
         "booked_at": last["booked_at"],
         "id": f"event_{suffix}",
-        "instruction_id": f"key_change_{suffix}",
+        "instruction_id": f"change_{suffix}",
         "issuer_id": last["issuer_id"],
         "key": key,
-        "principal_id": last["principal_id"],
+        "operation": KEY_OPERATIONS[event_type],
+        "payload_hash": "0" * 64,
+        "principal_id": next(
+            one["principal_id"] for one in insider.payloads()[::-1] if "principal_id" in one
+        ),
         "request_hash": "0" * 64,
+        "subject_id": key["kid"],
         "type": event_type,
         "version": 1,
     }

@@ -22,9 +22,9 @@ from tallystick.signing.ed25519 import base64url
 from tallystick.tokens import Kind
 from tallystick_verify import Options, Policy, Report, verify_pack
 from tallystick_verify.ed25519 import PublicKey
-from tallystick_verify.policy_file import Pin
+from tallystick_verify.policy_file import Pin, RootRule
 from tests.bank import Bank
-from tests.exports.exported import vouching
+from tests.exports.exported import workshop
 
 __all__ = ["Evidence", "Insider", "export_evidence", "live", "no_progress", "verified"]
 
@@ -75,7 +75,7 @@ def live(bank: Bank) -> None:
 def export_evidence(bank: Bank, directory: Path, **period: Any) -> Path:
     """Export a pack as the bank's auditor; return its folder."""
     arguments = ExportArguments(ExportFormat.EVIDENCE, **period)
-    made = create_export(bank.database, bank.clock, bank.auditor, arguments, directory, vouching(bank))
+    made = create_export(workshop(bank, directory), bank.auditor, arguments)
     return directory / made.id
 
 
@@ -86,25 +86,31 @@ def fresh_signer() -> SoftwareSigner:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A pack as files in memory, the policy of an auditor who pinned the bank's key, and the bank."""
+    """A pack as files in memory, the policy of an auditor who pinned the bank's root or its keys, and the bank.
+
+    `pinned` is the policy of one who pinned the keys in any case.
+    """
 
     bank: Bank
     files: dict[str, bytes]
     policy: Policy
     signer: SoftwareSigner
+    pinned: Policy
 
     @classmethod
     def of(cls, bank: Bank, folder: Path) -> "Evidence":
-        """Read a folder; pin the key that is active now."""
+        """Read a folder; pin the root, or every key of a bank that has none."""
         with bank.database.read() as connection:
             keys = signing.list_keys(connection, bank.issuer_id, use=signing.KeyUse.EVENT)
         active = next(key for key in keys if key.state == "active")
-        pins = tuple(Pin(PublicKey(key.public_key), 0, None) for key in keys)
+        pins = tuple(Pin(PublicKey(key.public_key), 0, None) for key in keys if key.activated_at is not None)
+        root = RootRule(tuple(PublicKey(one) for one in _root_keys(bank)))
         return cls(
             bank,
             {path.name: path.read_bytes() for path in folder.iterdir()},
-            Policy(bank.issuer_id, pins),
+            Policy(bank.issuer_id, () if root.keys else pins, root=root if root.keys else None),
             bank.key_directory.signer(bank.issuer_id, active.id),
+            Policy(bank.issuer_id, pins),
         )
 
     def insider(self) -> "Insider":
@@ -200,6 +206,12 @@ def verified(files: dict[str, bytes], folder: Path, policy: Policy, options: Opt
     """Write files into a new folder and verify them."""
     insider = Insider(files, fresh_signer())
     return verify_pack(insider.save(folder), policy, options or WITHOUT_CHECKPOINT, no_progress)
+
+
+def _root_keys(bank: Bank) -> tuple[bytes, ...]:
+    with bank.database.read() as connection:
+        newest = signing.newest_manifest(connection, bank.issuer_id)
+    return () if newest is None else newest.manifest.root_keys
 
 
 def _payload(jws: str) -> dict[str, Any]:

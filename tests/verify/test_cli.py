@@ -21,7 +21,7 @@ SECONDS_MAX = 60
 
 
 def policy_of(evidence: Evidence, folder: Path, more: str = "") -> Path:
-    [pin] = evidence.policy.pins
+    [pin] = evidence.pinned.pins
     path = folder / "bank.json"
     keys = [{"x": _x(pin.public_key.octets)}]
     path.write_text(
@@ -119,7 +119,7 @@ def test_remembering_needs_a_place(
     assert run(asked) == 0
     assert run(asked) == 0
     assert "1 earlier roots" in capfd.readouterr().out
-    (held / "34.txt").write_text((held / "34.txt").read_text().replace("\n34\n", "\n35\n"))
+    (held / "36.txt").write_text((held / "36.txt").read_text().replace("\n36\n", "\n37\n"))
     assert run(asked) == 13
 
 
@@ -137,12 +137,12 @@ def test_a_fault_of_the_verifier_is_no_verdict(
 
 def test_receipts(evidence: Evidence, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     leaves = leaves_of(evidence.insider())
-    proof = "".join(base64.b64encode(one).decode() + "\n" for one in inclusion(3, leaves))
+    proof = "".join(base64.b64encode(one).decode() + "\n" for one in inclusion(5, leaves))
     receipt, event = tmp_path / "event.tlog-proof", tmp_path / "event.jws"
     receipt.write_bytes(
-        f"c2sp.org/tlog-proof@v1\nindex 3\n{proof}\n".encode() + note(leaves, [LOG_SIGNER, *WITNESSES])
+        f"c2sp.org/tlog-proof@v1\nindex 5\n{proof}\n".encode() + note(leaves, [LOG_SIGNER, *WITNESSES])
     )
-    event.write_bytes(leaves[3] + b"\n")
+    event.write_bytes(leaves[5] + b"\n")
     rule = {"origin": ORIGIN, "log_keys": [LOG_SIGNER.vkey], "witnesses": [WITNESSES[0].vkey], "quorum": 1}
     policy = policy_of(evidence, tmp_path, json.dumps({"checkpoint": rule}))
 

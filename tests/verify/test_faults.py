@@ -614,7 +614,7 @@ FAULTS: Final[dict[str, tuple[ExitCode, Fault]]] = {
 
 # That a fault is found for what it is, and not because something else about it is odd.
 WORDS: Final = {
-    "a new key, told of and not introduced": "not introduced",
+    "a new key, told of and not introduced": "does not name the key",
     "the key is revoked": "is revoked",
     "a key of low order": "low order",
     "an event deleted, the rest renumbered": "signed for index",
@@ -718,9 +718,9 @@ def test_another_auditor_s_bank(evidence: Evidence, tmp_path: Path) -> None:
 
 
 def test_a_key_that_is_pinned_for_other_indexes(evidence: Evidence, tmp_path: Path) -> None:
-    [pin] = evidence.policy.pins
-    late = replace(evidence.policy, pins=(Pin(pin.public_key, 3, None),))
-    ended = replace(evidence.policy, pins=(Pin(pin.public_key, 0, 9),))
+    [pin] = (one for one in evidence.pinned.pins if one.public_key.kid == evidence.signer.key_id)
+    late = replace(evidence.pinned, pins=(Pin(pin.public_key, 3, None),))
+    ended = replace(evidence.pinned, pins=(Pin(pin.public_key, 0, 9),))
 
     assert verified(evidence.files, tmp_path / "late", late).exit_code == ExitCode.KEY
     assert verified(evidence.files, tmp_path / "ended", ended).exit_code == ExitCode.KEY
@@ -730,15 +730,15 @@ def test_a_shorter_log_than_was_seen(evidence: Evidence, tmp_path: Path) -> None
     """The end of a log can be cut off without a trace in it: only who saw it before knows."""
     whole = verified(evidence.files, tmp_path / "whole", evidence.policy)
     root = base64.b64decode(whole.pack["root"])
-    remembering = replace(evidence.policy, seen=(Seen(34, root, "a note"),))
+    remembering = replace(evidence.policy, seen=(Seen(36, root, "a note"),))
     forked = replace(evidence.policy, seen=(Seen(9, root, "a note"),))
 
     assert verified(evidence.files, tmp_path / "again", remembering).exit_code == ExitCode.OK
     assert verified(evidence.files, tmp_path / "forked", forked).exit_code == ExitCode.LOG
-    longer = replace(evidence.policy, seen=(Seen(35, root, "a note"),))
+    longer = replace(evidence.policy, seen=(Seen(37, root, "a note"),))
     report = verified(evidence.files, tmp_path / "longer", longer)
     assert report.exit_code == ExitCode.LOG
-    assert "35 were seen before" in report.text()
+    assert "37 were seen before" in report.text()
 
 
 def test_without_a_checkpoint_nothing_is_verified_unless_asked_for(

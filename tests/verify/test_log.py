@@ -106,7 +106,7 @@ def check(
 
 @pytest.fixture
 def policy(evidence: Evidence) -> Policy:
-    return replace(evidence.policy, checkpoint=RULE)
+    return replace(evidence.pinned, checkpoint=RULE)
 
 
 def test_a_cosigned_checkpoint_is_verified(evidence: Evidence, policy: Policy, tmp_path: Path) -> None:
@@ -133,11 +133,11 @@ def test_checkpoints_that_are_refused(evidence: Evidence, policy: Policy, tmp_pa
         "another root": (note(leaves, [LOG_SIGNER, *WITNESSES], root=bytes(32)), ExitCode.LOG),
         "an event uncovered": (note(leaves[:-1], [LOG_SIGNER, *WITNESSES]), ExitCode.LOG),
         "a longer log, unproven": (note([*leaves, b"more"], [LOG_SIGNER, *WITNESSES]), ExitCode.LOG),
-        "changed text": (whole.replace(b"\n34\n", b"\n15\n"), ExitCode.SIGNATURE),
+        "changed text": (whole.replace(b"\n36\n", b"\n15\n"), ExitCode.SIGNATURE),
         "no signature": (whole.split(b"\n\n")[0] + b"\n", ExitCode.LOG),
-        "a leading zero": (whole.replace(b"\n34\n", b"\n034\n"), ExitCode.LOG),
+        "a leading zero": (whole.replace(b"\n36\n", b"\n036\n"), ExitCode.LOG),
         "a short root": (note(leaves, [LOG_SIGNER, *WITNESSES], root=bytes(31)), ExitCode.LOG),
-        "a carriage return": (whole.replace(b"\n34\n", b"\n34\r\n"), ExitCode.LOG),
+        "a carriage return": (whole.replace(b"\n36\n", b"\n36\r\n"), ExitCode.LOG),
         "no text": (b"", ExitCode.LOG),
         "other bytes": (b"\xff\n\n", ExitCode.LOG),
     }
@@ -149,14 +149,14 @@ def test_checkpoints_that_are_refused(evidence: Evidence, policy: Policy, tmp_pa
 def test_a_checkpoint_that_nobody_pinned(evidence: Evidence, tmp_path: Path) -> None:
     insider = evidence.insider()
 
-    report = check(insider, tmp_path / "pack", evidence.policy, note(leaves_of(insider), [LOG_SIGNER]))
+    report = check(insider, tmp_path / "pack", evidence.pinned, note(leaves_of(insider), [LOG_SIGNER]))
 
     assert report.exit_code == ExitCode.LOG
 
 
 def test_a_policy_without_witnesses_says_so(evidence: Evidence, tmp_path: Path) -> None:
     insider = evidence.insider()
-    alone = replace(evidence.policy, checkpoint=replace(RULE, quorum=0, uncovered_events_max=2))
+    alone = replace(evidence.pinned, checkpoint=replace(RULE, quorum=0, uncovered_events_max=2))
 
     report = check(insider, tmp_path / "pack", alone, note(leaves_of(insider)[:-2], [LOG_SIGNER]))
 
@@ -196,7 +196,7 @@ def test_earlier_checkpoints_are_remembered_and_held_against(
     whole = note(leaves_of(insider), [LOG_SIGNER, *WITNESSES])
     first = check(insider, tmp_path / "first", policy, whole, Options(held=held, remember=True))
     assert first.exit_code == ExitCode.OK
-    assert [one.name for one in held.iterdir()] == ["34.txt"]
+    assert [one.name for one in held.iterdir()] == ["36.txt"]
     (held / "earlier.txt").write_bytes(note(leaves_of(insider)[:7], [LOG_SIGNER]))
 
     again = check(evidence.insider(), tmp_path / "again", policy, whole, Options(held=held))
@@ -205,7 +205,10 @@ def test_earlier_checkpoints_are_remembered_and_held_against(
 
     # The insider writes another log of the same length, and the witnesses are deceived as well.
     other = evidence.insider()
-    other.resign(9, lambda payload: payload.update(principal_id="principal_00000000000000000000000000"))
+    other.resign(
+        other.index_of("token.redeemed"),
+        lambda payload: payload.update(principal_id="principal_00000000000000000000000000"),
+    )
     forked = check(
         other,
         tmp_path / "forked",
@@ -276,7 +279,7 @@ def test_a_holder_s_leaves(evidence: Evidence, policy: Policy, tmp_path: Path) -
 
 def test_a_holder_s_leaves_without_a_checkpoint(evidence: Evidence, policy: Policy, tmp_path: Path) -> None:
     insider = _holder(evidence, [2])
-    insider.files["checkpoint.txt"] = insider.files["checkpoint.txt"].replace(b"\n34\n", b"\n35\n")
+    insider.files["checkpoint.txt"] = insider.files["checkpoint.txt"].replace(b"\n36\n", b"\n37\n")
     insider.seal()
 
     assert verified(insider.files, tmp_path / "pack", policy).exit_code == ExitCode.SIGNATURE
@@ -284,21 +287,21 @@ def test_a_holder_s_leaves_without_a_checkpoint(evidence: Evidence, policy: Poli
 
 def test_a_receipt(evidence: Evidence, policy: Policy) -> None:
     leaves = leaves_of(evidence.insider())
-    proof = "".join(base64.b64encode(one).decode() + "\n" for one in inclusion(3, leaves))
-    head = f"c2sp.org/tlog-proof@v1\nindex 3\n{proof}\n".encode()
+    proof = "".join(base64.b64encode(one).decode() + "\n" for one in inclusion(5, leaves))
+    head = f"c2sp.org/tlog-proof@v1\nindex 5\n{proof}\n".encode()
     signed = note(leaves, [LOG_SIGNER, *WITNESSES])
 
-    event, size, witnesses = check_receipt(head + signed, leaves[3], policy)
-    assert (event.type, size, len(witnesses)) == ("token.transferred", 34, 3)
+    event, size, witnesses = check_receipt(head + signed, leaves[5], policy)
+    assert (event.type, size, len(witnesses)) == ("token.transferred", 36, 3)
     extra = head.replace(b"index", b"extra e30=\nindex", 1)
-    assert check_receipt(extra + signed, leaves[3], policy)[1] == 34
+    assert check_receipt(extra + signed, leaves[5], policy)[1] == 36
     for receipt, leaf in (
-        (head + signed, leaves[4]),
-        (head.replace(b"index 3", b"index 4") + signed, leaves[3]),
-        (head.replace(b"index 3", b"index 03") + signed, leaves[3]),
-        (head.replace(b"@v1", b"@v2") + signed, leaves[3]),
-        (head + note(leaves, [LOG_SIGNER]), leaves[3]),
-        (b"", leaves[3]),
+        (head + signed, leaves[6]),
+        (head.replace(b"index 5", b"index 6") + signed, leaves[5]),
+        (head.replace(b"index 5", b"index 05") + signed, leaves[5]),
+        (head.replace(b"@v1", b"@v2") + signed, leaves[5]),
+        (head + note(leaves, [LOG_SIGNER]), leaves[5]),
+        (b"", leaves[5]),
     ):
         with pytest.raises(Failure) as failed:
             check_receipt(receipt, leaf, policy)
@@ -311,5 +314,5 @@ def test_a_report_is_one_document(evidence: Evidence, policy: Policy, tmp_path: 
 
     document = json.loads(json.dumps(report.document()))
     assert (document["verdict"], document["exit_code"]) == ("verified", 0)
-    assert {one["state"] for one in document["checks"]} == {"passed"}
+    assert {one["name"] for one in document["checks"] if one["state"] != "passed"} == {"root"}
     assert [one["supply"] for one in document["figures"]] == ["250.50", "980.00"]

@@ -10,7 +10,7 @@ from tallystick.participants import Principal
 from tallystick.tokens import Kind
 from tallystick_verify import ExitCode
 from tests.bank import APPROVAL_LIFETIME, Bank
-from tests.policies import let_into_force
+from tests.policies import approve_policy
 from tests.tokens.waiting_batches import item, waits
 from tests.verify.forging import approve
 from tests.verify.packs import Evidence, export_evidence, verified
@@ -48,6 +48,7 @@ def test_what_moves_no_money_is_known_too(bank: Bank, tmp_path: Path) -> None:
     _change(bank, bank.maker, "token_class_mode", class_id, mode="paused")
     bank.approve(_change(bank, bank.maker, "token_class_mode", class_id, mode="normal"))
     _change(bank, bank.maker, "breaker_trip", class_id, reason="A drill.")
+    bank.run_clean(class_id)
     bank.approve(_change(bank, bank.maker, "breaker_reset", class_id, reason="The drill is over."))
     waiting = _mint_asked(bank)
     bank.clock.at += APPROVAL_LIFETIME + timedelta(hours=1)
@@ -77,7 +78,7 @@ def test_what_moves_no_money_is_known_too(bank: Bank, tmp_path: Path) -> None:
 
 def _approved_batch(bank: Bank) -> None:
     bank.mint("HARBOUR-USD", "100.00")
-    let_into_force(bank, approvals={"transfer_batch": [{"above": "10.00", "checkers": 1}]})
+    approve_policy(bank, approvals={"transfer_batch": [{"above": "10.00", "checkers": 1}]})
     batch_id = waits(bank, item(bank, "LANTERN-USD", "30.00"), item(bank, "SILKROAD-USD", "20.00"))
     bank.approve(batch_id, "50.00", "USD")
 

@@ -1,20 +1,20 @@
 """`/v1/accounts`: a holder's token account, its balance now or as of any moment, and its entries."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import StringConstraints
 from sqlalchemy import Connection
 
-from tallystick import events, ledger, participants, tokens
+from tallystick import ledger, participants, tokens
 from tallystick.api.access import AnyCaller, Caller
 from tallystick.api.bodies import ObjectId, Reason, Schema
 from tallystick.api.money import money_route
 from tallystick.api.pages import Cursor, IdQuery, Limit, PathId, page
 from tallystick.api.participants import AccountNumber, Iban
-from tallystick.api.times import AsOf, index_as_of
+from tallystick.api.signed_books import Asked, Signed, pinned, sign, signer_of, standing
+from tallystick.api.times import AsOf, EffectiveOn, standpoint_of
 from tallystick.api.views import AccountActionView, ListView, View
 from tallystick.api.writes import write_route
 from tallystick.core.clock import format_time
@@ -23,7 +23,7 @@ from tallystick.ledger import CLAIM_CODES, HOLDER_CODES, INDEX_MAX, Code, EntryL
 from tallystick.participants import Account, Role
 from tallystick.tokens import Kind
 
-__all__ = ["router"]
+__all__ = ["balance_document", "router"]
 
 router = APIRouter()
 
@@ -72,12 +72,17 @@ class AccountView(View):
 
 
 class BalanceView(View):
-    """What an account holds: by status of the claim, their total, and deposits not yet tokenised."""
+    """What an account holds: by status of the claim, their total, and deposits not yet tokenised.
+
+    By value date a figure can lie below zero, where money was moved on before the day that it counts from. The last
+    members are there if the answer is signed.
+    """
 
     object: str
     account_id: str
     currency: str
     as_of: str | None
+    effective_on: str | None
     event_index: int
     available: str
     held: str
@@ -86,6 +91,11 @@ class BalanceView(View):
     dormant: str
     total: str
     deposits_available: str
+    issuer_id: str | None = None
+    event_hash: str | None = None
+    log_size: int | None = None
+    signed_at: str | None = None
+    signature: str | None = None
 
 
 class EntryLineView(View):
@@ -188,24 +198,20 @@ def get_account(caller: AnyCaller, account_id: PathId) -> Any:
     tags=["Accounts"],
     summary="Get a balance",
     response_model=BalanceView,
+    response_model_exclude_unset=True,
 )
-def get_balance(caller: AnyCaller, account_id: PathId, as_of: AsOf = None) -> Any:
-    """Return what an account holds now, or held at a moment."""
-    with caller.read() as connection:
-        account = participants.account(connection, caller.principal, account_id)
-        of_class = participants.token_class(connection, caller.issuer_id, account.token_class_id)
-        index, balances_minor = _balances(connection, caller.issuer_id, account.id, as_of)
-    shown: dict[str, Any] = {
-        "object": "balance",
-        "account_id": account.id,
-        "currency": of_class.currency,
-        "as_of": None if as_of is None else format_time(as_of),
-        "event_index": index,
-    }
-    for code, name in _NAMES.items():
-        shown[name] = format_amount(balances_minor[code], of_class.scale)
-    shown["total"] = format_amount(sum(balances_minor[code] for code in CLAIM_CODES), of_class.scale)
-    return shown
+def get_balance(
+    caller: AnyCaller,
+    account_id: PathId,
+    as_of: AsOf = None,
+    effective_on: EffectiveOn = None,
+    signed: Signed = False,
+) -> Any:
+    """Return what an account holds now, or held at a moment; by value date, or by all that was booked.
+
+    `effective_on=2026-11-23&as_of=2026-11-24T18:00:00Z` asks for Monday's balance as it was known on Tuesday evening.
+    """
+    return balance_document(caller, account_id, Asked(as_of, effective_on, signed))
 
 
 @router.get(
@@ -236,6 +242,33 @@ def get_entries(
     )
 
 
+def balance_document(caller: Caller, account_id: str, asked: Asked) -> dict[str, Any]:
+    """Return a balance as it is answered. Raises AccountNotFoundError, SigningKeyUnavailableError."""
+    with caller.read() as connection:
+        account = participants.account(connection, caller.principal, account_id)
+        of_class = participants.token_class(connection, caller.issuer_id, account.token_class_id)
+        at = standpoint_of(connection, caller.issuer_id, asked.as_of, asked.effective_on)
+        ids = {code: ledger_account_id(code, account.id) for code in HOLDER_CODES}
+        if asked.as_of is None and asked.effective_on is None:
+            found = ledger.balances(connection, caller.issuer_id, list(ids.values()))
+        else:
+            found = ledger.balances_at(connection, caller.issuer_id, list(ids.values()), at)
+        balances_minor = {code: found.get(one, 0) for code, one in ids.items()}
+        signer = signer_of(caller, connection) if asked.signed else None
+        place = pinned(caller, connection, at.event_index) if asked.signed else {}
+    shown: dict[str, Any] = {
+        "object": "balance",
+        "account_id": account.id,
+        "currency": of_class.currency,
+        **standing(at, asked),
+        **place,
+    }
+    for code, name in _NAMES.items():
+        shown[name] = format_amount(balances_minor[code], of_class.scale)
+    shown["total"] = format_amount(sum(balances_minor[code] for code in CLAIM_CODES), of_class.scale)
+    return shown if signer is None else sign(signer, shown)
+
+
 def show_line(line: EntryLine, scale: int) -> dict[str, Any]:
     """Return one journal line as it is shown; amounts have the token class's scale."""
     return {
@@ -253,18 +286,6 @@ def show_line(line: EntryLine, scale: int) -> dict[str, Any]:
         "booked_at": format_time(line.booked_at),
         "value_date": line.value_date.isoformat(),
     }
-
-
-def _balances(
-    connection: Connection, issuer_id: str, account_id: str, as_of: datetime | None
-) -> tuple[int, dict[str, int]]:
-    ids = {code: ledger_account_id(code, account_id) for code in HOLDER_CODES}
-    if as_of is None:
-        found = ledger.balances(connection, issuer_id, list(ids.values()))
-        return events.last_index(connection, issuer_id), {code: found[one] for code, one in ids.items()}
-    index = index_as_of(connection, issuer_id, as_of)
-    positions = ledger.positions(connection, issuer_id, list(ids.values()), index)
-    return index, {code: positions[one].balance_minor if one in positions else 0 for code, one in ids.items()}
 
 
 def _show(account: Account) -> dict[str, Any]:

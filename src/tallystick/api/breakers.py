@@ -28,7 +28,10 @@ class BreakerRequest(Schema):
 
 
 class BreakerView(View):
-    """A token class's breaker of issuance. Redemption is never touched by it."""
+    """A token class's breaker of issuance. Redemption is never touched by it.
+
+    `clean_run_id` is the reconciliation that a reset may rest on; null while one is needed.
+    """
 
     id: str
     object: str
@@ -36,6 +39,7 @@ class BreakerView(View):
     reason: str | None
     changed_at: str | None
     event_index: int | None
+    clean_run_id: str | None
 
 
 def _reason(body: Any) -> Mapping[str, Any]:
@@ -94,4 +98,5 @@ def _show(token_class_id: str, row: tokens.BreakerRow | None) -> dict[str, Any]:
         "reason": None if row is None else row.reason,
         "changed_at": None if row is None else format_time(row.changed_at),
         "event_index": None if row is None else row.event_index,
+        "clean_run_id": None if row is None else row.clean_run_id,
     }

@@ -46,13 +46,13 @@ def change_route(
     operation: str,
     schema: type[BaseModel],
     roles: frozenset[Role],
-    subject: str,
+    subject: str | None,
     payload: Callable[[Any], Mapping[str, Any]],
     summary: str,
     tag: str,
     check: Callable[[Caller, Any], None] | None = None,
 ) -> None:
-    """Add `POST path`, which asks for a change of what the path's parameter `subject` names.
+    """Add `POST path`, which asks for a change of what the path's parameter `subject` names, or of the one there is.
 
     `payload` turns the understood body into what the change's room reads: strings, numbers and booleans only, as they
     are hashed and kept.
@@ -60,7 +60,7 @@ def change_route(
 
     def fields(body: Any, scope: Mapping[str, str]) -> dict[str, Any]:
         return {
-            "related_id": scope[subject],
+            "related_id": operation if subject is None else scope[subject],
             "operation": operation,
             "reason": getattr(body, "reason", None),
             "payload": payload(body),

@@ -97,6 +97,9 @@ def _document(app: FastAPI) -> dict[str, Any]:
             operation["responses"].pop("422", None)
             # What isn't ours to shape, OAuth's refusals, a route describes itself.
             operation["responses"].setdefault("default", problem)
-            if path.startswith("/v1/"):
+            if operation.get("security") == []:
+                # Said by a route that anybody may call.
+                del operation["security"]
+            elif path.startswith("/v1/"):
                 operation["security"] = [{"key": []}]
     return document

@@ -1,7 +1,7 @@
 """`/v1/exports`: the books and the log of a period as files, for auditors and the issuer's staff."""
 
 import base64
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
@@ -10,42 +10,41 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
-from pydantic import Field
+from pydantic import BaseModel
 from sqlalchemy import Connection
 
 from tallystick import exports, tokens
-from tallystick.api.access import STAFF_AND_AUDITORS, Caller, StaffCaller, authenticated
+from tallystick.api.access import EVERYONE, STAFF_AND_AUDITORS, AnyCaller, Caller, authenticated
 from tallystick.api.attempts import attempt_of
-from tallystick.api.bodies import Moment, ObjectId, Schema, idempotency_key, read_json, understood
+from tallystick.api.bodies import Reason, Schema, idempotency_key, path_ids, read_json, understood
+from tallystick.api.export_arguments import ExportRequest, HolderExportRequest
 from tallystick.api.money import answer
 from tallystick.api.pages import Cursor, Limit, PathId, page
 from tallystick.api.posts import post_route
 from tallystick.api.recording import drafted_write
 from tallystick.api.views import ListView, View
+from tallystick.api.writes import write_route
 from tallystick.core.clock import format_time
-from tallystick.exports import Export, ExportArguments, ExportFormat
+from tallystick.core.strict_json import JsonValue
+from tallystick.exports import Export, ExportArguments, ExportFormat, ExportOptions
+from tallystick.participants import Role, Scope
 from tallystick.tokens import Made, Outcome
 
-__all__ = ["router"]
+__all__ = ["router", "show_export"]
 
 router = APIRouter()
 
 _OPERATION: Final = "export"
+_HOLDER_OPERATION: Final = "holder_export"
 _CHUNK_BYTES: Final = 262_144
 _BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
 
 
-class ExportRequest(Schema):
-    """What to export: events booked after `from` and up to `to`, of one token class or of all."""
-
-    format: ExportFormat = Field(strict=False)
-    from_: Moment | None = Field(default=None, alias="from")
-    to: Moment | None = None
-    token_class_id: ObjectId | None = None
-
-
 class ControlTotalView(View):
-    """The totals of one token class, to check the files against. `ties` is false for books that do not add up."""
+    """The totals of one token class, to check the files against. `ties` is false for books that do not add up.
+
+    Of an account's statement they are the account's: its movements, and as supply what its holder has of it.
+    """
 
     token_class_id: str
     currency: str
@@ -72,20 +71,39 @@ class ExportFileView(View):
 class ManifestView(View):
     """The content of `manifest.json`: the same for equal arguments and event indexes, byte for byte.
 
-    An evidence pack's has `pack_version`, `pack_kind` and `export_key_id` too, and is signed in `manifest.jws`.
+    An evidence pack's has `pack_version`, `pack_kind` and `export_key_id` too, and is signed in `manifest.jws`;
+    `written_by` names the versions of other people's libraries that the bytes depend on, where they do.
     """
 
     format_version: int
     issuer: dict[str, str]
-    arguments: dict[str, str | None]
+    arguments: dict[str, str | int | None]
     first_event_index: int
     last_event_index: int
     control_totals: list[ControlTotalView]
     files: list[ExportFileView]
 
 
+class ProgressView(View):
+    """How far an export is. `rows_to_write` is about how many there will be, null until that is known."""
+
+    rows_written: int
+    rows_to_write: int | None
+    current_file: str | None
+
+
+class FailureView(View):
+    """Why nothing was made: a stable code, and a sentence for people."""
+
+    code: str
+    reason: str
+
+
 class ExportView(View):
-    """An export that was made, with its manifest."""
+    """An export: `pending`, `running`, `finished`, `failed` or `cancelled`.
+
+    `manifest` is null until it is finished; `event_index` is where the log has an evidence pack.
+    """
 
     id: str
     object: str
@@ -93,29 +111,73 @@ class ExportView(View):
     issuer_id: str
     requested_by: str
     format: str
-    manifest: ManifestView
+    arguments: dict[str, str | None]
+    state: str
+    progress: ProgressView
+    started_at: str | None
+    ended_at: str | None
+    failure: FailureView | None
+    event_index: int | None
+    manifest: ManifestView | None
+
+
+class CancellationRequest(Schema):
+    """Give an export up that is not finished."""
+
+    reason: Reason
 
 
 async def post_export(request: Request) -> Response:
-    """Make an export. Answered once all its files are durable, so a long period takes its time."""
-    caller = await authenticated(request, STAFF_AND_AUDITORS)
+    """Ask for an export. A worker makes it; poll `GET /v1/exports/{export_id}` until it has ended."""
+
+    def arguments(body: ExportRequest) -> ExportArguments:
+        found: ExportArguments = body.arguments()
+        return found
+
+    return await _post(request, STAFF_AND_AUDITORS, ExportRequest, arguments, _OPERATION)
+
+
+async def post_holder_export(request: Request) -> Response:
+    """Ask for a holder's own evidence pack: its leaves of the log with proofs, its journal, balances and claims.
+
+    Holders and platforms have those of the holders that they act for. It ends with the newest checkpoint, and `to`
+    before that. Poll `GET /v1/exports/{export_id}` until it has ended.
+    """
+
+    def arguments(body: HolderExportRequest) -> ExportArguments:
+        options = ExportOptions(holder_id=request.path_params["holder_id"])
+        return ExportArguments(ExportFormat.EVIDENCE, body.from_, body.to, options=options)
+
+    return await _post(request, EVERYONE, HolderExportRequest, arguments, _HOLDER_OPERATION)
+
+
+async def _post(
+    request: Request,
+    roles: frozenset[Role],
+    schema: type[BaseModel],
+    arguments: Callable[[Any], ExportArguments],
+    operation: str,
+) -> Response:
+    caller = await authenticated(request, roles, Scope.READ)
     key = idempotency_key(request)
     asked = await read_json(request, caller.service.settings.body_size_max_bytes)
-    body = understood(ExportRequest, asked)
-    arguments = ExportArguments(body.format, body.from_, body.to, body.token_class_id)
+    wanted = arguments(understood(schema, asked))
+    hashed: dict[str, JsonValue] = {"body": asked}
+    if ids := path_ids(request):
+        hashed["path"] = dict(ids)
     attempt = attempt_of(request.scope)
-    request_hash = attempt.request_hash = tokens.request_hash(_OPERATION, {"body": asked})
+    request_hash = attempt.request_hash = tokens.request_hash(operation, hashed)
 
     def once(make: Callable[[Connection], Made]) -> Outcome:
         return caller.service.once(
             caller.principal,
-            key_digest=tokens.key_digest(caller.principal.id, _OPERATION, key),
+            key_digest=tokens.key_digest(caller.principal.id, operation, key),
             request_hash=request_hash,
             make=make,
             draft=drafted_write(request),
         )
 
-    outcome = await run_in_threadpool(_make, caller, arguments, once)
+    outcome = await run_in_threadpool(_ask, caller, wanted, once)
     attempt.is_recorded = True
     return answer(outcome)
 
@@ -127,26 +189,63 @@ post_route(
     schema=ExportRequest,
     view=ExportView,
     roles=STAFF_AND_AUDITORS,
-    summary="Export the books and the log",
+    summary="Ask for an export of the books and the log",
     tag="Exports",
-    status=HTTPStatus.CREATED,
+    status=HTTPStatus.ACCEPTED,
     operation=_OPERATION,
+)
+
+post_route(
+    router,
+    "/v1/holders/{holder_id}/exports",
+    post_holder_export,
+    schema=HolderExportRequest,
+    view=ExportView,
+    roles=EVERYONE,
+    summary="Ask for a holder's own evidence pack",
+    tag="Exports",
+    status=HTTPStatus.ACCEPTED,
+    operation=_HOLDER_OPERATION,
+    scope=Scope.READ,
+)
+
+
+def _cancel(
+    caller: Caller, connection: Connection, body: CancellationRequest, path: Mapping[str, str]
+) -> dict[str, Any]:
+    return show_export(
+        exports.cancel(connection, caller.service.workshop, caller.principal, path["export_id"], body.reason)
+    )
+
+
+write_route(
+    router,
+    "/v1/exports/{export_id}/cancel",
+    operation="export_cancellation",
+    schema=CancellationRequest,
+    view=ExportView,
+    roles=EVERYONE,
+    make=_cancel,
+    summary="Cancel an export",
+    tag="Exports",
+    status=HTTPStatus.OK,
+    scope=Scope.READ,
 )
 
 
 @router.get("/v1/exports", tags=["Exports"], summary="List exports", response_model=ListView[ExportView])
-def get_exports(caller: StaffCaller, cursor: Cursor = "", limit: Limit = 100) -> Any:
-    """Return the issuer's exports, oldest first."""
+def get_exports(caller: AnyCaller, cursor: Cursor = "", limit: Limit = 100) -> Any:
+    """Return exports, oldest first: staff and auditors see the issuer's, others what they asked for."""
     with caller.read() as connection:
         found = exports.exports(connection, caller.principal, after=cursor, limit=limit + 1)
-    return page(found, limit, _show, lambda one: one.id)
+    return page(found, limit, show_export, lambda one: one.id)
 
 
 @router.get("/v1/exports/{export_id}", tags=["Exports"], summary="Get an export", response_model=ExportView)
-def get_export(caller: StaffCaller, export_id: PathId) -> Any:
-    """Return one export with its manifest."""
+def get_export(caller: AnyCaller, export_id: PathId) -> Any:
+    """Return one export: how far it is, and once it is finished its manifest."""
     with caller.read() as connection:
-        return _show(exports.export(connection, caller.principal, export_id))
+        return show_export(exports.export(connection, caller.principal, export_id))
 
 
 @router.get(
@@ -163,6 +262,10 @@ def get_export(caller: StaffCaller, export_id: PathId) -> Any:
                     "application/x-ndjson",
                     "text/plain",
                     "application/json",
+                    "application/pdf",
+                    "application/vnd.apache.parquet",
+                    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+                    "application/xml",
                     "application/jose",
                 ),
                 _BINARY,
@@ -170,12 +273,9 @@ def get_export(caller: StaffCaller, export_id: PathId) -> Any:
         }
     },
 )
-def get_export_file(caller: StaffCaller, export_id: PathId, name: PathId) -> Response:
-    """Return a file, checked against the manifest a moment before; one that was lost is made again first."""
-    service = caller.service
-    path, facts = exports.export_file(
-        service.database, caller.principal, export_id, name, service.settings.export_directory
-    )
+def get_export_file(caller: AnyCaller, export_id: PathId, name: PathId) -> Response:
+    """Return a finished export's file, checked against the manifest a moment before; a lost one is made again first."""
+    path, facts = exports.export_file(caller.service.workshop, caller.principal, export_id, name)
     digest = base64.b64encode(bytes.fromhex(facts.sha256)).decode()
     return StreamingResponse(
         _chunks(path),
@@ -198,33 +298,24 @@ def _unanswered(_connection: Connection) -> Made:
     raise _UnansweredError
 
 
-def _make(
+def _ask(
     caller: Caller, arguments: ExportArguments, once: Callable[[Callable[[Connection], Made]], Outcome]
 ) -> Outcome:
-    # Files take long and a transaction must not: first see whether the key has its answer, then make the files, and
-    # only then record export and answer together. Of two at once the later finds the answer and drops its files.
+    # What is pinned may lie in files, which no transaction that writes waits for: first see whether the key has its
+    # answer, then pin, and only then record export, job and answer together.
     try:
         return once(_unanswered)
     except _UnansweredError:
         pass
-    service = caller.service
-    with exports.prepared_export(
-        service.database,
-        service.clock,
-        caller.principal,
-        arguments,
-        service.settings.export_directory,
-        service.vouching,
-    ) as prepared:
+    workshop = caller.service.workshop
+    with caller.read() as connection:
+        pinned = exports.pin(connection, workshop.clock, caller.principal, arguments, workshop.vouching)
 
-        def record(connection: Connection) -> Made:
-            exports.record_export(connection, prepared.export)
-            return Made(prepared.export.id, orjson.dumps(_show(prepared.export)), HTTPStatus.CREATED)
+    def record(connection: Connection) -> Made:
+        asked = exports.ask(connection, workshop.clock, caller.principal, pinned)
+        return Made(asked.id, orjson.dumps(show_export(asked)), HTTPStatus.ACCEPTED)
 
-        outcome = once(record)
-        if not outcome.replayed:
-            prepared.publish()
-    return outcome
+    return once(record)
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
@@ -233,7 +324,8 @@ def _chunks(path: Path) -> Iterator[bytes]:
             yield chunk
 
 
-def _show(one: Export) -> dict[str, Any]:
+def show_export(one: Export) -> dict[str, Any]:
+    """Return an export as its JSON object."""
     return {
         "id": one.id,
         "object": "export",
@@ -241,5 +333,12 @@ def _show(one: Export) -> dict[str, Any]:
         "issuer_id": one.issuer_id,
         "requested_by": one.requested_by,
         "format": one.pinned.arguments.format.value,
-        "manifest": one.manifest,
+        "arguments": one.pinned.asked(),
+        "state": one.state.value,
+        "progress": one.progress._asdict(),
+        "started_at": None if one.started_at is None else format_time(one.started_at),
+        "ended_at": None if one.ended_at is None else format_time(one.ended_at),
+        "failure": None if one.failure is None else one.failure._asdict(),
+        "event_index": None if one.result is None else one.result.event_index,
+        "manifest": None if one.result is None else one.result.manifest,
     }

@@ -8,13 +8,12 @@ from sqlalchemy import Connection
 from tallystick import events, ledger, participants
 from tallystick.api.access import Caller, StaffCaller
 from tallystick.api.accounts import EntryLineView, show_line
-from tallystick.api.pages import Cursor, IdQuery, IndexCursor, Limit, RequiredIdQuery, page
-from tallystick.api.times import AsOf, index_as_of
+from tallystick.api.pages import Cursor, IdQuery, IndexCursor, Limit, page
 from tallystick.api.views import ListView, View
 from tallystick.core.clock import format_time
 from tallystick.core.money import format_amount
 from tallystick.events import Event
-from tallystick.ledger import CHART, CLAIM_CODES, DEBIT_NORMAL_CODES, INDEX_MAX, EntryLine, LedgerAccount
+from tallystick.ledger import CHART, DEBIT_NORMAL_CODES, INDEX_MAX, EntryLine, LedgerAccount
 from tallystick.participants import TokenClass
 
 __all__ = ["router"]
@@ -48,31 +47,6 @@ class EntryView(View):
     instruction_id: str
     booked_at: str
     lines: list[EntryLineView]
-
-
-class TrialBalanceRowView(View):
-    """One ledger account's balance, on its side."""
-
-    ledger_account_id: str
-    code: str
-    name: str
-    account_id: str | None
-    debit: str | None
-    credit: str | None
-
-
-class TrialBalanceView(View):
-    """Every balance of a token class as of a moment; debits equal credits."""
-
-    object: str
-    token_class_id: str
-    currency: str
-    as_of: str | None
-    event_index: int
-    supply: str
-    debit_total: str
-    credit_total: str
-    rows: list[TrialBalanceRowView]
 
 
 @router.get(
@@ -133,49 +107,6 @@ def get_ledger_entry(caller: StaffCaller, event_index: Annotated[int, Path(ge=0,
         found = events.event_by_index(connection, caller.issuer_id, event_index)
         lines = _lines(connection, caller.issuer_id, [found])
         return _show_entry(found, lines.get(event_index, []), _scales(connection, caller))
-
-
-@router.get(
-    "/v1/ledger/trial-balance",
-    tags=["Ledger"],
-    summary="Get a trial balance",
-    response_model=TrialBalanceView,
-)
-def get_trial_balance(caller: StaffCaller, token_class_id: RequiredIdQuery, as_of: AsOf = None) -> Any:
-    """Return every balance of a token class now or as of a moment, and supply."""
-    with caller.read() as connection:
-        of_class = participants.token_class(connection, caller.issuer_id, token_class_id)
-        index = index_as_of(connection, caller.issuer_id, as_of)
-        rows = ledger.trial_balance(connection, caller.issuer_id, of_class.id, index)
-    shown = []
-    totals_minor = {"debit": 0, "credit": 0}
-    for row in rows:
-        on_debit_side = (row.code in DEBIT_NORMAL_CODES) == (row.balance_minor >= 0)
-        amount = format_amount(abs(row.balance_minor), of_class.scale)
-        totals_minor["debit" if on_debit_side else "credit"] += abs(row.balance_minor)
-        shown.append(
-            {
-                "ledger_account_id": row.id,
-                "code": row.code,
-                "name": CHART[row.code].name,
-                "account_id": row.account_id,
-                "debit": amount if on_debit_side else None,
-                "credit": None if on_debit_side else amount,
-            }
-        )
-    return {
-        "object": "trial_balance",
-        "token_class_id": of_class.id,
-        "currency": of_class.currency,
-        "as_of": None if as_of is None else format_time(as_of),
-        "event_index": index,
-        "supply": format_amount(
-            sum(row.balance_minor for row in rows if row.code in CLAIM_CODES), of_class.scale
-        ),
-        "debit_total": format_amount(totals_minor["debit"], of_class.scale),
-        "credit_total": format_amount(totals_minor["credit"], of_class.scale),
-        "rows": shown,
-    }
 
 
 def _scales(connection: Connection, caller: Caller) -> dict[str, int]:

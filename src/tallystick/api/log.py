@@ -77,7 +77,9 @@ class WitnessStandingView(View):
 
 
 class WitnessingView(View):
-    """How far the log is recorded, signed and witnessed; `window` events are not under a witnessed checkpoint."""
+    """How far the log is recorded, signed and witnessed; `window` events are not under a witnessed checkpoint, the
+    oldest of them for `window_seconds`.
+    """
 
     object: str
     origin: str | None
@@ -86,6 +88,7 @@ class WitnessingView(View):
     signed_at: str | None
     witnessed_size: int
     window: int
+    window_seconds: int
     quorum: int
     witnesses: list[WitnessStandingView]
 
@@ -224,6 +227,7 @@ def get_witnessing(caller: StaffCaller) -> Any:
         "signed_at": None if found.signed_at is None else format_time(found.signed_at),
         "witnessed_size": found.witnessed_size,
         "window": found.window,
+        "window_seconds": found.window_seconds(caller.service.clock.now()),
         "quorum": found.quorum,
         "witnesses": [
             {

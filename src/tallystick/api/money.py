@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel
 
 from tallystick import tokens
@@ -64,7 +65,7 @@ def answer(outcome: Outcome) -> Response:
     return Response(outcome.body, outcome.status, headers, media_type="application/json")
 
 
-def money_route(
+def money_route(  # noqa: PLR0913 Each says one thing of the route.
     router: APIRouter,
     path: str,
     *,
@@ -79,12 +80,14 @@ def money_route(
     status: int = 201,
     scope: Scope | None = None,
     check: Callable[[Caller, Any], None] | None = None,
+    prepare: Callable[[Caller, Any, tokens.Request], Fields] | None = None,
 ) -> None:
     """Add `POST path`, which asks the write path for an instruction of `kind`.
 
     A key is unique within `key_scope`, by default the kind. `fields` turns the understood body and the path's
     parameters into the request's fields; `view` documents the answer; `scope` None follows from the roles; `check`
-    refuses what only this installation refuses.
+    refuses what only this installation refuses; `prepare` does what takes long before the write path is asked, and
+    returns further fields of the request.
     """
 
     async def endpoint(request: Request) -> Response:
@@ -107,6 +110,8 @@ def money_route(
             source=source_of(request.scope),
         )
         attempt_of(request.scope).request_hash = instruction.request_hash
+        if prepare is not None:
+            instruction = instruction._replace(**await run_in_threadpool(prepare, caller, body, instruction))
         settled = await caller.service.settle(caller.issuer_id, Submission((instruction,)))
         note_instruction(request, instruction, settled.outcomes[0])
         return answer(settled.outcomes[0])

@@ -5,11 +5,22 @@ from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import Path, Query
 
-__all__ = ["LIMIT_MAX", "Cursor", "IdQuery", "IndexCursor", "Limit", "PathId", "RequiredIdQuery", "page"]
+__all__ = [
+    "LIMIT_MAX",
+    "Cursor",
+    "IdQuery",
+    "IndexCursor",
+    "Limit",
+    "NumberCursor",
+    "PathId",
+    "RequiredIdQuery",
+    "page",
+]
 
 LIMIT_MAX: Final = 1_000
 
 Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX, description="How many items at most.")]
+NumberCursor = Annotated[int, Query(ge=0, le=2**31 - 1, description="Go on behind this number of the list.")]
 Cursor = Annotated[
     str,
     Query(max_length=128, pattern=r"^[A-Za-z0-9_.\-]*$", description="`next_cursor` of the page before."),

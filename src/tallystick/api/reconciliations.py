@@ -1,56 +1,65 @@
-"""`/v1/reconciliations` and `/v1/breaks`: log, books and bank held against each other, and where they differ."""
+"""`/v1/reconciliations`: log, books and bank held against each other, and where they differ."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from sqlalchemy import Connection
 
-from tallystick import participants, reconciliation
+from tallystick import attestations, participants, reconciliation
 from tallystick.api.access import STAFF_AND_AUDITORS, Caller, StaffCaller
 from tallystick.api.bodies import Moment, ObjectId, Schema
-from tallystick.api.pages import Cursor, IdQuery, Limit, PathId, page
+from tallystick.api.pages import Cursor, IdQuery, Limit, NumberCursor, PathId, page
 from tallystick.api.views import ListView, View
 from tallystick.api.writes import write_route
 from tallystick.core.clock import format_time
 from tallystick.core.money import format_amount
 from tallystick.participants import TokenClass
-from tallystick.reconciliation import Break, Reconciliation
+from tallystick.reconciliation import Finding, Reconciliation
 
 __all__ = ["RECONCILERS", "router", "show_run"]
 
 router = APIRouter()
 
 RECONCILERS: Final = STAFF_AND_AUDITORS
-_BREAKS_SHOWN_MAX: Final = 100
+_FINDINGS_SHOWN_MAX: Final = 100
 
 
 class ReconciliationRequest(Schema):
-    """Reconcile a token class as it stands, or as it stood at a moment."""
+    """Reconcile a token class as it stands, or as of two times.
+
+    `as_of`: what was booked and what of the bank's had come by then. `bank_as_of`: what of the bank's tells of a moment
+    up to then.
+    """
 
     token_class_id: ObjectId
     as_of: Moment | None = None
+    bank_as_of: Moment | None = None
 
 
-class BreakView(View):
-    """One difference. `difference` is what the books have more (less, if negative) than the evidence bears out."""
+class FindingView(View):
+    """One difference as a run found it. `break_id` names what is carried on; null in runs of a past moment.
 
-    id: str
+    `difference` is what the books have more (less, if negative) than the evidence bears out.
+    """
+
     object: str
-    created_at: str
-    issuer_id: str
     reconciliation_id: str
-    token_class_id: str
+    finding_number: int
+    break_id: str | None
     currency: str
     type: str
-    state: str
     difference: str
     explanation: str
     evidence: dict[str, str | int | None]
 
 
 class ReconciliationView(View):
-    """One run: the figures it compared and its verdict, `tied` only if no difference is left unexplained."""
+    """One run: the figures it compared and its verdict, `tied` only if no difference is left unexplained.
+
+    As of two times: `ledger_as_of`, and `bank_as_of` up to which the bank's data reach. `suspended_because` is why
+    nothing more may be issued. `current` runs carry breaks on and move the breaker; those of a past moment don't.
+    """
 
     id: str
     object: str
@@ -64,20 +73,29 @@ class ReconciliationView(View):
     verdict: str
     figures: dict[str, dict[str, str | None]]
     run_by: str
+    bank_as_of: str | None
+    backing: str | None
+    suspended_because: str | None
+    current: bool | None
 
 
-class ReconciliationWithBreaksView(ReconciliationView):
-    """A run with its first hundred breaks; all of them are under `/v1/breaks`."""
+class ReconciliationWithFindingsView(ReconciliationView):
+    """A run with the first hundred things it found; all of them are under `/findings`."""
 
-    breaks: list[BreakView]
-    has_more_breaks: bool
+    findings: list[FindingView]
+    has_more_findings: bool
 
 
 def _make(
     caller: Caller, connection: Connection, body: ReconciliationRequest, _path: Mapping[str, str]
 ) -> dict[str, Any]:
-    run = reconciliation.reconcile(
-        connection, caller.service.clock, caller.principal, body.token_class_id, as_of=body.as_of
+    run, _ = attestations.reconcile(
+        connection,
+        caller.service.settler,
+        caller.principal,
+        body.token_class_id,
+        as_of=body.as_of,
+        bank_as_of=body.bank_as_of,
     )
     return show_run(connection, run)
 
@@ -87,7 +105,7 @@ write_route(
     "/v1/reconciliations",
     operation="reconciliation",
     schema=ReconciliationRequest,
-    view=ReconciliationWithBreaksView,
+    view=ReconciliationWithFindingsView,
     roles=RECONCILERS,
     make=_make,
     summary="Reconcile a token class",
@@ -117,7 +135,7 @@ def get_reconciliations(
     "/v1/reconciliations/{reconciliation_id}",
     tags=["Reconciliation"],
     summary="Get a reconciliation",
-    response_model=ReconciliationWithBreaksView,
+    response_model=ReconciliationWithFindingsView,
 )
 def get_reconciliation(caller: StaffCaller, reconciliation_id: PathId) -> Any:
     """Return one run with its breaks."""
@@ -127,38 +145,31 @@ def get_reconciliation(caller: StaffCaller, reconciliation_id: PathId) -> Any:
         )
 
 
-@router.get("/v1/breaks", tags=["Reconciliation"], summary="List breaks", response_model=ListView[BreakView])
-def get_breaks(
-    caller: StaffCaller,
-    reconciliation_id: IdQuery = None,
-    state: Annotated[str | None, Query(pattern="^(open|explained|closed)$")] = None,
-    cursor: Cursor = "",
-    limit: Limit = 100,
+@router.get(
+    "/v1/reconciliations/{reconciliation_id}/findings",
+    tags=["Reconciliation"],
+    summary="List what a reconciliation found",
+    response_model=ListView[FindingView],
+)
+def get_reconciliation_findings(
+    caller: StaffCaller, reconciliation_id: PathId, cursor: NumberCursor = 0, limit: Limit = 100
 ) -> Any:
-    """Return breaks in the order in which they were found; `state=open` is what waits for somebody."""
+    """Return what one run found, in its order."""
     with caller.read() as connection:
-        found = reconciliation.breaks(
-            connection,
-            caller.issuer_id,
-            reconciliation_id=reconciliation_id,
-            state=state,
-            after=cursor,
-            limit=limit + 1,
-        )
-        classes = _classes(connection, caller.issuer_id, {one.token_class_id for one in found})
-    return page(found, limit, lambda one: _show_break(one, classes[one.token_class_id]), lambda one: one.id)
+        run = reconciliation.reconciliation(connection, caller.issuer_id, reconciliation_id)
+        of_class = participants.token_class(connection, run.issuer_id, run.token_class_id)
+        found = reconciliation.findings(connection, caller.issuer_id, run.id, after=cursor, limit=limit + 1)
+    return page(found, limit, lambda one: _show_finding(one, of_class), lambda one: str(one.finding_number))
 
 
 def show_run(connection: Connection, run: Reconciliation) -> dict[str, Any]:
-    """Return a run with its first breaks as JSON."""
+    """Return a run with what it found first as JSON."""
     of_class = participants.token_class(connection, run.issuer_id, run.token_class_id)
-    breaks = reconciliation.breaks(
-        connection, run.issuer_id, reconciliation_id=run.id, limit=_BREAKS_SHOWN_MAX + 1
-    )
+    found = reconciliation.findings(connection, run.issuer_id, run.id, limit=_FINDINGS_SHOWN_MAX + 1)
     return {
         **_show(run, of_class),
-        "breaks": [_show_break(one, of_class) for one in breaks[:_BREAKS_SHOWN_MAX]],
-        "has_more_breaks": len(breaks) > _BREAKS_SHOWN_MAX,
+        "findings": [_show_finding(one, of_class) for one in found[:_FINDINGS_SHOWN_MAX]],
+        "has_more_findings": len(found) > _FINDINGS_SHOWN_MAX,
     }
 
 
@@ -180,20 +191,21 @@ def _show(run: Reconciliation, of_class: TokenClass) -> dict[str, Any]:
         "verdict": run.verdict,
         "figures": run.figures,
         "run_by": run.run_by,
+        "bank_as_of": None if run.bank_as_of is None else format_time(run.bank_as_of),
+        "backing": run.backing,
+        "suspended_because": run.suspended_because,
+        "current": run.current,
     }
 
 
-def _show_break(one: Break, of_class: TokenClass) -> dict[str, Any]:
+def _show_finding(one: Finding, of_class: TokenClass) -> dict[str, Any]:
     return {
-        "id": one.id,
-        "object": "break",
-        "created_at": format_time(one.created_at),
-        "issuer_id": one.issuer_id,
+        "object": "reconciliation_finding",
         "reconciliation_id": one.reconciliation_id,
-        "token_class_id": one.token_class_id,
+        "finding_number": one.finding_number,
+        "break_id": one.break_id,
         "currency": of_class.currency,
         "type": one.type,
-        "state": one.state,
         "difference": format_amount(one.difference_minor, of_class.scale),
         "explanation": one.explanation,
         "evidence": one.evidence,

@@ -30,6 +30,7 @@ __all__ = ["Trail", "drafted_write", "note_batch", "note_instruction"]
 _DECIDES_ANOTHERS: Final = frozenset({Kind.APPROVE, Kind.REJECT, Kind.DEPOSIT_ASSIGNMENT})
 # Only what can be an id of ours is kept of a path, a query or a body: people may write anything there.
 _IS_OURS: Final = re.compile(ID_PATTERN, re.ASCII)
+_IS_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _CODE: Final = re.compile(r"[A-Za-z0-9_.\-]{1,64}", re.ASCII)
 _CODES_MAX: Final = 50
 _QUERY_LENGTH_MAX: Final = 2_048
@@ -202,7 +203,8 @@ def _id_in_path(scope: Scope) -> str | None:
 def _is_kept(name: str, value: str) -> bool:
     if name in _COUNTED:
         return value.isascii() and value.isdecimal() and len(value) <= _INDEX_LENGTH_MAX
-    return _IS_OURS.fullmatch(value) is not None
+    is_day = name == "business_date" and _IS_DAY.fullmatch(value) is not None
+    return is_day or _IS_OURS.fullmatch(value) is not None
 
 
 def _id_in_query(scope: Scope) -> str | None:

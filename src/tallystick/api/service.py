@@ -10,16 +10,18 @@ from typing import Final
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from tallystick import audit, participants, signing, transparency
+from tallystick import audit, participants, transparency
 from tallystick.api.bearers import Bearers
 from tallystick.api.housekeeping import Housekeeping
+from tallystick.api.pack_runs import read_runs
 from tallystick.audit import AuditTrail, AuditUnavailableError, Draft
 from tallystick.core.clock import Clock, SystemClock
 from tallystick.core.database import Database, OutcomeUnknownError
 from tallystick.core.errors import ConflictError
 from tallystick.core.settings import Settings
-from tallystick.exports import Vouching
+from tallystick.exports import ExportWorker, Vouching, Workshop
 from tallystick.participants import Principal
+from tallystick.schedules import Scheduler
 from tallystick.signing import KeyDirectory
 from tallystick.tokens import (
     GroupCommit,
@@ -51,29 +53,42 @@ class Service:
         self.clock = clock or SystemClock()
         self.database = Database(database_url, pool_size=settings.database_pool_size)
         self.key_directory = KeyDirectory(settings.key_directory, settings.key_passphrase)
-        self.settler = Settler(
-            clock=self.clock,
-            ask_signer=lambda pipeline, issuer_id: signing.ask_signer(
-                pipeline, issuer_id, self.key_directory
-            ),
-            approval_lifetime=timedelta(hours=settings.approval_lifetime_hours),
+        self.settler = Settler.of(
+            self.clock, self.key_directory, timedelta(hours=settings.approval_lifetime_hours)
         )
         self.bearers = Bearers(settings, self.clock, self.database)
         self.log = transparency.Log(
             self.clock,
             self.key_directory,
-            settings.log_origin_prefix,
+            settings.log_origin_or_unnamed,
             transparency.tile_store(settings.log_tile_directory),
         )
         self.witness_policy = transparency.parse_witness_policy(settings.log_witnesses, settings.log_quorum)
-        #: what evidence packs are vouched for with
-        self.vouching = Vouching(self.key_directory, self.log.tiles, self.witness_policy)
+        #: what exports are made with, wherever they are made
+        self.workshop = Workshop(
+            self.database,
+            self.clock,
+            self.settler,
+            Vouching(self.key_directory, self.log.tiles, self.witness_policy),
+            settings.export_directory,
+            read_runs,
+        )
         self.closing = False
         self._housekeeping = Housekeeping(
             self.database, self.clock, settings.expiry_check_seconds, self._close_expired
         )
+        #: how late a scheduled run may be before it is an alert
+        self.schedule_grace = timedelta(minutes=settings.schedule_grace_minutes)
+        self._scheduler = Scheduler(
+            self.database,
+            self.settler,
+            every_seconds=settings.schedule_check_seconds,
+            grace=self.schedule_grace,
+        )
         self._group_commit: GroupCommit | None = None
         self._follower: LogFollower | None = None
+        self._database_url = database_url
+        self._export_worker: ExportWorker | None = None
         self._started = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._delivered: list[tuple[asyncio.Future[SubmissionOutcome], SubmissionOutcome]] = []
@@ -84,6 +99,7 @@ class Service:
     def start(self) -> None:
         """Begin what the service does by itself: for a worker, beside the processes that serve."""
         self._housekeeping.start()
+        self._scheduler.start()
         # Events go into the log's tree, and cosignatures are gathered.
         interval_seconds = self.settings.log_interval_seconds
         if interval_seconds > 0:
@@ -91,11 +107,16 @@ class Service:
                 self.database, self.log, self.witness_policy, interval_seconds=interval_seconds
             )
             self._follower.start()
+        self._export_worker = ExportWorker(self.workshop, self._database_url)
+        self._export_worker.start()
 
     def close(self) -> None:
         """Settle what is queued, put on record what waits for it, then close every connection."""
         self.closing = True
         self._housekeeping.stop()
+        self._scheduler.stop()
+        if self._export_worker is not None:
+            self._export_worker.stop()
         if self._follower is not None:
             self._follower.close()
         if self._group_commit is not None:

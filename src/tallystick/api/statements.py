@@ -1,33 +1,35 @@
 """`/v1/statements`: what the core bank says of the backing accounts, and what became of it."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Annotated, Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import orjson
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from sqlalchemy import Connection
 
-from tallystick import audit, participants, statements, tokens
+from tallystick import audit, matching, participants, statements, tokens
 from tallystick.api.access import Caller, StaffCaller, authenticated
 from tallystick.api.attempts import attempt_of
-from tallystick.api.bodies import Schema, idempotency_key, read_body, understood
+from tallystick.api.bodies import Reason, Schema, idempotency_key, read_body, understood
 from tallystick.api.money import answer
-from tallystick.api.pages import Cursor, IdQuery, Limit, PathId, page
+from tallystick.api.pages import Cursor, IdQuery, Limit, NumberCursor, PathId, page
 from tallystick.api.recording import drafted_write
+from tallystick.api.service import Service
 from tallystick.api.views import ListView, View
+from tallystick.api.writes import write_route
 from tallystick.audit import Draft
 from tallystick.core.clock import format_time
-from tallystick.core.errors import DomainError
+from tallystick.core.errors import DomainError, UnavailableError
 from tallystick.core.money import format_amount
 from tallystick.core.strict_json import parse_json
-from tallystick.participants import Role
+from tallystick.participants import Principal, Role
 from tallystick.statements import Statement, StatementEntry, StatementFile, StatementFinding, StatementImport
 from tallystick.tokens import Made, Outcome
 
-__all__ = ["IMPORTERS", "router", "show_import"]
+__all__ = ["IMPORTERS", "match_imported", "router", "show_import"]
 
 router = APIRouter()
 
@@ -36,10 +38,6 @@ _OPERATION: Final = "statement_import"
 #: XML and SWIFT's texts tell themselves apart.
 _AS_IT_IS: Final = frozenset({"application/xml", "text/xml", "text/plain"})
 _CSV: Final = "application/vnd.tallystick.csv+json"
-
-NumberCursor = Annotated[
-    int, Query(ge=0, le=2**31 - 1, description="Go on behind this number within the statement.")
-]
 
 
 class StatementMediaTypeUnsupportedError(DomainError):
@@ -57,8 +55,16 @@ class CsvStatement(Schema):
     mapping: dict[str, Any]
 
 
+class AbandonRequest(Schema):
+    """Give up on a statement whose import was cut short, and say why. Its deposits stay; another may take its place."""
+
+    reason: Reason
+
+
 class StatementView(View):
     """One imported statement, report or notification; `importing` while not all of its entries are in.
+
+    `abandoned` if a person gave up on that: what came of it stands, and nothing more comes.
 
     Its balances are the booked ones: negative when overdrawn, null where there is none.
     """
@@ -82,8 +88,9 @@ class StatementView(View):
     content_hash: str
     file_hash: str
     imported_by: str
-    state: Literal["importing", "complete"]
+    state: Literal["importing", "complete", "abandoned"]
     completed_at: str | None
+    abandoned_at: str | None
 
 
 class ImportedStatementView(StatementView):
@@ -152,9 +159,10 @@ async def post_statement(request: Request) -> Response:
     attempt.request_hash = tokens.request_hash(
         _OPERATION, {"body_sha256": hashlib.sha256(content).hexdigest()}
     )
-    asked = _Asked(key, content, media_type, attempt.request_hash, drafted_write(request))
+    asked = _Asked(key, content, media_type, attempt.request_hash, drafted_write(request), set())
     outcome = await run_in_threadpool(_import, caller, asked)
     attempt.is_recorded = True
+    await run_in_threadpool(match_imported, caller.service, caller.principal, asked.classes)
     return answer(outcome)
 
 
@@ -194,6 +202,28 @@ router.add_api_route(
 )
 post_statement.allowed_roles = IMPORTERS  # type: ignore[attr-defined]
 post_statement.operation = _OPERATION  # type: ignore[attr-defined]
+
+
+def _abandon(
+    caller: Caller, connection: Connection, body: AbandonRequest, scope: Mapping[str, str]
+) -> dict[str, Any]:
+    found = statements.abandon_statement(
+        connection, caller.service.clock, caller.principal, scope["statement_id"], body.reason
+    )
+    return _show(found, _scales(connection, caller.issuer_id, [found])[found.token_class_id])
+
+
+write_route(
+    router,
+    "/v1/statements/{statement_id}/abandon",
+    operation="statement_abandonment",
+    schema=AbandonRequest,
+    view=StatementView,
+    roles=IMPORTERS,
+    make=_abandon,
+    summary="Give up on a statement that came in half",
+    tag="Statements",
+)
 
 
 @router.get(
@@ -274,6 +304,16 @@ def show_import(connection: Connection, issuer_id: str, done: StatementImport) -
     }
 
 
+def match_imported(service: Service, importer: Principal, class_ids: Iterable[str]) -> None:
+    """Match what was imported with the books, in transactions of their own behind it.
+
+    If the database goes away meanwhile the import stands, and the next run makes up for it.
+    """
+    with suppress(UnavailableError):
+        for class_id in sorted(class_ids):
+            matching.match_in_parts(service.database, service.clock, importer.issuer_id, class_id)
+
+
 def _media_type(request: Request) -> str | None:
     stated = request.headers.get("content-type")
     media_type = None if stated is None else stated.partition(";")[0].strip().lower()
@@ -303,6 +343,8 @@ class _Asked(NamedTuple):
     media_type: str | None
     request_hash: bytes
     draft: Callable[[Outcome], Draft]
+    #: The token classes that something was imported of.
+    classes: set[str]
 
 
 class _NotAnsweredError(Exception):
@@ -316,6 +358,7 @@ def _import(caller: Caller, asked: _Asked) -> Outcome:
     def work(connection: Connection) -> Made:
         done = statements.import_statement(connection, service.settler, importer, file)
         shown = show_import(connection, importer.issuer_id, done)
+        asked.classes.update(one.statement.token_class_id for one in done.statements if one.imported)
         return Made(done.statements[0].statement.id, orjson.dumps(shown), 201 if done.imported else 200)
 
     def work_on_record(connection: Connection) -> Outcome:
@@ -374,9 +417,16 @@ def _show(found: Statement, scale: int) -> dict[str, Any]:
         "content_hash": found.content_hash.hex(),
         "file_hash": found.file_hash.hex(),
         "imported_by": found.imported_by,
-        "state": "importing" if found.completed_at is None else "complete",
+        "state": _state(found),
         "completed_at": None if found.completed_at is None else format_time(found.completed_at),
+        "abandoned_at": None if found.abandoned_at is None else format_time(found.abandoned_at),
     }
+
+
+def _state(found: Statement) -> str:
+    if found.abandoned_at is not None:
+        return "abandoned"
+    return "importing" if found.completed_at is None else "complete"
 
 
 def _show_entry(one: StatementEntry, currency: str, scale: int) -> dict[str, Any]:

@@ -36,17 +36,20 @@ def write_route(
     tag: str,
     status: int = 201,
     scope: Scope | None = None,
+    size_max_bytes: int | None = None,
 ) -> None:
     """Add `POST path`: read the body as `schema`, do `make` in one transaction, answer with the object it returns.
 
     The object's `id` is what a key that is used again for something else is answered with. `scope` None follows from
-    the roles.
+    the roles. `size_max_bytes` is for bodies that may be larger than the installation's `body_size_max_bytes`.
     """
 
     async def endpoint(request: Request) -> Response:
         caller = await authenticated(request, roles, scope)
         key = idempotency_key(request)
-        asked = await read_json(request, caller.service.settings.body_size_max_bytes)
+        asked = await read_json(
+            request, max(size_max_bytes or 0, caller.service.settings.body_size_max_bytes)
+        )
         body = understood(schema, asked)
         ids = path_ids(request)
         hashed: dict[str, JsonValue] = {"body": asked, "path": dict(ids)}

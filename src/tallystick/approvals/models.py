@@ -5,6 +5,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from tallystick.core.columns import bytes_column, id_column, integer_column, moment_column, text_column
 from tallystick.core.database import metadata
+from tallystick.core.table_classes import LOGGED
 
 approval = Table(
     "approval",
@@ -31,6 +32,7 @@ approval = Table(
     Index(None, "issuer_id", "subject_id", "id"),
     CheckConstraint("quorum >= 1", name="quorum"),
     CheckConstraint("state IN ('pending', 'approved', 'rejected', 'expired')", name="state"),
+    info=LOGGED,
 )
 
 approval_vote = Table(
@@ -48,4 +50,5 @@ approval_vote = Table(
     ForeignKeyConstraint(["issuer_id", "approval_id"], ["approval.issuer_id", "approval.id"]),
     CheckConstraint("decision IN ('approve', 'reject')", name="decision"),
     CheckConstraint("octet_length(hash) = 32", name="hash"),
+    info=LOGGED,
 )

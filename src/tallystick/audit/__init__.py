@@ -5,7 +5,7 @@ of its own, numbered without gaps and chained by hash. Both are told as one, in 
 """
 
 from tallystick.audit.chain import entry_hash, resource
-from tallystick.audit.listing import begin, first_broken_number, page
+from tallystick.audit.listing import begin, entries, first_broken_number, page
 from tallystick.audit.records import (
     FIRST_PREVIOUS_HASH,
     AuditUnavailableError,
@@ -30,6 +30,7 @@ __all__ = [
     "Place",
     "append",
     "begin",
+    "entries",
     "entry_hash",
     "first_broken_number",
     "page",

@@ -5,6 +5,7 @@ costs a bounded amount of work. Where a filter has no index of its own, a page l
 be short, or empty, and still say that there is more.
 """
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
@@ -57,6 +58,22 @@ def page(
     if not more:
         return Page(entries, None)
     return Page(entries, place._replace(event_index=event_index, entry_number=entry_number))
+
+
+def entries(connection: Connection, issuer_id: str) -> Iterator[Entry]:
+    """Yield every entry of the trail itself in order, in constant memory."""
+    after_number = -1
+    while page := store.read_entries(
+        connection,
+        issuer_id,
+        _NOTHING,
+        after_number=after_number,
+        last_number=2**63 - 1,
+        limit=_PER_READ,
+    ):
+        yield from page
+        assert page[-1].number is not None
+        after_number = page[-1].number
 
 
 def first_broken_number(connection: Connection, issuer_id: str) -> int | None:

@@ -5,6 +5,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from tallystick.core.columns import bytes_column, id_column, integer_column, moment_column, text_column
 from tallystick.core.database import metadata
+from tallystick.core.table_classes import DERIVED, logged
 
 audit_entry = Table(
     "audit_entry",
@@ -52,6 +53,7 @@ audit_entry = Table(
         name="decision",
     ),
     CheckConstraint("octet_length(hash) = 32", name="hash"),
+    info=logged(along="entry_number"),
 )
 
 audit_head = Table(
@@ -62,4 +64,5 @@ audit_head = Table(
     moment_column("last_recorded_at"),
     bytes_column("last_hash"),
     ForeignKeyConstraint(["issuer_id"], ["issuer.issuer_id"]),
+    info=DERIVED,
 )

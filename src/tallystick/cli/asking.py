@@ -4,6 +4,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
@@ -17,8 +18,10 @@ from tallystick.cli.report import CommandRefusedError, ExitCode, Report
 from tallystick.cli.running import chosen_issuer, opened_database
 from tallystick.core.clock import SystemClock
 from tallystick.core.settings import Settings
+from tallystick.signing import KeyDirectory
+from tallystick.tokens import Settler
 
-__all__ = ["ask", "found", "required_reason", "tell_change"]
+__all__ = ["ask", "found", "look", "required_reason", "settler_of", "tell_change"]
 
 Result = TypeVar("Result")
 _HERE: Final = ("127.0.0.1", 0)
@@ -31,10 +34,12 @@ def ask(
     body: Mapping[str, Any],
     *,
     issuer_id: str | None = None,
+    idempotency_key: str | None = None,
 ) -> dict[str, Any]:
     """POST to the API's routes in this process, with everything that they check and record; return the answer.
 
-    Nothing has to be running but the database. Raises CommandRefusedError with the problem's code and detail.
+    Nothing has to be running but the database. `key` is the Idempotency-Key; without it a new one is taken.
+    Raises CommandRefusedError with the problem's code and detail.
     """
     named = participants.named_key(presented_key)
     if issuer_id is not None and (named is None or named[0] != issuer_id):
@@ -42,7 +47,20 @@ def ask(
     with opened_service(settings) as service:
         app = api.build()
         app.state.service = service
-        answer = asyncio.run(_post(app, presented_key, path, body))
+        answer = asyncio.run(_send(app, presented_key, "POST", path, body, idempotency_key))
+    return _told(answer)
+
+
+def look(settings: Settings, presented_key: str, path: str) -> dict[str, Any]:
+    """GET from the API's routes in this process; otherwise like `ask`."""
+    with opened_service(settings) as service:
+        app = api.build()
+        app.state.service = service
+        answer = asyncio.run(_send(app, presented_key, "GET", path, None, None))
+    return _told(answer)
+
+
+def _told(answer: httpx.Response) -> dict[str, Any]:
     shown: dict[str, Any] = json.loads(answer.content)
     if answer.status_code >= HTTPStatus.BAD_REQUEST:
         unavailable = answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE
@@ -82,6 +100,12 @@ def found(
         return database.run(alone)
 
 
+def settler_of(settings: Settings) -> Settler:
+    """Return what the write path needs beside a connection, for what is done alone."""
+    directory = KeyDirectory(settings.key_directory, settings.key_passphrase)
+    return Settler.of(SystemClock(), directory, timedelta(hours=settings.approval_lifetime_hours))
+
+
 def required_reason(reason: str | None) -> str:
     """Return the reason, which whoever approves reads; refuse to ask without one."""
     if not reason:
@@ -102,9 +126,19 @@ def _detail(problem: Mapping[str, Any]) -> str:
     return "; ".join(errors) or str(problem.get("detail") or problem["title"])
 
 
-async def _post(app: Any, presented_key: str, path: str, body: Mapping[str, Any]) -> httpx.Response:
+async def _send(
+    app: Any,
+    presented_key: str,
+    method: str,
+    path: str,
+    body: Mapping[str, Any] | None,
+    idempotency_key: str | None,
+) -> httpx.Response:
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app=app, client=_HERE), base_url="http://command.invalid"
     ) as client:
-        headers = {"Authorization": f"Bearer {presented_key}", "Idempotency-Key": secrets.token_urlsafe(24)}
-        return await client.post(path, json=dict(body), headers=headers)
+        headers = {"Authorization": f"Bearer {presented_key}"}
+        if body is None:
+            return await client.request(method, path, headers=headers)
+        headers["Idempotency-Key"] = idempotency_key or secrets.token_urlsafe(24)
+        return await client.request(method, path, json=dict(body), headers=headers)

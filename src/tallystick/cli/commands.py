@@ -12,8 +12,21 @@ from typing import Annotated
 import typer
 
 from tallystick import __version__
-from tallystick.cli import api_keys, clients, issuers, keys, logs, principals, screening, witnesses
-from tallystick.cli.options import ApiKey, AsJson, ServiceUrl
+from tallystick.cli import (
+    api_keys,
+    books,
+    breaks,
+    business_dates,
+    clients,
+    issuers,
+    keys,
+    liabilities,
+    logs,
+    principals,
+    screening,
+    witnesses,
+)
+from tallystick.cli.options import ApiKey, AsJson, IssuerId, ServiceUrl
 from tallystick.cli.report import reported
 
 __all__ = ["application", "main"]
@@ -23,10 +36,16 @@ application.add_typer(issuers.application, name="issuers")
 application.add_typer(principals.application, name="principals")
 application.add_typer(api_keys.application, name="api-keys")
 application.add_typer(clients.application, name="clients")
+application.add_typer(business_dates.application, name="business-dates")
 application.add_typer(keys.application, name="keys")
 application.add_typer(screening.application, name="screening")
+application.add_typer(breaks.application, name="breaks")
 application.add_typer(logs.application, name="log")
+application.add_typer(books.application, name="books")
+application.add_typer(liabilities.application, name="liabilities")
 application.add_typer(witnesses.application, name="witness")
+
+_EXPORT_FORMATS = "csv, jsonl, parquet, xlsx, pdf, camt053, gl_csv, gl_jsonl, hledger, beancount or evidence."
 
 
 def _show_version(asked: bool) -> None:
@@ -62,7 +81,7 @@ def serve(
 
 @application.command()
 def worker(as_json: AsJson = False) -> None:
-    """Build the log's tree, gather cosignatures and close what expired, until SIGINT or SIGTERM."""
+    """Build the log's tree, gather cosignatures, reconcile on schedule, close what expired; until SIGINT or SIGTERM."""
     with reported(as_json=as_json) as report:
         from tallystick.cli.running import load_settings
         from tallystick.cli.working import work
@@ -110,6 +129,41 @@ def import_statement(
         run(report, load_settings(), key, files, mapping_file=mapping)
 
 
+@application.command("abandon-statement")
+def abandon_statement(
+    statement_id: Annotated[
+        str, typer.Argument(metavar="STATEMENT", help="The id of a half-read statement.")
+    ],
+    reason: Annotated[str, typer.Option(help="Why nothing more of it shall come.")],
+    key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give up on a statement whose import was cut short, as a treasury maker; what came of it stands."""
+    with reported(as_json=as_json) as report:
+        from tallystick.cli.importing import abandon_statement as run
+        from tallystick.cli.running import load_settings
+
+        run(report, load_settings(), key, statement_id, reason=reason)
+
+
+@application.command()
+def match(
+    token_class: Annotated[
+        str | None,
+        typer.Option("--token-class", metavar="CLASS", help="A token class's id, or its currency."),
+    ] = None,
+    every_class: Annotated[bool, typer.Option("--all", help="Every token class of the issuer.")] = False,
+    key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Match the bank's entries with the books' instructions, as is done after every import."""
+    with reported(as_json=as_json) as report:
+        from tallystick.cli.matching import match as run
+        from tallystick.cli.running import load_settings
+
+        run(report, load_settings(), key, token_class=token_class, every_class=every_class)
+
+
 @application.command("watch-statements")
 def watch_statements(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where banks' files are dropped.")],
@@ -152,6 +206,10 @@ def reconcile(
     as_of: Annotated[
         str | None, typer.Option("--as-of", metavar="TIME", help="A moment with its offset (RFC 3339).")
     ] = None,
+    bank_as_of: Annotated[
+        str | None,
+        typer.Option("--bank-as-of", metavar="TIME", help="Leave out bank data that tell of a later moment."),
+    ] = None,
     key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:
@@ -160,11 +218,19 @@ def reconcile(
         from tallystick.cli.reconciling import reconcile as run
         from tallystick.cli.running import load_settings
 
-        run(report, load_settings(), key, token_class=token_class, every_class=every_class, as_of=as_of)
+        run(
+            report,
+            load_settings(),
+            key,
+            token_class=token_class,
+            every_class=every_class,
+            as_of=as_of,
+            bank_as_of=bank_as_of,
+        )
 
 
 @application.command()
-def export(  # noqa: PLR0917 Typer passes them by name.
+def export(  # noqa: PLR0913, PLR0917 Typer passes them by name.
     booked_after: Annotated[
         str | None,
         typer.Option("--from", metavar="TIME", help="Events booked after this moment; from the beginning."),
@@ -172,11 +238,32 @@ def export(  # noqa: PLR0917 Typer passes them by name.
     booked_until: Annotated[
         str | None, typer.Option("--to", metavar="TIME", help="Events booked up to this moment; until now.")
     ] = None,
-    export_format: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help="csv, jsonl, hledger, beancount or evidence.")
-    ] = "csv",
+    export_format: Annotated[str, typer.Option("--format", metavar="FORMAT", help=_EXPORT_FORMATS)] = "csv",
     token_class_id: Annotated[
         str | None, typer.Option("--token-class", metavar="ID", help="One token class; all unless given.")
+    ] = None,
+    holder_id: Annotated[
+        str | None, typer.Option("--holder", metavar="ID", help="An evidence pack for one holder.")
+    ] = None,
+    account_id: Annotated[
+        str | None, typer.Option("--account", metavar="ID", help="Whose statement: with pdf and camt053.")
+    ] = None,
+    business_date: Annotated[
+        str | None,
+        typer.Option(metavar="DATE", help="A whole day in UTC, in place of --from and --to."),
+    ] = None,
+    business_date_until: Annotated[
+        str | None, typer.Option(metavar="DATE", help="The last of several whole days.")
+    ] = None,
+    detail: Annotated[
+        str | None, typer.Option(metavar="DETAIL", help="With gl_csv and gl_jsonl: lines or codes.")
+    ] = None,
+    sample_size: Annotated[
+        int | None, typer.Option(metavar="NUMBER", help="Draw a sample of so many entries, with --seed.")
+    ] = None,
+    seed: Annotated[str | None, typer.Option(metavar="TEXT", help="What the sample is drawn with.")] = None,
+    sample_method: Annotated[
+        str | None, typer.Option(metavar="METHOD", help="random, or monetary_unit (with --token-class).")
     ] = None,
     output: Annotated[
         Path | None,
@@ -187,6 +274,7 @@ def export(  # noqa: PLR0917 Typer passes them by name.
 ) -> None:
     """Write the books and the log of a period to files, with a manifest of their SHA-256 hashes."""
     with reported(as_json=as_json) as report:
+        from tallystick.cli.exporting import asked_options
         from tallystick.cli.exporting import export as run
         from tallystick.cli.running import load_settings
 
@@ -198,8 +286,48 @@ def export(  # noqa: PLR0917 Typer passes them by name.
             booked_until=booked_until,
             export_format=export_format,
             token_class_id=token_class_id,
+            options=asked_options(
+                holder_id=holder_id,
+                account_id=account_id,
+                business_date=business_date,
+                business_date_until=business_date_until,
+                detail=detail,
+                sample_size=sample_size,
+                seed=seed,
+                sample_method=sample_method,
+            ),
             output=output,
         )
+
+
+@application.command("check-integrity")
+def check_integrity(
+    issuer: IssuerId = None,
+    table: Annotated[
+        list[str] | None, typer.Option("--table", metavar="NAME", help="Only this table; may be repeated.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hold the database against the log and its seals, and name each difference.
+
+    Exit code 1: something differs from what was signed; 5: from what was sealed; 6: nothing differs and nothing was
+    ever sealed.
+    """
+    with reported(as_json=as_json) as report:
+        from tallystick.cli.integrity import check_integrity as run
+        from tallystick.cli.running import load_settings
+
+        run(report, load_settings(), issuer, table)
+
+
+@application.command("seal-records")
+def seal_records(issuer: IssuerId = None, as_json: AsJson = False) -> None:
+    """Check the database, then sign one hash over every record that is new or has changed into the log."""
+    with reported(as_json=as_json) as report:
+        from tallystick.cli.integrity import seal_records as run
+        from tallystick.cli.running import load_settings
+
+        run(report, load_settings(), issuer)
 
 
 @application.command("audit-trail")

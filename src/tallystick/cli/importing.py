@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from tallystick import audit, statements
 from tallystick.api import Service
-from tallystick.api.statements import IMPORTERS, show_import
+from tallystick.api.statements import IMPORTERS, match_imported, show_import
 from tallystick.cli.acting import authorized, drafted, opened_service, put_on_record
 from tallystick.cli.report import ExitCode, Report
 from tallystick.cli.running import require_api_key
@@ -18,9 +18,10 @@ from tallystick.core.settings import Settings
 from tallystick.participants import Principal
 from tallystick.statements import CsvMapping, StatementImport
 
-__all__ = ["import_file", "import_statements", "load_mapping"]
+__all__ = ["abandon_statement", "import_file", "import_statements", "load_mapping"]
 
 _OPERATION: Final = "statement_import"
+_ABANDONMENT: Final = "statement_abandonment"
 
 
 def import_statements(
@@ -42,6 +43,30 @@ def import_statements(
                 report.note(f"{number} of {len(files)}: {file}")
             shown.append(_import(report, service, importer, presented, file, mapping))
     report.document({"object": "list", "data": shown})
+
+
+def abandon_statement(
+    report: Report, settings: Settings, presented_key: str | None, statement_id: str, *, reason: str
+) -> None:
+    """Give up on a statement that came in half, so that another one may take its place."""
+    presented = require_api_key(presented_key)
+    with opened_service(settings) as service:
+        actor = authorized(service.database, presented, IMPORTERS, operation=_ABANDONMENT)
+
+        def work(connection: Connection) -> None:
+            statements.abandon_statement(connection, service.clock, actor, statement_id, reason)
+            entry = drafted(actor, presented, _ABANDONMENT, subject_id=statement_id)
+            audit.append(connection, service.clock, actor.issuer_id, [entry])
+
+        try:
+            service.database.run(work)
+        except DomainError as refusal:
+            if not isinstance(refusal, UnavailableError):
+                refused = drafted(actor, presented, _ABANDONMENT, refusal=refusal)
+                put_on_record(service.database, actor, refused)
+            raise
+    report.document({"object": "statement", "id": statement_id, "state": "abandoned"})
+    report.say(f"{statement_id} is abandoned: its deposits stand, and another statement may take its place.")
 
 
 def load_mapping(file: Path) -> CsvMapping:
@@ -100,6 +125,8 @@ def import_file(
         return done
 
     done = service.database.run(work)
+    imported = {one.statement.token_class_id for one in done.statements if one.imported}
+    match_imported(service, importer, imported)
     with service.database.read() as connection:
         shown = show_import(connection, importer.issuer_id, done)
         for one in shown["statements"]:

@@ -30,7 +30,7 @@ def verify_log(issuer: IssuerId = None, as_json: AsJson = False) -> None:
                 "tiles": found.tile_count,
                 "checkpoints": found.checkpoint_count,
                 "cosignatures": found.cosignature_count,
-                "findings": found.findings,
+                "findings": [finding.text for finding in found.findings],
             }
         )
         report.say(
@@ -38,6 +38,6 @@ def verify_log(issuer: IssuerId = None, as_json: AsJson = False) -> None:
             f"{found.cosignature_count} cosignatures; {len(found.findings) or 'no'} findings"
         )
         for finding in found.findings:
-            report.say(finding)
+            report.say(finding.text)
         if found.findings:
             report.exit_code = ExitCode.REFUSED

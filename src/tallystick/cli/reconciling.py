@@ -5,18 +5,18 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from tallystick import audit, participants, reconciliation
+from tallystick import attestations, audit, participants
+from tallystick.api import Service
 from tallystick.api.reconciliations import RECONCILERS, show_run
-from tallystick.cli.acting import authorized, drafted, moment
+from tallystick.cli.acting import authorized, drafted, moment, opened_service
 from tallystick.cli.report import CommandRefusedError, ExitCode, Report
-from tallystick.cli.running import opened_database, require_api_key
-from tallystick.core.clock import SystemClock
+from tallystick.cli.running import require_api_key
 from tallystick.core.database import Database
 from tallystick.core.settings import Settings
 from tallystick.participants import Principal, TokenClass
 from tallystick.reconciliation import Verdict
 
-__all__ = ["reconcile"]
+__all__ = ["classes_chosen", "reconcile"]
 
 
 def reconcile(
@@ -27,18 +27,19 @@ def reconcile(
     token_class: str | None,
     every_class: bool,
     as_of: str | None,
+    bank_as_of: str | None = None,
 ) -> None:
     """Reconcile, keep each run, and tell it; the exit code is 1 where a verdict is `broken`."""
     presented = require_api_key(presented_key)
     if (token_class is None) != every_class:
         raise CommandRefusedError("choice_missing", "Give either --token-class or --all.", ExitCode.USAGE)
-    at = moment("--as-of", as_of)
+    at, bank_at = moment("--as-of", as_of), moment("--bank-as-of", bank_as_of)
     runs = []
-    with opened_database(settings) as database:
-        actor = authorized(database, presented, RECONCILERS, operation="reconciliation")
-        for of_class in _classes(database, actor, token_class):
+    with opened_service(settings) as service:
+        actor = authorized(service.database, presented, RECONCILERS, operation="reconciliation")
+        for of_class in classes_chosen(service.database, actor, token_class):
             report.note(f"reconciling {of_class.currency} {of_class.id}")
-            runs.append(_run(database, actor, presented, of_class, at))
+            runs.append(_run(service, actor, presented, of_class, at, bank_at))
     report.document({"object": "list", "data": runs})
     for run in runs:
         _tell(report, run)
@@ -46,7 +47,8 @@ def reconcile(
         report.exit_code = ExitCode.REFUSED
 
 
-def _classes(database: Database, actor: Principal, chosen: str | None) -> list[TokenClass]:
+def classes_chosen(database: Database, actor: Principal, chosen: str | None) -> list[TokenClass]:
+    """Return the class of this id or currency, or all; raises TokenClassNotFoundError."""
     with database.read() as connection:
         known = participants.token_classes(connection, actor.issuer_id, limit=1_000)
     if chosen is None:
@@ -58,16 +60,23 @@ def _classes(database: Database, actor: Principal, chosen: str | None) -> list[T
 
 
 def _run(
-    database: Database, actor: Principal, presented_key: str, of_class: TokenClass, at: datetime | None
+    service: Service,
+    actor: Principal,
+    presented_key: str,
+    of_class: TokenClass,
+    at: datetime | None,
+    bank_at: datetime | None,
 ) -> dict[str, Any]:
     def work(connection: Connection) -> dict[str, Any]:
-        run = reconciliation.reconcile(connection, SystemClock(), actor, of_class.id, as_of=at)
+        run, _ = attestations.reconcile(
+            connection, service.settler, actor, of_class.id, as_of=at, bank_as_of=bank_at
+        )
         shown = show_run(connection, run)
         done = drafted(actor, presented_key, "reconciliation", subject_id=run.id)
-        audit.append(connection, SystemClock(), actor.issuer_id, [done])
+        audit.append(connection, service.clock, actor.issuer_id, [done])
         return shown
 
-    return database.run(work)
+    return service.database.run(work)
 
 
 def _tell(report: Report, run: dict[str, Any]) -> None:
@@ -82,7 +91,7 @@ def _tell(report: Report, run: dict[str, Any]) -> None:
             for name, figure in figures.items()
         ],
     )
-    for one in run["breaks"]:
-        report.say(
-            f"    {one['state']} {one['type']} {one['currency']} {one['difference']}: {one['explanation']}"
-        )
+    for one in run["findings"]:
+        report.say(f"    {one['type']} {one['currency']} {one['difference']}: {one['explanation']}")
+    if run["suspended_because"] is not None:
+        report.say(f"    NOTHING MORE MAY BE ISSUED: {run['suspended_because']}")

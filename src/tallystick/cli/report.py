@@ -45,7 +45,7 @@ class Report:
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
-        self.exit_code = ExitCode.DONE
+        self.exit_code: int = ExitCode.DONE
         self._document: object = None
         self._ended = False
 

@@ -29,6 +29,7 @@ def seed(settings: Settings, service_url: str) -> Sandbox | None:
             SystemClock(),
             KeyDirectory(settings.key_directory, settings.key_passphrase),
             settings.state_directory,
+            origin_prefix=settings.log_origin_or_unnamed,
         )
     finally:
         database.close()

@@ -25,6 +25,7 @@ from tallystick.core.settings import Settings
 
 __all__ = ["serve", "serve_alone", "worker_application"]
 
+_OWN_MACHINE: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _GRACE_SECONDS: Final = 20
 _BACKLOG: Final = 2_048
 _WORKER_START_SECONDS_MAX: Final = 60
@@ -69,6 +70,9 @@ def serve(report: Report, settings: Settings, *, with_sandbox: bool) -> None:
             seed(settings, address.service_url)
         listener = _listen(settings.host, settings.port)
         url = _url(settings.host, listener)
+        if not with_sandbox and settings.log_origin is None and settings.host not in _OWN_MACHINE:
+            listener.close()
+            raise _log_origin_missing(settings.host)
 
         announced = threading.Event()
 
@@ -186,6 +190,17 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
     listener.set_inheritable(True)
     return listener
+
+
+def _log_origin_missing(host: str) -> CommandRefusedError:
+    """Return the refusal to serve others from a log without a name of its own: its first checkpoint fixes it."""
+    return CommandRefusedError(
+        "log_origin_missing",
+        f"This would serve others on {host}, and the logs would be named for ever after nobody's address: set "
+        "TALLYSTICK_LOG_ORIGIN_PREFIX (such as log.bank.example/log), or TALLYSTICK_PUBLIC_URL to where callers "
+        "reach the service.",
+        ExitCode.MISCONFIGURED,
+    )
 
 
 def _url(host: str, listener: socket.socket) -> str:

@@ -1,8 +1,8 @@
 """`tallystick worker`: what the service does by itself, in a process of its own beside those that answer.
 
-It builds the log's tree, gathers cosignatures and closes what time has ended. None of it may take turns of an
-interpreter away from callers. `serve` starts one and starts another if it dies; several are no harm, since each step is
-taken by one of them only.
+It builds the log's tree, gathers cosignatures, reconciles on schedule and closes what time has ended. None of it may
+take turns of an interpreter away from callers. `serve` starts one and starts another if it dies; several are no harm,
+since each step is taken by one of them only.
 """
 
 import os

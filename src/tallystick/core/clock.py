@@ -1,10 +1,10 @@
 """The only place that time comes from, so that tests and audits can set it."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Protocol
 
-__all__ = ["Clock", "FixedClock", "SystemClock", "format_time", "parse_time"]
+__all__ = ["Clock", "FixedClock", "SystemClock", "day_end", "format_time", "parse_time"]
 
 
 class Clock(Protocol):
@@ -35,6 +35,13 @@ class FixedClock:
 def format_time(at: datetime) -> str:
     """Return `at` (UTC) as RFC 3339 with six fractional digits and `Z`: always 27 characters, so that it sorts."""
     return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond:06d}Z".rjust(27, "0")
+
+
+def day_end(day: date) -> datetime:
+    """Return the moment at which a day is over, in UTC; of the calendar's last day its last microsecond."""
+    if day == date.max:
+        return datetime.combine(day, time.max, UTC)
+    return datetime.combine(day + timedelta(days=1), time.min, UTC)
 
 
 def parse_time(text: str) -> datetime:

@@ -12,27 +12,32 @@ import os
 import random
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import psycopg
 import sqlalchemy
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, Executable, event
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from tallystick.core.errors import InvariantError, UnavailableError
 
 __all__ = [
+    "JOB_QUEUE_SCHEMA",
     "SERVICE_ROLE",
+    "SESSION_OPTIONS",
     "Database",
     "DatabaseUnavailableError",
     "OutcomeUnknownError",
     "confirm_durable",
     "metadata",
+    "streamed",
 ]
 
 SERVICE_ROLE: Final = "tallystick_service"
+#: Where the job queue's own tables are; its library calls them by their bare names.
+JOB_QUEUE_SCHEMA: Final = "job_queue"
 
 metadata = sqlalchemy.MetaData(
     naming_convention={
@@ -46,10 +51,11 @@ metadata = sqlalchemy.MetaData(
 
 Result = TypeVar("Result")
 
+#: What every session of the service is opened with.
 # Every statement is led to its rows by an index that starts with the issuer. A plan that was made while a table was
 # small must not go on reading all of it when it has grown, so whole-table scans are not on offer.
-_SESSION_OPTIONS: Final = (
-    "-c timezone=UTC -c idle_in_transaction_session_timeout=60000 "
+SESSION_OPTIONS: Final = (
+    f"-c search_path=public,{JOB_QUEUE_SCHEMA} -c timezone=UTC -c idle_in_transaction_session_timeout=60000 "
     "-c enable_seqscan=off -c random_page_cost=1.1"
 )
 _SEND_BUFFER_SIZE_BYTES: Final = 4_194_304
@@ -98,7 +104,7 @@ class Database:
             connect_args={
                 "application_name": application_name,
                 "connect_timeout": 5,
-                "options": _SESSION_OPTIONS,
+                "options": SESSION_OPTIONS,
             },
         )
         event.listen(self.engine, "connect", _assume_service_role)
@@ -146,6 +152,15 @@ class Database:
                 raise
             _commit(connection, transaction)
             return result
+
+
+def streamed(
+    connection: Connection, query: Executable, parameters: Mapping[str, object] | None = None
+) -> sqlalchemy.CursorResult[*tuple[Any, ...]]:
+    """Return a query's rows from a cursor on the server, so that memory does not grow with them; to be closed."""
+    found = connection.execute(query, parameters, execution_options={"stream_results": True})
+    assert isinstance(found, sqlalchemy.CursorResult)
+    return found
 
 
 def confirm_durable(connection: Connection) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 
 import uuid_utils
 
-__all__ = ["ID_PATTERN", "is_id", "new_id", "new_suffix", "suffix_of", "with_prefix"]
+__all__ = ["ID_PATTERN", "id_made_before", "is_id", "new_id", "new_suffix", "suffix_of", "with_prefix"]
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS: Final = [first + second for first in _ALPHABET for second in _ALPHABET]
@@ -28,6 +28,21 @@ def new_suffix() -> str:
 def new_id(prefix: str) -> str:
     """Return a fresh id such as `account_01h455vb4pex5vsknk084sn02q`."""
     return f"{prefix}_{new_suffix()}"
+
+
+def id_made_before(identifier: str, seconds: int) -> str:
+    """Return what sorts before every id of this prefix that was made less than `seconds` before this one."""
+    prefix, suffix = identifier[:-26], identifier[-26:]
+    # The first ten of 26 characters of five bits hold the 48 bits of the moment, in milliseconds, and two zeros before.
+    value = 0
+    for character in suffix[:10]:
+        value = value * 32 + _ALPHABET.index(character)
+    value = max(value - seconds * 1_000, 0)
+    digits = ""
+    for _ in range(10):
+        value, digit = divmod(value, 32)
+        digits = _ALPHABET[digit] + digits
+    return f"{prefix}{digits}{'0' * 16}"
 
 
 def suffix_of(identifier: str) -> str:

@@ -18,6 +18,7 @@ __all__ = [
     "alembic_configuration",
     "current_revision",
     "head_revision",
+    "migrations_directory",
     "require_head",
     "upgrade",
 ]
@@ -90,7 +91,7 @@ def alembic_configuration(connection: Connection | None = None, *, compare: bool
     """
     configuration = Config()
     # ConfigParser reads a lone percent sign as the start of a reference.
-    configuration.set_main_option("script_location", str(_migrations_directory()).replace("%", "%%"))
+    configuration.set_main_option("script_location", str(migrations_directory()).replace("%", "%%"))
     configuration.set_main_option("path_separator", "os")
     configuration.attributes.update(connection=connection, compare=compare)
     return configuration
@@ -108,7 +109,8 @@ def _scripts() -> ScriptDirectory:
     return ScriptDirectory.from_config(alembic_configuration())
 
 
-def _migrations_directory() -> Path:
+def migrations_directory() -> Path:
+    """Return where the revisions lie, and what they read."""
     package = Path(__file__).resolve().parents[1]
     in_wheel = package / "_migrations"
     return in_wheel if in_wheel.is_dir() else package.parents[1] / "migrations"

@@ -18,7 +18,11 @@ _PUBLIC_URL: Final = re.compile(
 # Keys that decide who somebody is are not fetched over a line that anybody may write on.
 _KEY_SET: Final = re.compile(r"https://\S+|http://(127\.0\.0\.1|localhost|\[::1\])[:/]\S*|(?!\S*://).+")
 
+_LOOPBACK: Final = re.compile(r"(127\.[0-9.]+|localhost|\[::1\])(:|$)")
+
 # What a person may be to an issuer; the rooms above know what it means.
+# What a trial on one's own machine calls its logs: RFC 2606 keeps `.invalid` from ever being anybody's.
+_UNNAMED_LOGS: Final = "tallystick.invalid/log"
 STAFF_ROLES: Final = ("auditor", "operator", "treasury_checker", "treasury_maker")
 
 
@@ -60,11 +64,12 @@ class Settings(BaseModel):
         description="Attempts with bad keys put on record one by one, per issuer and process.",
     )
     approval_lifetime_hours: int = Field(default=72, ge=1)
-    log_origin_prefix: str = Field(
-        default="tallystick.invalid/log",
+    log_origin_prefix: str | None = Field(
+        default=None,
         # A schema-less URL without spaces and plus signs, as the names in signed notes are.
         pattern=r"^[A-Za-z0-9][A-Za-z0-9.\-:/_~]{0,159}[A-Za-z0-9]$",
-        description="Names the logs: an issuer's is called this, a slash and its id, for ever.",
+        description="Names the logs: an issuer's is called this, a slash and its id, for ever. From `public_url` when"
+        " absent.",
     )
     log_interval_seconds: float = Field(
         default=0.5, ge=0, le=60, description="Pause between steps of the log's tree; 0: not in this process."
@@ -80,6 +85,18 @@ class Settings(BaseModel):
     )
     expiry_check_seconds: float = Field(
         default=5.0, gt=0, le=3600, description="How often expired approvals and holds are closed."
+    )
+    schedule_check_seconds: float = Field(
+        default=5.0,
+        ge=0,
+        le=3600,
+        description="How often a worker looks for reconciliations that are due; 0: not in this process.",
+    )
+    schedule_grace_minutes: int = Field(
+        default=15,
+        ge=1,
+        le=1_440,
+        description="How late a scheduled reconciliation may be before it is missed.",
     )
     public_url: str = Field(
         default="http://127.0.0.1:8000", description="Where callers reach the service, without a path."
@@ -158,6 +175,22 @@ class Settings(BaseModel):
     def export_directory(self) -> Path:
         """Where finished exports lie until they are fetched."""
         return self.state_directory / "exports"
+
+    @property
+    def log_origin(self) -> str | None:
+        """What the logs' names begin with: as set, or the host (and port) of the public URL and `/log`.
+
+        None where neither is given: a log that others may follow must not be called by a name that is nobody's.
+        """
+        if self.log_origin_prefix is not None:
+            return self.log_origin_prefix
+        host = self.public_url.partition("://")[2]
+        return None if _LOOPBACK.match(host) else f"{host}/log"
+
+    @property
+    def log_origin_or_unnamed(self) -> str:
+        """What the logs' names begin with on a machine of one's own, where they may be nobody's."""
+        return self.log_origin or _UNNAMED_LOGS
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":

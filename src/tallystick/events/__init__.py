@@ -25,11 +25,13 @@ __all__ = [
     "events_at",
     "index_as_of",
     "jws_from",
+    "key_spans",
     "last_index",
     "lock_head",
     "move_head",
     "open_log",
     "stream",
+    "subjects_at",
 ]
 
 EVENT_VERSION = 1
@@ -104,6 +106,11 @@ def events_at(connection: Connection, issuer_id: str, indexes: Sequence[int]) ->
     return store.read_events_at(connection, issuer_id, indexes)
 
 
+def subjects_at(connection: Connection, issuer_id: str, indexes: Sequence[int]) -> dict[int, str]:
+    """Return, by index, what events are about: the instruction, account or approval that each one names."""
+    return store.read_subjects_at(connection, issuer_id, indexes)
+
+
 def stream(connection: Connection, issuer_id: str, first_index: int, last_index: int) -> Iterator[Event]:
     """Yield events from one index to another, both included, in constant memory."""
     after_index = first_index - 1
@@ -126,6 +133,11 @@ def jws_from(connection: Connection, issuer_id: str, first_index: int, limit: in
 def last_index(connection: Connection, issuer_id: str) -> int:
     """Return the index of the newest event; -1 in an empty log."""
     return store.read_next_index(connection, issuer_id) - 1
+
+
+def key_spans(connection: Connection, issuer_id: str) -> dict[str, tuple[int, int]]:
+    """Return the first and the last index that each key signed, by key id. Reads the whole log."""
+    return store.read_key_spans(connection, issuer_id)
 
 
 def index_as_of(connection: Connection, issuer_id: str, at: datetime) -> int:

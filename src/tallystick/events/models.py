@@ -4,6 +4,7 @@ from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, Table
 
 from tallystick.core.columns import id_column, integer_column, moment_column, text_column
 from tallystick.core.database import metadata
+from tallystick.core.table_classes import DERIVED, SIGNED
 
 log_head = Table(
     "log_head",
@@ -14,6 +15,7 @@ log_head = Table(
     ForeignKeyConstraint(["issuer_id"], ["issuer.issuer_id"]),
     CheckConstraint("next_index >= 0", name="next_index"),
     postgresql_with={"fillfactor": "10"},
+    info=DERIVED,
 )
 
 event = Table(
@@ -29,4 +31,5 @@ event = Table(
     text_column("key_id"),
     text_column("jws"),
     Index("uq_event_id", "issuer_id", "id", unique=True),
+    info=SIGNED,
 )

@@ -104,6 +104,14 @@ def read_events_at(connection: Connection, issuer_id: str, indexes: Sequence[int
     return [Event(*row) for row in rows]
 
 
+def read_subjects_at(connection: Connection, issuer_id: str, indexes: Sequence[int]) -> dict[int, str]:
+    rows = connection.exec_driver_sql(
+        "SELECT event_index, subject_id FROM event WHERE issuer_id = %s AND event_index = ANY(%s)",
+        (issuer_id, list(indexes)),
+    )
+    return {row[0]: row[1] for row in rows}
+
+
 def read_jws(connection: Connection, issuer_id: str, first_index: int, limit: int) -> list[tuple[int, str]]:
     rows = connection.exec_driver_sql(
         """SELECT event_index, jws FROM event WHERE issuer_id = %s AND event_index >= %s
@@ -119,6 +127,14 @@ def read_next_index(connection: Connection, issuer_id: str) -> int:
             "SELECT next_index FROM log_head WHERE issuer_id = %s", (issuer_id,)
         ).scalar_one()
     )
+
+
+def read_key_spans(connection: Connection, issuer_id: str) -> dict[str, tuple[int, int]]:
+    rows = connection.exec_driver_sql(
+        "SELECT key_id, min(event_index), max(event_index) FROM event WHERE issuer_id = %s GROUP BY key_id",
+        (issuer_id,),
+    )
+    return {row[0]: (row[1], row[2]) for row in rows}
 
 
 def read_index_as_of(connection: Connection, issuer_id: str, at: datetime) -> int:

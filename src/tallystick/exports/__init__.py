@@ -1,114 +1,181 @@
 """Exports: the books and the log of a period as files that can be made again, byte for byte, and checked by hash.
 
-What a file says follows from the export's pinned arguments alone. The files are written in constant memory from one
-snapshot of the database; on disk they are a copy that may be lost, for they are made again when they are asked for.
+An export is asked for, which pins what it covers, and made by a worker. What a file says follows from the pinned
+arguments alone. The files are written in constant memory from one snapshot of the database; on disk they are a copy
+that may be lost, for they are made again when they are asked for.
 """
 
-from pathlib import Path
+import time
+from typing import Final
 
 from sqlalchemy import Connection
 
-from tallystick.core.clock import Clock
-from tallystick.core.database import Database
 from tallystick.exports import store
+from tallystick.exports.arguments import (
+    SAMPLE_SIZE_MAX,
+    SEED_LENGTH_MAX,
+    ExportFormatLimitError,
+    ExportFormatUnavailableError,
+    ExportOptionsInvalidError,
+)
+from tallystick.exports.asking import ask, pin
+from tallystick.exports.asking import cancel as cancel_asked
 from tallystick.exports.folders import holds, storage
-from tallystick.exports.making import PreparedExport, make_again, prepared_export
+from tallystick.exports.making import Watching, make, make_again
 from tallystick.exports.manifest import files_of
+from tallystick.exports.options import ExportOptions, LedgerDetail, SampleMethod
 from tallystick.exports.records import (
+    OPEN_STATES,
     Export,
     ExportArguments,
+    ExportClosedError,
+    ExportFailure,
     ExportFile,
     ExportFileNotFoundError,
     ExportFormat,
+    ExportKeyChangedError,
     ExportNotAllowedError,
+    ExportNotFinishedError,
     ExportNotFoundError,
     ExportPeriodInvalidError,
+    ExportProgress,
+    ExportResult,
     ExportsBusyError,
     ExportScopeInvalidError,
+    ExportState,
     ExportStorageError,
     FileFacts,
     Vouching,
+    Workshop,
 )
+from tallystick.exports.working import ExportWorker, defer_forgotten, make_open
+from tallystick.exports.written_by import ExportWriterChangedError
 from tallystick.participants import Principal
 
 __all__ = [
+    "OPEN_STATES",
+    "SAMPLE_SIZE_MAX",
+    "SEED_LENGTH_MAX",
     "Export",
     "ExportArguments",
+    "ExportClosedError",
+    "ExportFailure",
     "ExportFile",
     "ExportFileNotFoundError",
     "ExportFormat",
+    "ExportFormatLimitError",
+    "ExportFormatUnavailableError",
+    "ExportKeyChangedError",
     "ExportNotAllowedError",
+    "ExportNotFinishedError",
     "ExportNotFoundError",
+    "ExportOptions",
+    "ExportOptionsInvalidError",
     "ExportPeriodInvalidError",
+    "ExportProgress",
+    "ExportResult",
     "ExportScopeInvalidError",
+    "ExportState",
     "ExportStorageError",
+    "ExportWorker",
+    "ExportWriterChangedError",
     "ExportsBusyError",
     "FileFacts",
-    "PreparedExport",
+    "LedgerDetail",
+    "SampleMethod",
     "Vouching",
+    "Watching",
+    "Workshop",
+    "ask",
+    "cancel",
     "create_export",
+    "defer_forgotten",
     "export",
     "export_file",
     "exports",
-    "prepared_export",
-    "record_export",
+    "make",
+    "make_open",
+    "pin",
 ]
+
+_LOOK_SECONDS: Final = 0.2
 
 
 def create_export(
-    database: Database,
-    clock: Clock,
-    viewer: Principal,
-    arguments: ExportArguments,
-    directory: Path,
-    vouching: Vouching,
+    workshop: Workshop, viewer: Principal, arguments: ExportArguments, watching: Watching | None = None
 ) -> Export:
-    """Make an export, record it, and put its files into `directory`/<export id>; its manifest lies beside them.
+    """Ask for an export and make it here, or wait for the worker that came first; return it as it ended.
 
-    Raises what `prepared_export` and `Database.run` raise.
+    Its files are in the workshop's directory then. Raises what `pin`, `ask` and the making raise.
     """
-    with prepared_export(database, clock, viewer, arguments, directory, vouching) as prepared:
-        database.run(lambda connection: record_export(connection, prepared.export))
-        prepared.publish()
-    return prepared.export
-
-
-def record_export(connection: Connection, made: Export) -> None:
-    """Put a prepared export on record."""
-    store.insert_export(connection, made)
+    with workshop.database.read() as connection:
+        pinned = pin(connection, workshop.clock, viewer, arguments, workshop.vouching)
+    asked = workshop.database.run(lambda connection: ask(connection, workshop.clock, viewer, pinned))
+    while True:
+        make(workshop, asked.issuer_id, asked.id, watching=watching, raising=True)
+        with workshop.database.read() as connection:
+            ended = export(connection, viewer, asked.id)
+        if ended.state not in OPEN_STATES:
+            break
+        if watching is not None:
+            watching(ended.progress)
+        time.sleep(_LOOK_SECONDS)
+    if ended.state == ExportState.FINISHED:
+        _put_in_place(workshop, ended)
+    return ended
 
 
 def export(connection: Connection, viewer: Principal, export_id: str) -> Export:
-    """Return one export of the viewer's issuer, or raise ExportNotFoundError."""
-    found = store.read_export(connection, viewer.issuer_id, export_id) if viewer.sees_whole_issuer else None
-    if found is None:
+    """Return one export of the viewer's issuer, or raise ExportNotFoundError.
+
+    Those who don't see the whole issuer see what they asked for themselves.
+    """
+    found = store.read_export(connection, viewer.issuer_id, export_id)
+    if found is None or not (viewer.sees_whole_issuer or found.requested_by == viewer.id):
         raise ExportNotFoundError
     return found
 
 
 def exports(connection: Connection, viewer: Principal, *, after: str = "", limit: int = 100) -> list[Export]:
-    """Return a page of the issuer's exports, oldest first; nothing to those who don't see the whole issuer."""
-    if not viewer.sees_whole_issuer:
-        return []
-    return store.read_exports(connection, viewer.issuer_id, after, limit)
+    """Return a page of the exports that `viewer` may know of, oldest first."""
+    asked_by = None if viewer.sees_whole_issuer else viewer.id
+    return store.read_exports(connection, viewer.issuer_id, after, limit, asked_by)
 
 
-def export_file(
-    database: Database, viewer: Principal, export_id: str, name: str, directory: Path
-) -> ExportFile:
+def cancel(
+    connection: Connection, workshop: Workshop, viewer: Principal, export_id: str, reason: str
+) -> Export:
+    """Give up an export that is not finished, and return it.
+
+    Raises ExportNotFoundError and ExportClosedError.
+    """
+    cancel_asked(connection, workshop.clock, export(connection, viewer, export_id), reason)
+    return export(connection, viewer, export_id)
+
+
+def export_file(workshop: Workshop, viewer: Principal, export_id: str, name: str) -> ExportFile:
     """Return where a file of an export lies, having checked its bytes; make it again if it is lost or damaged.
 
-    Raises ExportNotFoundError, ExportFileNotFoundError, ExportsBusyError, ExportStorageError, and InvariantError when
-    the books no longer yield the bytes of the manifest.
+    Raises ExportNotFoundError, ExportNotFinishedError, ExportFileNotFoundError, ExportsBusyError, ExportStorageError,
+    and InvariantError when the books no longer yield the bytes of the manifest.
     """
-    with database.read() as connection:
+    with workshop.database.read() as connection:
         found = export(connection, viewer, export_id)
     facts = files_of(found).get(name)
     if facts is None:
         raise ExportFileNotFoundError
-    path = directory / found.id / name
+    path = workshop.directory / found.id / name
     with storage():
         whole = holds(path, facts)
     if not whole:
-        make_again(database, viewer, found, directory)
+        make_again(workshop, found)
     return ExportFile(path, facts)
+
+
+def _put_in_place(workshop: Workshop, ended: Export) -> None:
+    """A worker that came first put the files where its own directory is."""
+    folder = workshop.directory / ended.id
+    with storage():
+        whole = all(holds(folder / name, facts) for name, facts in files_of(ended).items())
+    if not whole:
+        make_again(workshop, ended)

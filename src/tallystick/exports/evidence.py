@@ -8,6 +8,7 @@ import base64
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -21,13 +22,14 @@ from tallystick.core.clock import format_time
 from tallystick.core.ids import with_prefix
 from tallystick.exports.manifest import Totals
 from tallystick.exports.reading import Entry, Scope, entries
-from tallystick.exports.records import Evidence, ExportFormat, FileFacts, Pinned, Vouching
+from tallystick.exports.records import Evidence, ExportFormat, FileFacts, Pinned, ReadRuns, Vouching
 from tallystick.exports.tables import COLUMNS, line_row, write_standing_tables
+from tallystick.exports.told import TOLD, write_told
 from tallystick.exports.writers import JSON_LINES, NewFile, json_lines_table
 from tallystick.signing import SigningKey
-from tallystick.transparency import CheckpointNotFoundError
+from tallystick.transparency import CheckpointNotFoundError, WitnessPolicy
 
-__all__ = ["pinned_evidence", "write_evidence"]
+__all__ = ["pinned_evidence", "write_evidence", "write_keys", "write_text"]
 
 _ENTRIES_PER_PAGE: Final = 1_000
 # As the JWK Set publishes them; the reason of a revocation is free text and stays out.
@@ -55,47 +57,91 @@ def pinned_evidence(
     the same arguments tells of the revocation. A pack whose end was not asked for ends with the checkpoint, a second
     or so ago: what nobody vouches for yet is for the next one.
     """
-    keys = [_key_row(key) for key in signing.list_keys(connection, issuer_id)]
+    told = list(TOLD) if pinned.arguments.options.holder_id is None else []
+    known = [key for key in signing.list_keys(connection, issuer_id) if key.activated_at is not None]
+    keys = [_key_row(key) for key in known]
+    roots = [one.document for one in signing.list_manifests(connection, issuer_id)]
     try:
         note = transparency.published_checkpoint(connection, issuer_id, vouching.witnesses)
     except CheckpointNotFoundError:
-        return replace(pinned, evidence=Evidence(export_key_id, keys))
+        if pinned.arguments.options.holder_id is not None:
+            # Some leaves of a log prove nothing but by a root that contains them.
+            raise
+        return replace(pinned, evidence=Evidence(export_key_id, keys, root_manifests=roots, told=told))
     size = transparency.parse_checkpoint(note.rpartition("\n\n")[0] + "\n").size
     first_index, last_index = pinned.first_event_index, pinned.last_event_index
-    if pinned.arguments.booked_until is None:
+    if pinned.arguments.booked_until is None or pinned.arguments.options.holder_id is not None:
         last_index = min(last_index, size - 1)
         first_index = min(first_index, last_index + 1)
     proof: Sequence[bytes] = ()
-    if 0 < last_index + 1 < size:
+    if 0 < last_index + 1 < size and pinned.arguments.options.holder_id is None:
         proof = transparency.consistency(connection, vouching.tiles, issuer_id, last_index + 1, size).hashes
     hashes = [base64.b64encode(one).decode("ascii") for one in proof]
     return replace(
         pinned,
         first_event_index=first_index,
         last_event_index=last_index,
-        evidence=Evidence(export_key_id, keys, note, hashes),
+        evidence=Evidence(
+            export_key_id,
+            keys,
+            note,
+            hashes,
+            root_manifests=roots,
+            earlier_checkpoints=_seen_before_revocations(
+                connection, issuer_id, known, last_index + 1, vouching.witnesses
+            ),
+            told=told,
+        ),
     )
 
 
 def write_evidence(
-    connection: Connection, scope: Scope, folder: Path, evidence: Evidence
+    connection: Connection,
+    scope: Scope,
+    folder: Path,
+    evidence: Evidence,
+    read_runs: ReadRuns,
+    until: datetime,
 ) -> tuple[list[FileFacts], Totals]:
-    """Write the pack's files but for the manifest into `folder`, in constant memory, and return their facts."""
+    """Write the pack's files but for the manifest into `folder`, in constant memory, and return their facts.
+
+    Reconciliations are told that were made by the moment `until`.
+    """
     totals = Totals(scope)
     files, spans = _write_log(connection, scope, folder, totals)
     files += write_standing_tables(connection, scope, folder, ExportFormat.JSONL, totals)
     files.append(_write_idempotency(connection, scope, folder))
-    files.append(_write_keys(folder, evidence, spans))
+    files.append(write_keys(folder, evidence, spans))
+    files += write_told(connection, scope, folder, evidence, read_runs, until)
+    if evidence.root_manifests:
+        files.append(_write_root_manifests(folder, evidence.root_manifests))
+    for size, note in sorted(evidence.earlier_checkpoints.items()):
+        files.append(write_text(folder, f"checkpoint_{size}.txt", note))
     if evidence.checkpoint is not None:
-        files.append(_write_text(folder, "checkpoint.txt", evidence.checkpoint))
+        files.append(write_text(folder, "checkpoint.txt", evidence.checkpoint))
         if evidence.consistency:
             files.append(
-                _write_text(folder, "consistency.txt", "".join(f"{one}\n" for one in evidence.consistency))
+                write_text(folder, "consistency.txt", "".join(f"{one}\n" for one in evidence.consistency))
             )
     return files, totals
 
 
-def _write_text(folder: Path, name: str, text: str) -> FileFacts:
+def _seen_before_revocations(
+    connection: Connection, issuer_id: str, keys: Sequence[SigningKey], size: int, witnesses: WitnessPolicy
+) -> dict[str, str]:
+    """Return, by size, the newest checkpoint that witnesses had cosigned before each key was revoked."""
+    found = {}
+    for key in keys:
+        if key.revoked_index is not None:
+            size_max = min(key.revoked_index, size)
+            note = transparency.witnessed_checkpoint(connection, issuer_id, witnesses, size_max)
+            if note is not None:
+                found[str(transparency.parse_checkpoint(note.rpartition("\n\n")[0] + "\n").size)] = note
+    return found
+
+
+def write_text(folder: Path, name: str, text: str) -> FileFacts:
+    """Write a file of lines."""
     with NewFile(folder, name, "text/plain") as file:
         file.write(text.encode())
         file.rows = text.count("\n")
@@ -184,7 +230,8 @@ def _write_idempotency(connection: Connection, scope: Scope, folder: Path) -> Fi
         return file.finish()
 
 
-def _write_keys(folder: Path, evidence: Evidence, spans: dict[str, tuple[int, int]]) -> FileFacts:
+def write_keys(folder: Path, evidence: Evidence, spans: dict[str, tuple[int, int]]) -> FileFacts:
+    """Write `keys.jsonl`: every key as it was pinned, with the first and last index that it signed of what is told."""
     with NewFile(folder, "keys.jsonl", JSON_LINES) as file:
         # Where the rows were kept they lost the order of their members.
         write_row = json_lines_table(file, (*_KEY_COLUMNS, "from_index", "until_index"))
@@ -192,6 +239,14 @@ def _write_keys(folder: Path, evidence: Evidence, spans: dict[str, tuple[int, in
             first_index, last_index = spans.get(key["kid"] or "", (None, None))
             until_index = None if key["state"] == "active" else last_index
             write_row((*(key[name] for name in _KEY_COLUMNS), first_index, until_index))
+        return file.finish()
+
+
+def _write_root_manifests(folder: Path, documents: Sequence[str]) -> FileFacts:
+    with NewFile(folder, "root_manifests.jsonl", JSON_LINES) as file:
+        for document in documents:
+            file.write(document.encode() + b"\n")
+            file.rows += 1
         return file.finish()
 
 

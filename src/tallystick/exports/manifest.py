@@ -7,7 +7,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import orjson
 
@@ -15,6 +15,7 @@ from tallystick.core.canonical_json import canonical_json
 from tallystick.core.money import format_amount
 from tallystick.exports.reading import Entry, Scope, Standing
 from tallystick.exports.records import Export, FileFacts, Pinned
+from tallystick.exports.written_by import writers_of
 from tallystick.ledger import CHART, CLAIM_CODES
 from tallystick.participants import Issuer, TokenClass
 
@@ -23,6 +24,7 @@ __all__ = [
     "MANIFEST_NAME",
     "SIGNATURE_NAME",
     "CodeTotals",
+    "ControlTotals",
     "Totals",
     "build_manifest",
     "files_of",
@@ -58,6 +60,12 @@ class TrialBalanceCode(NamedTuple):
     totals: CodeTotals
 
 
+class ControlTotals(Protocol):
+    """What an export's files can be checked against."""
+
+    def control_totals(self) -> list[dict[str, Any]]: ...
+
+
 class Totals:
     """The sums over everything that an export wrote, taken while it was written."""
 
@@ -81,6 +89,10 @@ class Totals:
         totals = self._code(standing.account.currency, standing.account.code)
         totals.opening_minor += standing.opening_minor
         totals.balance_minor += standing.balance_minor
+
+    def debits_minor(self, currency: str) -> int:
+        """Return the sum of all debits in a currency, in minor units."""
+        return sum(one.debits_minor for (of, _), one in self._codes.items() if of == currency)
 
     def trial_balance(self) -> Iterator[TrialBalanceCode]:
         """Yield what each code comes to, by currency and code; codes that nothing was ever posted to are left out."""
@@ -127,13 +139,13 @@ class Totals:
 
 
 def build_manifest(
-    issuer: Issuer, pinned: Pinned, files: Iterable[FileFacts], totals: Totals
+    issuer: Issuer, pinned: Pinned, files: Iterable[FileFacts], totals: ControlTotals
 ) -> dict[str, Any]:
     """Return the manifest as JSON.
 
     `ties` in a control total is true when debits equal credits and each code's opening balance and movements lead to
     its closing balance: an export hands out books that do not tie as they are, and says so. An evidence pack's names
-    its own version and the key that signs it.
+    its own version and the key that signs it. `written_by` names the libraries that the bytes depend on.
     """
     manifest = {
         "format_version": _FORMAT_VERSION,
@@ -147,7 +159,8 @@ def build_manifest(
         "arguments": pinned.asked(),
         "first_event_index": pinned.first_event_index,
         "last_event_index": pinned.last_event_index,
-        "control_totals": totals.control_totals(),
+        # Of one holder's lines there are no debits and credits that could be equal.
+        "control_totals": totals.control_totals() if pinned.arguments.options.holder_id is None else [],
         "files": [
             {
                 "name": one.name,
@@ -159,10 +172,12 @@ def build_manifest(
             for one in files
         ],
     }
+    if written_by := writers_of(pinned.arguments.format):
+        manifest["written_by"] = written_by
     if pinned.evidence is not None:
         manifest |= {
             "pack_version": _PACK_VERSION,
-            "pack_kind": "issuer",
+            "pack_kind": "issuer" if pinned.arguments.options.holder_id is None else "holder",
             "export_key_id": pinned.evidence.export_key_id,
         }
     return manifest
@@ -187,14 +202,17 @@ def manifest_facts(manifest: dict[str, Any]) -> FileFacts:
 
 
 def files_of(export: Export) -> dict[str, FileFacts]:
-    """Return every file of an export by name, the manifest and its signature included."""
+    """Return every file of an export by name, the manifest and its signature included.
+
+    Raises ExportNotFinishedError.
+    """
     files = [
         FileFacts(one["name"], one["media_type"], one["rows"], one["bytes"], one["sha256"])
         for one in export.manifest["files"]
     ]
     files.append(manifest_facts(export.manifest))
-    if export.pinned.evidence is not None:
-        signature = export.pinned.evidence.manifest_jws.encode("ascii")
+    if export.result is not None and export.result.manifest_jws is not None:
+        signature = export.result.manifest_jws.encode("ascii")
         digest = hashlib.sha256(signature).hexdigest()
         files.append(FileFacts(SIGNATURE_NAME, "application/jose", 1, len(signature), digest))
     return {one.name: one for one in files}

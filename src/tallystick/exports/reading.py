@@ -7,7 +7,7 @@ here never change once they are written; statuses and names of people are left o
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from tallystick import events, ledger, liabilities, participants
 from tallystick.core.errors import InvariantError
 from tallystick.events import Event
-from tallystick.exports.records import Pinned
+from tallystick.exports.records import ExportFormat, Pinned
 from tallystick.ledger import HOLDER_CODES, EntryLine, LedgerAccount, ledger_account_id
 from tallystick.liabilities import Claim
 from tallystick.participants import Account, Principal, TokenClass
@@ -28,25 +28,33 @@ __all__ = [
     "claims",
     "entries",
     "holder_accounts",
+    "rows_to_write",
     "scope_of",
     "standings",
+    "told_at",
 ]
 
 _EVENTS_PER_PAGE: Final = 1_000
 _LEDGER_ACCOUNTS_PER_PAGE: Final = 1_000
 _HOLDER_ACCOUNTS_PER_PAGE: Final = 200
 _TOKEN_CLASSES_MAX: Final = 1_000
+# What an empty log is told as of. Nothing older fits into a ZIP archive.
+_BEFORE_ALL: Final = datetime(1980, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Whose books are told, of which token classes (in the order of currencies), and which part of the log."""
+    """Whose books are told, of which token classes (in the order of currencies), and which part of the log.
+
+    With `holder_id` only what stands in that holder's accounts is.
+    """
 
     viewer: Principal
     classes: tuple[TokenClass, ...]
     whole_issuer: bool
     first_index: int
     last_index: int
+    holder_id: str | None = None
 
     @property
     def issuer_id(self) -> str:
@@ -82,7 +90,17 @@ def scope_of(connection: Connection, viewer: Principal, pinned: Pinned) -> Scope
         token_class_id is None,
         pinned.first_event_index,
         pinned.last_event_index,
+        pinned.arguments.options.holder_id,
     )
+
+
+def rows_to_write(connection: Connection, issuer_id: str, pinned: Pinned) -> int:
+    """Return about how many rows an export will have: its events and journal lines, of whatever class."""
+    first_index = pinned.first_event_index if pinned.evidence is None else 0
+    lines = ledger.count_lines(connection, issuer_id, first_index, pinned.last_event_index)
+    if pinned.arguments.format in {ExportFormat.HLEDGER, ExportFormat.BEANCOUNT}:
+        return pinned.last_event_index + 1 - first_index
+    return pinned.last_event_index + 1 - first_index + lines
 
 
 def entries(connection: Connection, scope: Scope) -> Iterator[Entry]:
@@ -110,15 +128,7 @@ def entries(connection: Connection, scope: Scope) -> Iterator[Entry]:
 
 def standings(connection: Connection, scope: Scope, of_class: TokenClass) -> Iterator[Standing]:
     """Yield a class's ledger accounts that were posted to by the end of the period, in the order of their ids."""
-    after = ""
-    while page := ledger.accounts(
-        connection,
-        scope.issuer_id,
-        token_class_id=of_class.id,
-        after=after,
-        limit=_LEDGER_ACCOUNTS_PER_PAGE,
-    ):
-        after = page[-1].id
+    for page in _ledger_accounts(connection, scope, of_class):
         closing = ledger.positions(connection, scope.issuer_id, [one.id for one in page], scope.last_index)
         opening = {}
         if scope.first_index > 0 and closing:
@@ -135,11 +145,41 @@ def standings(connection: Connection, scope: Scope, of_class: TokenClass) -> Ite
                 )
 
 
+def _ledger_accounts(
+    connection: Connection, scope: Scope, of_class: TokenClass
+) -> Iterator[list[LedgerAccount]]:
+    """Yield the ledger accounts that a scope covers, a page at a time, in the order of their ids."""
+    if scope.holder_id is not None:
+        found = [
+            one
+            for account in holder_accounts(connection, scope, of_class)
+            for one in ledger.accounts(connection, scope.issuer_id, account_id=account.id)
+        ]
+        if found:
+            yield sorted(found, key=lambda one: one.id)
+        return
+    after = ""
+    while page := ledger.accounts(
+        connection,
+        scope.issuer_id,
+        token_class_id=of_class.id,
+        after=after,
+        limit=_LEDGER_ACCOUNTS_PER_PAGE,
+    ):
+        after = page[-1].id
+        yield page
+
+
 def holder_accounts(connection: Connection, scope: Scope, of_class: TokenClass) -> Iterator[Account]:
     """Yield the holders' accounts in a class that were posted to by the end of the period."""
     after = ""
     while page := participants.accounts(
-        connection, scope.viewer, token_class_id=of_class.id, after=after, limit=_HOLDER_ACCOUNTS_PER_PAGE
+        connection,
+        scope.viewer,
+        holder_id=scope.holder_id,
+        token_class_id=of_class.id,
+        after=after,
+        limit=_HOLDER_ACCOUNTS_PER_PAGE,
     ):
         after = page[-1].id
         touched = ledger.positions(
@@ -158,6 +198,7 @@ def claims(connection: Connection, scope: Scope, of_class: TokenClass) -> Iterat
     while page := liabilities.liabilities(
         connection,
         scope.issuer_id,
+        holder_ids=None if scope.holder_id is None else [scope.holder_id],
         token_class_id=of_class.id,
         after=after,
         limit=_HOLDER_ACCOUNTS_PER_PAGE,
@@ -171,3 +212,16 @@ def claims(connection: Connection, scope: Scope, of_class: TokenClass) -> Iterat
 def booked_on(connection: Connection, scope: Scope, event_index: int) -> date:
     """Return the UTC date that an event was booked on."""
     return events.event_by_index(connection, scope.issuer_id, event_index).booked_at.date()
+
+
+def told_at(connection: Connection, scope: Scope, pinned: Pinned) -> datetime:
+    """Return the moment that an export is dated with: the period's end, or the booking of its last event.
+
+    It takes the place of the clock, which would differ when the files are made again.
+    """
+    until = pinned.arguments.booked_until
+    if until is not None:
+        return max(until, _BEFORE_ALL)
+    if scope.last_index < 0:
+        return _BEFORE_ALL
+    return events.event_by_index(connection, scope.issuer_id, scope.last_index).booked_at

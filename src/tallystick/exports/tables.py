@@ -1,7 +1,7 @@
-"""The tables of an export, one file each, in CSV or JSON Lines: what their columns are and how a row is made."""
+"""The tables of an export: what their columns are and how a row is made, whatever they are written into."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from enum import Enum
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -11,6 +11,7 @@ from tallystick.core.clock import format_time
 from tallystick.core.money import format_amount
 from tallystick.events import Event
 from tallystick.exports.manifest import Totals
+from tallystick.exports.options import NO_OPTIONS, ExportOptions
 from tallystick.exports.reading import (
     Entry,
     Scope,
@@ -21,11 +22,31 @@ from tallystick.exports.reading import (
     standings,
 )
 from tallystick.exports.records import ExportFormat, FileFacts
-from tallystick.exports.writers import CSV, JSON_LINES, NewFile, Row, Table, csv_table, json_lines_table
+from tallystick.exports.sampling import write_sample
+from tallystick.exports.writers import (
+    CSV,
+    JSON_LINES,
+    NewFile,
+    Row,
+    SeparateFiles,
+    Table,
+    Tables,
+    csv_table,
+    json_lines_table,
+)
 from tallystick.ledger import CHART, HOLDER_CODES, Code, EntryLine
 from tallystick.liabilities import Claim
 
-__all__ = ["COLUMNS", "TABLE_FORMATS", "line_row", "write_standing_tables", "write_tables"]
+__all__ = [
+    "COLUMNS",
+    "TABLE_FORMATS",
+    "ColumnKind",
+    "kind_of",
+    "line_row",
+    "write_all",
+    "write_standing_tables",
+    "write_tables",
+]
 
 TABLE_FORMATS: Final = (ExportFormat.CSV, ExportFormat.JSONL)
 
@@ -102,7 +123,51 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
         "dormant",
         "total",
     ),
+    "sample": (
+        "draw",
+        "event_index",
+        "event_id",
+        "event_type",
+        "booked_at",
+        "token_class_id",
+        "currency",
+        "amount",
+        "selected_by",
+    ),
 }
+
+
+class ColumnKind(Enum):
+    """What the cells of a column are, beside empty, for files that know types."""
+
+    TEXT = "text"
+    INTEGER = "integer"
+    AMOUNT = "amount"
+    MOMENT = "moment"
+    DAY = "day"
+
+
+_KINDS: Final = {
+    **dict.fromkeys(
+        ("event_index", "line_number", "account_version", "last_event_index", "terms_version", "draw"),
+        ColumnKind.INTEGER,
+    ),
+    **dict.fromkeys(("booked_at", "opened_at", "since"), ColumnKind.MOMENT),
+    "value_date": ColumnKind.DAY,
+    **dict.fromkeys(
+        (
+            *("debit", "credit", "previous_balance", "balance", "opening_balance", "debits", "credits"),
+            *("debit_balance", "credit_balance", "amount"),
+            *("available", "held", "pledged", "restricted", "dormant", "total"),
+        ),
+        ColumnKind.AMOUNT,
+    ),
+}
+
+
+def kind_of(column: str) -> ColumnKind:
+    """Return what the cells of a column are."""
+    return _KINDS.get(column, ColumnKind.TEXT)
 
 
 class _Style(NamedTuple):
@@ -118,56 +183,71 @@ _STYLES: Final = {
 
 
 def write_tables(
-    connection: Connection, scope: Scope, folder: Path, export_format: ExportFormat
+    connection: Connection,
+    scope: Scope,
+    folder: Path,
+    export_format: ExportFormat,
+    options: ExportOptions = NO_OPTIONS,
 ) -> tuple[list[FileFacts], Totals]:
-    """Write every table into `folder`, add up the totals on the way, and return the files' facts."""
+    """Write every table into a file of its own, add up the totals on the way, and return the files' facts."""
     totals = Totals(scope)
-    log = _write_log(connection, scope, folder, _STYLES[export_format], totals)
-    return log + write_standing_tables(connection, scope, folder, export_format, totals), totals
+    with _files(folder, export_format) as tables:
+        write_all(connection, scope, tables, totals, options)
+        return tables.files, totals
+
+
+def write_all(
+    connection: Connection, scope: Scope, tables: Tables, totals: Totals, options: ExportOptions
+) -> None:
+    """Write every table of an export, and the sample that was asked for, adding up the totals on the way."""
+    _write_log(connection, scope, tables, totals)
+    _write_standing(connection, scope, tables, totals)
+    if options.sample_size is not None:
+        write_row = tables.open("sample", COLUMNS["sample"])
+        write_sample(connection, scope, options, totals, write_row)
+        tables.close("sample")
 
 
 def write_standing_tables(
     connection: Connection, scope: Scope, folder: Path, export_format: ExportFormat, totals: Totals
 ) -> list[FileFacts]:
     """Write what stands at the end of the period, once `totals` have seen its entries; return the files' facts."""
-    style = _STYLES[export_format]
-    finished: list[FileFacts] = []
+    with _files(folder, export_format) as tables:
+        _write_standing(connection, scope, tables, totals)
+        return tables.files
 
+
+def _files(folder: Path, export_format: ExportFormat) -> SeparateFiles:
+    return SeparateFiles(folder, *_STYLES[export_format])
+
+
+def _write_standing(connection: Connection, scope: Scope, tables: Tables, totals: Totals) -> None:
     def write(name: str, rows: Iterator[Row]) -> None:
-        with _new_file(folder, name, style) as file:
-            write_row = style.table(file, COLUMNS[name])
-            for row in rows:
-                write_row(row)
-            finished.append(file.finish())
+        write_row = tables.open(name, COLUMNS[name])
+        for row in rows:
+            write_row(row)
+        tables.close(name)
 
     write("balances", _balances(connection, scope, totals))
-    write("trial_balance", _trial_balance(totals))
+    if scope.holder_id is None:
+        write("trial_balance", _trial_balance(totals))
     write("accounts", _accounts(connection, scope))
     write("liabilities", _liabilities(connection, scope))
-    return finished
 
 
-def _write_log(
-    connection: Connection, scope: Scope, folder: Path, style: _Style, totals: Totals
-) -> list[FileFacts]:
+def _write_log(connection: Connection, scope: Scope, tables: Tables, totals: Totals) -> None:
     # Events are long: journal and log are written together so that each is read once.
     classes = {one.currency: one for one in scope.classes}
-    with ExitStack() as stack:
-        journal = stack.enter_context(_new_file(folder, "journal", style))
-        log = stack.enter_context(_new_file(folder, "events", style))
-        write_line = style.table(journal, COLUMNS["journal"])
-        write_event = style.table(log, COLUMNS["events"])
-        for entry in entries(connection, scope):
-            totals.add_entry(entry)
-            write_event(_event_row(entry.event))
-            for line in entry.lines:
-                of_class = classes[line.currency]
-                write_line(line_row(entry, line, of_class.id, of_class.scale))
-        return [journal.finish(), log.finish()]
-
-
-def _new_file(folder: Path, name: str, style: _Style) -> NewFile:
-    return NewFile(folder, f"{name}.{style.extension}", style.media_type)
+    write_line = tables.open("journal", COLUMNS["journal"])
+    write_event = tables.open("events", COLUMNS["events"])
+    for entry in entries(connection, scope):
+        totals.add_entry(entry)
+        write_event(_event_row(entry.event))
+        for line in entry.lines:
+            of_class = classes[line.currency]
+            write_line(line_row(entry, line, of_class.id, of_class.scale))
+    tables.close("journal")
+    tables.close("events")
 
 
 def line_row(entry: Entry, line: EntryLine, token_class_id: str, scale: int) -> Row:

@@ -5,6 +5,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from tallystick.core.columns import bytes_column, id_column, integer_column, moment_column, text_column
 from tallystick.core.database import metadata
+from tallystick.core.table_classes import EPHEMERAL, LOGGED
 
 client = Table(
     "client",
@@ -24,6 +25,7 @@ client = Table(
     UniqueConstraint("issuer_id", "thumbprint"),
     Index(None, "issuer_id", "principal_id", "id"),
     CheckConstraint("use IN ('token', 'signature')", name="use"),
+    info=LOGGED,
 )
 
 # What a client may use once, until it would be refused for its age anyway: a `jti`, or the nonce of a signature.
@@ -37,6 +39,7 @@ client_nonce = Table(
     ForeignKeyConstraint(["issuer_id", "client_id"], ["client.issuer_id", "client.id"]),
     Index(None, "issuer_id", "expires_at"),
     CheckConstraint("octet_length(digest) = 32", name="digest"),
+    info=EPHEMERAL,
 )
 
 access_token = Table(
@@ -52,6 +55,7 @@ access_token = Table(
     ForeignKeyConstraint(["issuer_id", "client_id"], ["client.issuer_id", "client.id"]),
     Index(None, "issuer_id", "expires_at"),
     CheckConstraint("octet_length(secret_hash) = 32", name="secret_hash"),
+    info=EPHEMERAL,
 )
 
 rate_bucket = Table(
@@ -62,4 +66,5 @@ rate_bucket = Table(
     moment_column("full_at"),
     integer_column("leased_count"),
     ForeignKeyConstraint(["issuer_id", "principal_id"], ["principal.issuer_id", "principal.id"]),
+    info=EPHEMERAL,
 )

@@ -1,7 +1,7 @@
 """The books: chart of accounts, journal, balances. Every token is a liability of the issuer, to the minor unit."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 
 from sqlalchemy import Connection
@@ -26,7 +26,8 @@ from tallystick.ledger.chart import (
     LedgerCode,
     ledger_account_id,
 )
-from tallystick.ledger.records import EntryLine, LedgerAccount, Position, TrialBalanceRow
+from tallystick.ledger.records import EntryLine, LedgerAccount, Moved, Position, TrialBalanceRow
+from tallystick.ledger.standpoints import Standpoint, standpoint
 
 __all__ = [
     "CHART",
@@ -43,24 +44,39 @@ __all__ = [
     "LedgerAccount",
     "LedgerCode",
     "Line",
+    "Moved",
     "Position",
     "Posting",
+    "Standpoint",
     "TrialBalanceRow",
     "account_lines",
     "accounts",
     "balances",
+    "balances_at",
+    "count_lines",
     "entry_lines",
+    "first_dated_behind",
     "is_debit_normal",
     "ledger_account_id",
+    "lines_dated",
+    "lines_of_accounts",
     "lock",
     "open_class_accounts",
     "open_holder_accounts",
     "positions",
     "present_book",
+    "standpoint",
+    "stream_account_lines",
+    "stream_claims",
     "stream_lines",
+    "stream_moved",
+    "stream_movements",
+    "stream_trial_balance",
+    "supply_at_minor",
     "supply_minor",
     "touching_indexes",
     "trial_balance",
+    "trial_sums",
     "write_balances",
     "write_lines",
 ]
@@ -181,6 +197,35 @@ def trial_balance(
     return store.read_trial_balance(connection, issuer_id, token_class_id, event_index)
 
 
+def balances_at(
+    connection: Connection, issuer_id: str, ledger_account_ids: Sequence[str], at: Standpoint
+) -> dict[str, int]:
+    """Return balances in minor units as they count from a standpoint; those that were never touched are left out.
+
+    By effect a balance of 2010 or 21xx can lie below zero, where money was moved on before the day it counts from.
+    """
+    return store.read_balances_at(connection, issuer_id, ledger_account_ids, at)
+
+
+def supply_at_minor(connection: Connection, issuer_id: str, token_class_id: str, at: Standpoint) -> int:
+    """Return a class's supply as it counts from a standpoint; it looks at one row per ledger account."""
+    return store.read_sum_at(connection, issuer_id, token_class_id, list(CLAIM_CODES), at)
+
+
+def stream_trial_balance(
+    connection: Connection, issuer_id: str, token_class_id: str, at: Standpoint
+) -> Iterator[TrialBalanceRow]:
+    """Yield every ledger account of a class as it counts from a standpoint, by code and owner, in constant memory."""
+    return store.stream_trial_balance(connection, issuer_id, token_class_id, at)
+
+
+def stream_claims(
+    connection: Connection, issuer_id: str, token_class_id: str, at: Standpoint
+) -> Iterator[tuple[str, int]]:
+    """Yield each holder's account with what is owed on it (2110 to 2140 together), once it was touched; unordered."""
+    return store.stream_claims(connection, issuer_id, token_class_id, list(CLAIM_CODES), at)
+
+
 def account_lines(
     connection: Connection,
     issuer_id: str,
@@ -198,11 +243,65 @@ def entry_lines(connection: Connection, issuer_id: str, first_index: int, last_i
     return store.read_entry_lines(connection, issuer_id, first_index, last_index)
 
 
+def lines_of_accounts(
+    connection: Connection, issuer_id: str, ledger_account_ids: Sequence[str], indexes: Sequence[int]
+) -> list[EntryLine]:
+    """Return the lines of these accounts in the entries at these indexes, in the order of the log."""
+    return store.read_lines_at(connection, issuer_id, ledger_account_ids, indexes)
+
+
+def count_lines(connection: Connection, issuer_id: str, first_index: int, last_index: int) -> int:
+    """Return how many lines `entry_lines` would return."""
+    return store.count_lines(connection, issuer_id, first_index, last_index)
+
+
 def stream_lines(
     connection: Connection, issuer_id: str, first_index: int, last_index: int
 ) -> Iterator[EntryLine]:
     """Yield the same as `entry_lines` in constant memory."""
     return store.stream_lines(connection, issuer_id, first_index, last_index)
+
+
+def stream_account_lines(
+    connection: Connection, issuer_id: str, ledger_account_id: str, first_index: int, last_index: int
+) -> Iterator[EntryLine]:
+    """Yield one ledger account's lines from one index of the log to another, in order, in constant memory."""
+    return store.stream_account_lines(connection, issuer_id, ledger_account_id, first_index, last_index)
+
+
+def stream_moved(
+    connection: Connection, issuer_id: str, first_index: int, last_index: int
+) -> Iterator[Moved]:
+    """Yield of every line from one index to another only what it moved, in constant memory."""
+    return store.stream_moved(connection, issuer_id, first_index, last_index)
+
+
+def lines_dated(
+    connection: Connection, issuer_id: str, first_day: date, last_day: date, last_index: int
+) -> Iterator[EntryLine]:
+    """Yield the lines whose value date lies between two days, both included, up to an index; in order, streamed."""
+    return store.stream_lines_dated(connection, issuer_id, first_day, last_day, last_index)
+
+
+def first_dated_behind(
+    connection: Connection, issuer_id: str, first_day: date, last_day: date, after_index: int
+) -> int | None:
+    """Return the first event behind `after_index` with a line whose value date lies between two days, or None."""
+    return store.read_first_dated_behind(connection, issuer_id, first_day, last_day, after_index)
+
+
+def trial_sums(connection: Connection, issuer_id: str, token_class_id: str) -> tuple[int, int]:
+    """Return a class's debit balances and credit balances, each in all, in minor units: the two are equal."""
+    return store.read_trial_sums(connection, issuer_id, token_class_id, sorted(DEBIT_NORMAL_CODES))
+
+
+def stream_movements(
+    connection: Connection, issuer_id: str, ledger_account_id: str, first_index: int, last_index: int
+) -> Iterator[list[tuple[int, int, date]]]:
+    """Yield pages of (event index, debit less credit in minor units, value date) of one ledger account's lines."""
+    while page := store.read_movements(connection, issuer_id, ledger_account_id, first_index, last_index):
+        yield page
+        first_index = page[-1][0] + 1
 
 
 def touching_indexes(

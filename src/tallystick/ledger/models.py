@@ -5,10 +5,11 @@ The database checks on its own that an entry balances per currency (a statement 
 line moves its account by its amount, and that lines are never changed (grants first, triggers second).
 """
 
-from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Index, SmallInteger, Table
+from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Index, SmallInteger, Table, text
 
 from tallystick.core.columns import date_column, id_column, integer_column, moment_column, text_column
 from tallystick.core.database import metadata
+from tallystick.core.table_classes import DERIVED
 from tallystick.ledger.chart import DEBIT_NORMAL_CODES
 
 _DEBIT_NORMAL = ", ".join(f"'{code}'" for code in sorted(DEBIT_NORMAL_CODES))
@@ -31,6 +32,7 @@ ledger_account = Table(
     CheckConstraint("version >= 0", name="version"),
     # Room on each page keeps an updated balance beside its old version, so that indexes need no new entry.
     postgresql_with={"fillfactor": "50"},
+    info=DERIVED,
 )
 
 journal_line = Table(
@@ -51,6 +53,24 @@ journal_line = Table(
     Index(
         "uq_journal_line_account", "issuer_id", "ledger_account_id", "event_index", "line_number", unique=True
     ),
+    # The journal grows in the order of days, so a summary of its pages finds a day's entries at next to no cost.
+    Index(
+        "ix_journal_line_value_date",
+        "issuer_id",
+        "value_date",
+        postgresql_using="brin",
+        postgresql_with={"autosummarize": "on"},
+    ),
+    # What counts from another day than it was booked on, by how many days: few lines, deposits mostly of the night
+    # before, that every question about value dates has to look at.
+    Index(
+        "ix_journal_line_days_late",
+        "issuer_id",
+        text("((booked_at AT TIME ZONE 'UTC')::date - value_date)"),
+        "value_date",
+        "event_index",
+        postgresql_where=text("value_date <> (booked_at AT TIME ZONE 'UTC')::date"),
+    ),
     CheckConstraint(
         "debit_minor >= 0 AND credit_minor >= 0 AND (debit_minor = 0) <> (credit_minor = 0)", name="one_side"
     ),
@@ -60,4 +80,5 @@ journal_line = Table(
         name="moves_by_amount",
     ),
     CheckConstraint("account_version > 0", name="account_version"),
+    info=DERIVED,
 )

@@ -13,17 +13,57 @@ from tallystick.core.clock import Clock
 from tallystick.core.ids import new_id
 from tallystick.ledger import CLAIM_CODES, INDEX_MAX, ledger_account_id
 from tallystick.liabilities import store
+from tallystick.liabilities.attesting import (
+    TOLD_OF_A_TREE,
+    TREE_FORMAT,
+    attest,
+    attestation,
+    attestations,
+    check_attestation,
+    newest_attestation,
+    proof,
+    rebuilt,
+    told,
+    tree_for,
+)
+from tallystick.liabilities.records import (
+    Attestation,
+    AttestationConflictError,
+    AttestationNotFoundError,
+    LiabilityNotAttestedError,
+    LiabilityProof,
+    PreparedTree,
+    TooManyLiabilitiesError,
+)
 from tallystick.liabilities.register import Claim, Liability, LiabilityNotFoundError
 from tallystick.participants import HolderNotFoundError, Principal
 
 __all__ = [
+    "TOLD_OF_A_TREE",
+    "TREE_FORMAT",
+    "Attestation",
+    "AttestationConflictError",
+    "AttestationNotFoundError",
     "Claim",
     "Liability",
+    "LiabilityNotAttestedError",
     "LiabilityNotFoundError",
+    "LiabilityProof",
+    "PreparedTree",
+    "TooManyLiabilitiesError",
+    "attest",
+    "attestation",
+    "attestations",
+    "check_attestation",
     "claims",
     "liabilities",
     "liability",
+    "newest_attestation",
     "open_liability",
+    "proof",
+    "rebuilt",
+    "told",
+    "tree_for",
 ]
 
 

@@ -5,6 +5,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from tallystick.core.columns import id_column, integer_column, moment_column, text_column
 from tallystick.core.database import metadata
+from tallystick.core.table_classes import LOGGED
 
 restriction = Table(
     "restriction",
@@ -53,6 +54,7 @@ restriction = Table(
     CheckConstraint("seized_minor BETWEEN 0 AND restricted_minor", name="seized"),
     CheckConstraint("(state = 'active') = (ended_at IS NULL)", name="ended"),
     CheckConstraint("kind = 'freeze' OR authority_reference IS NOT NULL", name="reference"),
+    info=LOGGED,
 )
 
 restriction_action = Table(
@@ -76,4 +78,5 @@ restriction_action = Table(
     CheckConstraint(
         "action NOT IN ('seized', 'lifted') OR jsonb_array_length(approvals) > 0", name="approvals"
     ),
+    info=LOGGED,
 )

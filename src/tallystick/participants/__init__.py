@@ -137,8 +137,10 @@ __all__ = [
     "TokenClassNotFoundError",
     "account",
     "account_facts",
+    "account_ids_of",
     "accounts",
     "accounts_by_deposit",
+    "accounts_by_id",
     "api_key",
     "api_keys",
     "ask_facts_version",
@@ -157,6 +159,7 @@ __all__ = [
     "check_rotation",
     "check_term",
     "checked_networks",
+    "deposit_accounts",
     "generate_secret",
     "holder",
     "holders",
@@ -169,6 +172,7 @@ __all__ = [
     "key_text",
     "let_in",
     "named_key",
+    "owners_of_accounts",
     "parse_key",
     "parsed_networks",
     "principal",
@@ -336,6 +340,16 @@ def accounts(
     )
 
 
+def account_ids_of(connection: Connection, issuer_id: str, holder_id: str, token_class_id: str) -> list[str]:
+    """Return every account that a holder has, or had, in a class."""
+    return store.read_account_ids_of(connection, issuer_id, holder_id, token_class_id)
+
+
+def owners_of_accounts(connection: Connection, issuer_id: str, account_ids: Sequence[str]) -> dict[str, str]:
+    """Return whose these accounts are: holders' ids by accounts' ids."""
+    return store.read_owners_of_accounts(connection, issuer_id, account_ids)
+
+
 def accounts_by_deposit(
     connection: Connection,
     issuer_id: str,
@@ -345,6 +359,16 @@ def accounts_by_deposit(
 ) -> list[Account]:
     """Return the class's accounts that are funded from one of these deposit accounts or bear such a reference."""
     return store.read_accounts_by_deposit(connection, issuer_id, token_class_id, ibans, references)
+
+
+def accounts_by_id(connection: Connection, issuer_id: str, account_ids: Sequence[str]) -> dict[str, Account]:
+    """Return accounts by id; absent ones are left out."""
+    return {one.id: one for one in store.read_accounts_by_id(connection, issuer_id, account_ids)}
+
+
+def deposit_accounts(connection: Connection, issuer_id: str, account_ids: Sequence[str]) -> dict[str, str]:
+    """Return, by account, the IBAN or number of the deposit account that it is funded from."""
+    return store.read_deposit_accounts(connection, issuer_id, account_ids)
 
 
 def account_facts(

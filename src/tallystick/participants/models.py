@@ -21,6 +21,7 @@ from tallystick.core.columns import (
     text_column,
 )
 from tallystick.core.database import metadata
+from tallystick.core.table_classes import EPHEMERAL, LOGGED, logged
 
 issuer = Table(
     "issuer",
@@ -31,6 +32,7 @@ issuer = Table(
     text_column("bic"),
     text_column("jurisdiction"),
     moment_column("created_at"),
+    info=LOGGED,
 )
 
 # Raised by every change of what decisions are made on: an account, a holder, a token class.
@@ -40,6 +42,7 @@ facts_version = Table(
     id_column("issuer_id", primary_key=True),
     integer_column("version"),
     ForeignKeyConstraint(["issuer_id"], ["issuer.issuer_id"]),
+    info=EPHEMERAL,
 )
 
 token_class = Table(
@@ -59,6 +62,7 @@ token_class = Table(
     UniqueConstraint("issuer_id", "currency"),
     CheckConstraint("scale BETWEEN 0 AND 9", name="scale"),
     CheckConstraint("mode IN ('normal', 'redeem_only', 'paused')", name="mode"),
+    info=LOGGED,
 )
 
 holder = Table(
@@ -80,6 +84,7 @@ holder = Table(
     Index(None, "issuer_id", "platform_id", "id"),
     CheckConstraint("kind IN ('corporate', 'merchant', 'platform', 'institution')", name="kind"),
     CheckConstraint("kyc_status IN ('pending', 'verified', 'rejected')", name="kyc_status"),
+    info=LOGGED,
 )
 
 account = Table(
@@ -104,6 +109,7 @@ account = Table(
     Index(None, "issuer_id", "holder_id", "id"),
     CheckConstraint("status IN ('open', 'frozen', 'closed')", name="status"),
     CheckConstraint("(deposit_iban IS NULL) <> (deposit_account_number IS NULL)", name="deposit_account"),
+    info=LOGGED,
 )
 
 principal = Table(
@@ -130,6 +136,7 @@ principal = Table(
     CheckConstraint("NOT 'auditor' = ANY (roles) OR access_until IS NOT NULL", name="auditor_term"),
     CheckConstraint("calls_per_minute_max >= 0", name="calls_per_minute_max"),
     CheckConstraint("signature_required_from_minor >= 0", name="signature_required_from_minor"),
+    info=LOGGED,
 )
 
 api_key = Table(
@@ -147,4 +154,5 @@ api_key = Table(
     ForeignKeyConstraint(["issuer_id", "principal_id"], ["principal.issuer_id", "principal.id"]),
     Index(None, "issuer_id", "principal_id", "id"),
     CheckConstraint("octet_length(secret_hash) = 32", name="secret_hash"),
+    info=logged(left_out={"last_used_at": "a convenience: written late, and lost when a process dies"}),
 )

@@ -140,6 +140,34 @@ def read_accounts(
     return [Account(**row._mapping) for row in rows]
 
 
+def read_accounts_by_id(connection: Connection, issuer_id: str, account_ids: Sequence[str]) -> list[Account]:
+    rows = connection.execute(
+        select(account).where(account.c.issuer_id == issuer_id, account.c.id.in_(account_ids))
+    )
+    return [Account(**row._mapping) for row in rows]
+
+
+def read_owners_of_accounts(
+    connection: Connection, issuer_id: str, account_ids: Sequence[str]
+) -> dict[str, str]:
+    rows = connection.exec_driver_sql(
+        "SELECT id, holder_id FROM account WHERE issuer_id = %s AND id = ANY(%s)",
+        (issuer_id, list(account_ids)),
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def read_account_ids_of(
+    connection: Connection, issuer_id: str, holder_id: str, token_class_id: str
+) -> list[str]:
+    rows = connection.exec_driver_sql(
+        """SELECT id FROM account WHERE issuer_id = %s AND holder_id = %s AND token_class_id = %s
+           ORDER BY id""",
+        (issuer_id, holder_id, token_class_id),
+    )
+    return [row[0] for row in rows]
+
+
 def read_accounts_by_deposit(
     connection: Connection,
     issuer_id: str,
@@ -158,6 +186,17 @@ def read_accounts_by_deposit(
         .order_by(account.c.id)
     )
     return [Account(**row._mapping) for row in rows]
+
+
+def read_deposit_accounts(
+    connection: Connection, issuer_id: str, account_ids: Sequence[str]
+) -> dict[str, str]:
+    rows = connection.exec_driver_sql(
+        """SELECT id, coalesce(deposit_iban, deposit_account_number) FROM account
+           WHERE issuer_id = %s AND id = ANY(%s)""",
+        (issuer_id, list(account_ids)),
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 def update_account(connection: Connection, issuer_id: str, account_id: str, **values: Any) -> None:

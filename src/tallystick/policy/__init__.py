@@ -27,7 +27,7 @@ from tallystick.policy.kinds import SUPPLY_SIGN
 from tallystick.policy.limits import Issued, Limit, LimitState, states_of
 from tallystick.policy.refusals import REFUSALS
 from tallystick.policy.shipped import SHIPPED_DOCUMENT, SHIPPED_VERSION
-from tallystick.policy.terms import BreakerTerms, make_terms
+from tallystick.policy.terms import BreakerTerms, ReconciliationTerms, make_terms
 from tallystick.policy.usage import UsageBook, hour_of
 from tallystick.policy.versions import (
     Policy,
@@ -59,6 +59,7 @@ __all__ = [
     "PolicyNotFoundError",
     "PolicyStateConflictError",
     "Reason",
+    "ReconciliationTerms",
     "UsageBook",
     "activate",
     "check_activation",

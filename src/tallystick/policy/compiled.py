@@ -61,7 +61,7 @@ class CompiledPolicy:
 
     Without `counts_usage`, no instruction has usage to read or to count; without `asks_people`, none has an amount
     above which people approve it; without `has_supply_rules`, no kind needs the supply. `breaker` says when issuance
-    stops by itself.
+    stops by itself, `reconciliation` how the class is held against the bank.
     """
 
     def __init__(self, terms: Terms, version: str) -> None:
@@ -76,6 +76,7 @@ class CompiledPolicy:
         )
         self.asks_people = bool(terms.checkers)
         self.breaker = terms.breaker
+        self.reconciliation = terms.reconciliation
         self._terms = terms
         self._remembered: dict[tuple[Any, ...], _Standing] = {}
         # Where no rule looks at both sides at once, two that were fine with others are fine with each other: pairs are

@@ -39,6 +39,7 @@ _NAMES_MAX: Final = 2_000
 _ERRORS_SHOWN_MAX: Final = 20
 
 Limit = Annotated[str, StringConstraints(max_length=40)] | None
+Hours = Annotated[int, Field(ge=1, le=8_760)]
 Country = Annotated[str, StringConstraints(pattern=r"^([A-Z]{2}|\*)$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{2,63}$")]
 Purpose = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{2,10}$")]
@@ -190,6 +191,32 @@ class Breaker(_Part):
     amount: Limit = None
 
 
+class DueHours(_Part):
+    """Within how many hours a break of each type is to be dealt with."""
+
+    missing_event: Hours = 4
+    missing_bank_entry: Hours = 24
+    unexpected_bank_entry: Hours = 24
+    amount: Hours = 24
+    duplicate: Hours = 24
+    timing: Hours = 72
+
+
+class Reconciliation(_Part):
+    """How the class is held against the bank, and when that suspends its issuance.
+
+    `backing`: the bank's money is on one control account, or stays on the customers' own accounts under holds. With
+    `bank_data_age_max_hours` nothing is minted on older bank data. `tolerance` is how much the bank may lack; left out:
+    nothing. `sequence_gaps_accepted` is for banks that number their statements with gaps.
+    """
+
+    backing: Literal["control_account", "customer_holds"] = "control_account"
+    bank_data_age_max_hours: Hours | None = None
+    tolerance: Limit = None
+    sequence_gaps_accepted: bool = False
+    due_hours: DueHours = DueHours()
+
+
 class Rule(_Part):
     """A rule of the bank's own: when `when` (CEL) holds of an instruction of these kinds, deny or refer it."""
 
@@ -218,6 +245,7 @@ class PolicyDocument(_Part):
     corridors: CorridorTable = CorridorTable()
     approvals: Approvals = Approvals()
     breaker: Breaker = Breaker()
+    reconciliation: Reconciliation = Reconciliation()
     rules: Annotated[list[Rule], Field(max_length=_RULES_MAX)] = []
 
 

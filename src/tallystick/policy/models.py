@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB
 
 from tallystick.core.columns import bytes_column, id_column, integer_column, moment_column, text_column
 from tallystick.core.database import metadata
+from tallystick.core.table_classes import DERIVED, LOGGED
 
 # The document never changes. It is in force from `active_from` until `retired_at`; a class's versions never overlap.
 policy_document = Table(
@@ -43,6 +44,7 @@ policy_document = Table(
     CheckConstraint("octet_length(content_hash) = 32", name="content_hash"),
     CheckConstraint("(approved_at IS NULL) = (active_from IS NULL)", name="active_from"),
     CheckConstraint("(approved_at IS NULL) = (cardinality(approval_hashes) = 0)", name="approvals"),
+    info=LOGGED,
 )
 
 # One row per subject, no foreign keys: it is written with every batch that a limit counts.
@@ -56,4 +58,5 @@ limit_usage = Table(
     integer_column("total_minor"),
     CheckConstraint("cardinality(buckets) = 25", name="buckets"),
     CheckConstraint("0 <= ALL (buckets) AND total_minor >= 0", name="floor"),
+    info=DERIVED,
 )

@@ -25,6 +25,7 @@ __all__ = [
     "PolicyFactAbsentError",
     "PolicyPurposeUnknownError",
     "PolicyRuleDuplicateError",
+    "ReconciliationTerms",
     "Terms",
     "make_terms",
 ]
@@ -94,6 +95,18 @@ class BreakerTerms(NamedTuple):
     amount_max_minor: int | None
 
 
+class ReconciliationTerms(NamedTuple):
+    """How a class is held against the bank. `backing` is `control_account` or `customer_holds`; `due_hours` is by type
+    of break.
+    """
+
+    backing: str
+    bank_data_age_max_hours: int | None
+    tolerance_minor: int
+    sequence_gaps_accepted: bool
+    due_hours: Mapping[str, int]
+
+
 class Terms(NamedTuple):
     """One policy in the terms of one token class; None where something is not limited, or not asked."""
 
@@ -118,6 +131,7 @@ class Terms(NamedTuple):
     counted: frozenset[str]
     checkers: Mapping[str, tuple[tuple[int, int], ...]]
     breaker: BreakerTerms | None
+    reconciliation: ReconciliationTerms
 
 
 def make_terms(document: PolicyDocument, currency: str, scale: int) -> Terms:
@@ -180,6 +194,7 @@ def make_terms(document: PolicyDocument, currency: str, scale: int) -> Terms:
             if getattr(document.approvals, kind)
         },
         breaker=_breaker(document, scale),
+        reconciliation=_reconciliation(document, scale),
     )
 
 
@@ -189,6 +204,17 @@ def _breaker(document: PolicyDocument, scale: int) -> BreakerTerms | None:
         return None
     amount_max_minor = None if asked.amount is None else _amount(asked.amount, scale, "/breaker/amount")
     return BreakerTerms(asked.window_seconds, asked.mints, amount_max_minor)
+
+
+def _reconciliation(document: PolicyDocument, scale: int) -> ReconciliationTerms:
+    asked = document.reconciliation
+    return ReconciliationTerms(
+        asked.backing,
+        asked.bank_data_age_max_hours,
+        0 if asked.tolerance is None else _amount(asked.tolerance, scale, "/reconciliation/tolerance"),
+        asked.sequence_gaps_accepted,
+        asked.due_hours.model_dump(),
+    )
 
 
 def _amount(amount: str, scale: int, pointer: str) -> int:

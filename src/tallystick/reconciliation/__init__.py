@@ -3,94 +3,101 @@
 Nothing is ever adjusted: a break is for people to look into, and a later run shows whether it is gone.
 """
 
-from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection
 
-from tallystick import events, participants
-from tallystick.core.clock import Clock
-from tallystick.core.ids import new_id
-from tallystick.participants import Principal
 from tallystick.reconciliation import store
-from tallystick.reconciliation.breaks import BreakDraft, Money
-from tallystick.reconciliation.comparing import gather
 from tallystick.reconciliation.records import (
+    ENDED_STATES,
     EXPLAINED_TYPES,
+    ActionKind,
     AsOfInFutureError,
+    Backing,
     Break,
+    BreakAction,
+    BreakFile,
     BreakState,
     BreakType,
     Evidence,
     Figures,
+    Finding,
     Reconciliation,
     ReconciliationNotAllowedError,
     ReconciliationNotFoundError,
     Verdict,
 )
-from tallystick.reconciliation.tie_out import tie_out
+from tallystick.reconciliation.refusals import (
+    BreakChangedError,
+    BreakEndedError,
+    BreakEvidenceFullError,
+    BreakEvidenceNotFoundError,
+    BreakEvidenceTooLargeError,
+    BreakNotFoundError,
+    BreakOwnerUnfitError,
+    BreakWorkNotAllowedError,
+    CorrectionUnfitError,
+)
+from tallystick.reconciliation.running import reconcile
+from tallystick.reconciliation.working import (
+    FILE_SIZE_MAX_BYTES,
+    FILES_MAX,
+    WORKERS,
+    add_evidence,
+    add_note,
+    assign,
+    evidence_content,
+    explain,
+    resolve,
+)
+from tallystick.reconciliation.writing_off import WRITE_OFF
 
 __all__ = [
+    "ENDED_STATES",
+    "EXPLAINED_TYPES",
+    "FILES_MAX",
+    "FILE_SIZE_MAX_BYTES",
+    "WORKERS",
+    "WRITE_OFF",
+    "ActionKind",
     "AsOfInFutureError",
+    "Backing",
     "Break",
+    "BreakAction",
+    "BreakChangedError",
+    "BreakEndedError",
+    "BreakEvidenceFullError",
+    "BreakEvidenceNotFoundError",
+    "BreakEvidenceTooLargeError",
+    "BreakFile",
+    "BreakNotFoundError",
+    "BreakOwnerUnfitError",
     "BreakState",
     "BreakType",
+    "BreakWorkNotAllowedError",
+    "CorrectionUnfitError",
     "Evidence",
     "Figures",
+    "Finding",
     "Reconciliation",
     "ReconciliationNotAllowedError",
     "ReconciliationNotFoundError",
     "Verdict",
+    "actions",
+    "add_evidence",
+    "add_note",
+    "assign",
+    "break_",
     "breaks",
+    "evidence",
+    "evidence_content",
+    "explain",
+    "findings",
     "reconcile",
     "reconciliation",
     "reconciliations",
+    "resolve",
 ]
-
-
-def reconcile(
-    connection: Connection,
-    clock: Clock,
-    actor: Principal,
-    token_class_id: str,
-    *,
-    as_of: datetime | None = None,
-) -> Reconciliation:
-    """Reconcile a token class, keep the run with its breaks, and return it; the caller commits.
-
-    Looks at everything up to `as_of`: events booked and statements imported until then, or all there are without it.
-    The same state gives the same figures, verdict and breaks. Raises ReconciliationNotAllowedError,
-    AsOfInFutureError and TokenClassNotFoundError.
-    """
-    if not actor.sees_whole_issuer:
-        raise ReconciliationNotAllowedError
-    now = clock.now()
-    if as_of is not None and as_of > now:
-        raise AsOfInFutureError
-    issuer_id = actor.issuer_id
-    of_class = participants.token_class(connection, issuer_id, token_class_id)
-    money = Money(of_class.currency, of_class.scale)
-    # Statements are read after the index is fixed: a deposit is never seen without the statement it came from.
-    if as_of is None:
-        last_index = events.last_index(connection, issuer_id)
-    else:
-        last_index = events.index_as_of(connection, issuer_id, as_of)
-    compared = gather(connection, actor, of_class, money, last_index=last_index, imported_until=as_of)
-    result = tie_out(token_class_id, money, compared.books, compared.bank)
-    run = Reconciliation(
-        issuer_id=issuer_id,
-        id=new_id("reconciliation"),
-        token_class_id=token_class_id,
-        event_index=last_index,
-        ledger_as_of=as_of or now,
-        statement_id=compared.statement_id,
-        verdict=result.verdict.value,
-        figures=result.figures,
-        run_by=actor.id,
-        created_at=now,
-    )
-    store.add(connection, run, _breaks(run, result.breaks))
-    return run
 
 
 def reconciliation(connection: Connection, issuer_id: str, reconciliation_id: str) -> Reconciliation:
@@ -113,34 +120,62 @@ def reconciliations(
     return store.read_reconciliations(connection, issuer_id, token_class_id, after, limit)
 
 
+def findings(
+    connection: Connection, issuer_id: str, reconciliation_id: str, *, after: int = 0, limit: int = 100
+) -> list[Finding]:
+    """Return a page of what one run found, in its order, behind the finding numbered `after`."""
+    return store.read_findings(connection, issuer_id, reconciliation_id, after, limit)
+
+
 def breaks(
     connection: Connection,
     issuer_id: str,
     *,
     reconciliation_id: str | None = None,
+    token_class_id: str | None = None,
     state: str | None = None,
+    break_type: str | None = None,
+    owner_id: str | None = None,
+    overdue_at: datetime | None = None,
     after: str = "",
     limit: int = 100,
 ) -> list[Break]:
-    """Return a page of breaks in the order in which they were found, of one run or of all."""
+    """Return a page of breaks in the order in which they were first found.
+
+    `reconciliation_id` keeps those that this run found, `overdue_at` those that wait and were due before that moment.
+    """
+    wanted = {
+        "token_class_id": token_class_id,
+        "state": state,
+        "type": break_type,
+        "owner_id": owner_id,
+    }
     return store.read_breaks(
-        connection, issuer_id, reconciliation_id=reconciliation_id, state=state, after=after, limit=limit
+        connection,
+        issuer_id,
+        filters={name: value for name, value in wanted.items() if value is not None},
+        reconciliation_id=reconciliation_id,
+        overdue_at=overdue_at,
+        after=after,
+        limit=limit,
     )
 
 
-def _breaks(run: Reconciliation, drafts: Sequence[BreakDraft]) -> list[Break]:
-    return [
-        Break(
-            issuer_id=run.issuer_id,
-            id=new_id("break"),
-            reconciliation_id=run.id,
-            token_class_id=run.token_class_id,
-            type=draft.type.value,
-            state=(BreakState.EXPLAINED if draft.type in EXPLAINED_TYPES else BreakState.OPEN).value,
-            difference_minor=draft.difference_minor,
-            explanation=draft.explanation,
-            evidence=draft.evidence,
-            created_at=run.created_at,
-        )
-        for draft in drafts
-    ]
+def break_(connection: Connection, issuer_id: str, break_id: str) -> Break:
+    """Return one break or raise BreakNotFoundError."""
+    found = store.read_break(connection, issuer_id, break_id)
+    if found is None:
+        raise BreakNotFoundError
+    return found
+
+
+def actions(
+    connection: Connection, issuer_id: str, break_id: str, *, after: int = 0, limit: int = 100
+) -> list[BreakAction]:
+    """Return a page of what happened to a break, oldest first."""
+    return store.read_actions(connection, issuer_id, break_id, after, limit)
+
+
+def evidence(connection: Connection, issuer_id: str, break_id: str) -> list[BreakFile]:
+    """Return the files of a break, oldest first, without their content."""
+    return store.read_files(connection, issuer_id, break_id)

@@ -1,8 +1,8 @@
 """The tie-out: five records of one thing, compared to the minor unit.
 
 Σ signed mints less redemptions and seizures = Σ holders' balances = 21xx in the trial balance = the liability register,
-and the control account (1100) = the bank's closing balance after timing. Pure: equal facts give equal figures and
-breaks.
+and the control account (1100) = what the bank confirms (a statement's closing balance, or the core's holds) after
+timing. Pure: equal facts give equal figures and breaks.
 
 A timing break explains its part of a difference and leaves the verdict alone. Every other break breaks it, however
 small, and whatever no break explains is a break of its own: nothing is ever rounded, netted or adjusted away.
@@ -125,6 +125,7 @@ def _compare(
             {"ledger_account": account_id},
             difference_minor if is_claim and in_trial_balance else 0,
             difference_minor if is_control and in_trial_balance else 0,
+            f"{kind}:{account_id}",
         ),
     )
 
@@ -145,6 +146,7 @@ def _supply_breaks(money: Money, books: BooksFacts, explained: list[BreakDraft])
                     minor,
                     f"No liability record covers {money.words(minor)} on {account_id}.",
                     {"ledger_account": account_id, "account_id": owner},
+                    cause=f"register:{account_id}",
                 ),
             )
     remainders = (
@@ -169,11 +171,12 @@ def _control_breaks(
             BreakDraft(
                 BreakType.MISSING_BANK_ENTRY,
                 ledger_minor,
-                f"No statement with a closing balance has been imported: nothing of the bank's confirms the control "
-                f"account's {money.words(ledger_minor)}.",
+                f"Nothing of the bank's confirms the {money.words(ledger_minor)} of the control account: no statement "
+                f"with a closing balance, or no hold, has come.",
                 {"statement_id": None},
                 0,
                 ledger_minor,
+                "no_bank_data",
             )
         ]
     left = ledger_minor - bank.closing_minor - control_effect(explained) - bank.difference_minor
@@ -189,6 +192,7 @@ def _unexplained(money: Money, this: str, that: str, difference_minor: int) -> B
         difference_minor,
         f"Between {this} and {that} {money.words(difference_minor)} are left that nothing explains.",
         {"compared": f"{this} with {that}"},
+        cause=f"remainder:{this} with {that}",
     )
 
 

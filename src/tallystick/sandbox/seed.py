@@ -2,22 +2,25 @@
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Connection
 
-from tallystick import participants, signing, tokens
+from tallystick import participants, tokens
 from tallystick.core.clock import Clock
 from tallystick.core.database import Database
 from tallystick.core.durable_files import write_durably
 from tallystick.participants import Holder, HolderKind, KycStatus, Role
-from tallystick.signing import KeyDirectory, KeyUse
+from tallystick.signing import KeyDirectory
+from tallystick.tokens import Settler
 
-__all__ = ["KEYS_FILE_NAME", "Sandbox", "seed_unless_present"]
+__all__ = ["KEYS_FILE_NAME", "ROOT_DIRECTORY_NAME", "Sandbox", "seed_unless_present"]
 
 KEYS_FILE_NAME: Final = "sandbox.json"
+ROOT_DIRECTORY_NAME: Final = "root"
+_APPROVAL_LIFETIME: Final = timedelta(hours=72)
 _KYC_EXPIRES_ON: Final = date(2099, 12, 31)
 _AUDITED_UNTIL: Final = datetime(2099, 12, 31, tzinfo=UTC)
 
@@ -65,7 +68,12 @@ _PARTIES: Final = (
 
 
 def seed_unless_present(
-    database: Database, clock: Clock, key_directory: KeyDirectory, state_directory: Path
+    database: Database,
+    clock: Clock,
+    key_directory: KeyDirectory,
+    state_directory: Path,
+    *,
+    origin_prefix: str,
 ) -> Sandbox | None:
     """Seed an empty database and write the API keys to a 0600 file; None where an issuer is there already.
 
@@ -75,7 +83,9 @@ def seed_unless_present(
     def work(connection: Connection) -> Sandbox | None:
         if participants.issuer_ids(connection):
             return None
-        seeded = _seed(connection, clock, key_directory)
+        # A bank keeps its root offline; the sandbox's lies beside everything else, so that all works out of the box.
+        roots = KeyDirectory(state_directory / ROOT_DIRECTORY_NAME)
+        seeded = _seed(connection, clock, key_directory, roots, origin_prefix)
         content = {
             "issuer_id": seeded.issuer_id,
             "token_classes": seeded.token_classes,
@@ -88,7 +98,9 @@ def seed_unless_present(
     return database.run(work)
 
 
-def _seed(connection: Connection, clock: Clock, key_directory: KeyDirectory) -> Sandbox:
+def _seed(
+    connection: Connection, clock: Clock, key_directory: KeyDirectory, roots: KeyDirectory, origin_prefix: str
+) -> Sandbox:
     bank = tokens.open_issuer(
         connection,
         clock,
@@ -97,8 +109,9 @@ def _seed(connection: Connection, clock: Clock, key_directory: KeyDirectory) -> 
         bic="RIVBDEFFXXX",
         jurisdiction="DE",
     )
-    signing.create_key(connection, clock, bank.issuer_id, key_directory)
-    signing.create_key(connection, clock, bank.issuer_id, key_directory, use=KeyUse.CHECKPOINT)
+    settler = Settler.of(clock, key_directory, _APPROVAL_LIFETIME)
+    origin = f"{origin_prefix}/{bank.issuer_id}"
+    tokens.found_log(connection, settler, bank.issuer_id, key_directory, roots, origin=origin)
     usd = tokens.open_token_class(
         connection,
         clock,

@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from tallystick.core.columns import bytes_column, id_column, integer_column, moment_column, text_column
 from tallystick.core.database import metadata
+from tallystick.core.table_classes import DERIVED, LOGGED, logged
 
 # One row per issuer: how many list versions were imported. Imports queue on it, and a holder's standing counts only if
 # it was reached against all of them.
@@ -24,6 +25,7 @@ screening_scope = Table(
     integer_column("number"),
     ForeignKeyConstraint(["issuer_id"], ["issuer.issuer_id"]),
     CheckConstraint("number >= 0", name="number"),
+    info=DERIVED,
 )
 
 screening_list = Table(
@@ -45,6 +47,7 @@ screening_list = Table(
     Index(None, "issuer_id", "name", "number"),
     CheckConstraint("entity_count > 0", name="entity_count"),
     CheckConstraint("octet_length(content_hash) = 32", name="content_hash"),
+    info=LOGGED,
 )
 
 screening_entity = Table(
@@ -57,6 +60,7 @@ screening_entity = Table(
     Column("facts", JSONB, nullable=False),
     ForeignKeyConstraint(["issuer_id", "list_id"], ["screening_list.issuer_id", "screening_list.id"]),
     CheckConstraint("octet_length(entity_hash) = 32", name="entity_hash"),
+    info=logged(together=("list_id",)),
 )
 
 screening = Table(
@@ -96,6 +100,7 @@ screening = Table(
     CheckConstraint("(hit_count = 0) = (state = 'clear')", name="hit_count"),
     CheckConstraint("octet_length(subject_hash) = 32", name="subject_hash"),
     CheckConstraint("octet_length(basis_hash) = 32", name="basis_hash"),
+    info=LOGGED,
 )
 
 screening_decision = Table(
@@ -117,6 +122,7 @@ screening_decision = Table(
     CheckConstraint("verdict IN ('cleared', 'confirmed')", name="verdict"),
     # Nobody decides alone.
     CheckConstraint("jsonb_array_length(approvals) > 0", name="approvals"),
+    info=LOGGED,
 )
 
 # What the write path reads, by primary key: see `standing`. `last_number` numbers a holder's screenings and decisions.
@@ -131,4 +137,5 @@ screening_standing = Table(
     moment_column("changed_at"),
     ForeignKeyConstraint(["issuer_id", "holder_id"], ["holder.issuer_id", "holder.id"]),
     CheckConstraint("state IN ('clear', 'hit', 'confirmed', 'unscreened')", name="state"),
+    info=LOGGED,
 )

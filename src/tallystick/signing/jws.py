@@ -27,6 +27,7 @@ __all__ = [
     "KeyResolver",
     "VerificationKey",
     "begin_compact_many",
+    "decoded",
     "sign_compact",
     "sign_compact_many",
     "verify_compact",
@@ -144,8 +145,8 @@ def verify_compact(
     signing_input, _, signature_segment = token.rpartition(".")
     header_segment, _, payload_segment = signing_input.partition(".")
     header = _read_header(header_segment)
-    payload = _decoded(payload_segment)
-    signature = _decoded(signature_segment)
+    payload = decoded(payload_segment)
+    signature = decoded(signature_segment)
     if media_type is not None and header.get("typ") != media_type:
         raise JwsTypeRefusedError
     key = resolve_key(header.get("kid"))
@@ -164,9 +165,10 @@ def _signing_prefix(key_id: str, media_type: str) -> bytes:
     return base64url(canonical_json(header)) + b"."
 
 
+@lru_cache(maxsize=64)
 def _read_header(segment: str) -> dict[str, str]:
     try:
-        header: JsonValue = parse_json(_decoded(segment), size_max_bytes=_HEADER_SIZE_MAX_BYTES, depth_max=1)
+        header: JsonValue = parse_json(decoded(segment), size_max_bytes=_HEADER_SIZE_MAX_BYTES, depth_max=1)
     except JwsMalformedError:
         raise
     except DomainError as error:
@@ -179,9 +181,12 @@ def _read_header(segment: str) -> dict[str, str]:
     return members
 
 
-def _decoded(segment: str) -> bytes:
+def decoded(segment: str) -> bytes:
+    """Return the octets of canonical base64url without padding. Raises JwsMalformedError."""
     try:
-        octets = binascii.a2b_base64(segment.translate(_TO_BASE64) + "=" * (-len(segment) % 4))
+        octets = binascii.a2b_base64(
+            segment.encode("ascii").translate(_TO_BASE64) + b"=" * (-len(segment) % 4)
+        )
     except binascii.Error:
         raise JwsMalformedError("A segment is not base64url.") from None
     # The decoder skips foreign characters and ignores spare bits: only the one encoding of these bytes is taken.
@@ -190,4 +195,4 @@ def _decoded(segment: str) -> bytes:
     return octets
 
 
-_TO_BASE64: Final = str.maketrans("-_", "+/")
+_TO_BASE64: Final = bytes.maketrans(b"-_", b"+/")

@@ -80,6 +80,11 @@ class KeyDirectory:
             self._signers.pop((issuer_id, key_id), None)
         self._file(issuer_id, key_id).unlink(missing_ok=True)
 
+    def key_ids(self, issuer_id: str) -> list[str]:
+        """Return the ids of the keys whose private parts lie here, sorted."""
+        folder = self._file(issuer_id, "any").parent
+        return sorted(path.stem for path in folder.glob("*.pem")) if folder.is_dir() else []
+
     def signer(self, issuer_id: str, key_id: str) -> SoftwareSigner:
         """Return the signer of a key, read from its file at first.
 

@@ -1,4 +1,4 @@
-"""A signing key's public part and its life: active, then retired or revoked; never active again."""
+"""A signing key's public part and its life: prepared, active, then retired or revoked; never active again."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,15 +34,16 @@ class SigningKeyConflictError(ConflictError):
 
 
 class RevocationMalformedError(MalformedError):
-    """A revocation needs a reason, and a moment of compromise that is not in the future."""
+    """A revocation needs a reason, and an index of compromise that the log has reached."""
 
     code = "revocation_malformed"
     title = "The revocation is malformed"
 
 
 class KeyState(StrEnum):
-    """`active` signs; `retired` signed once and is trusted; `revoked` is trusted no more."""
+    """`prepared` may not sign yet; `active` signs; `retired` signed once and is trusted; `revoked` is not."""
 
+    PREPARED = "prepared"
     ACTIVE = "active"
     RETIRED = "retired"
     REVOKED = "revoked"
@@ -59,7 +60,10 @@ class KeyUse(StrEnum):
 class SigningKey:
     """An issuer's key as everybody may know it. `id` is the RFC 7638 thumbprint of `public_key` (32 bytes).
 
-    `compromised_at` is the moment from which a revoked key may have been in other hands; None means not known.
+    Indexes are of the log: `activated_index` and `revoked_index` are of the events that say so, `from_index` and
+    `until_index` the first and the last event that the key may have signed (of a checkpoint key: how much of the log
+    there was). `compromised_from_index` is the first event of which a revoked key's signature proves nothing; without
+    it none does. All are None for keys of logs that are older than events about keys; `compromised_at` is theirs.
     """
 
     issuer_id: str
@@ -69,11 +73,17 @@ class SigningKey:
     use: str
     state: str
     created_at: datetime
-    activated_at: datetime
+    activated_at: datetime | None
     retired_at: datetime | None
     revoked_at: datetime | None
     compromised_at: datetime | None
     reason: str | None
+    activated_index: int | None = None
+    from_index: int | None = None
+    until_index: int | None = None
+    revoked_index: int | None = None
+    compromised_from_index: int | None = None
+    manifest_version: int | None = None
 
     @property
     def verification_key(self) -> VerificationKey:
@@ -90,6 +100,22 @@ class SigningKey:
             return True
         return signed_at is not None and self.compromised_at is not None and signed_at < self.compromised_at
 
+    def proves(self, index: int, covered_size: int = 0) -> bool:
+        """Tell whether a signature of this key proves the event at `index`, by the key's state there and by no clock.
+
+        `covered_size` is that of the largest tree that somebody else cosigned before the key was revoked: what it has
+        was in the log by then. Of a key that was revoked before the log had events about keys, nothing is proven here.
+        """
+        if self.activated_at is None:
+            return False
+        if (self.from_index is not None and index < self.from_index) or (
+            self.until_index is not None and index > self.until_index
+        ):
+            return False
+        if self.state != KeyState.REVOKED or index == self.revoked_index:
+            return True
+        return self.revoked_index is not None and index < max(self.compromised_from_index or 0, covered_size)
+
     def jwk(self) -> dict[str, str]:
         """Return the key as a JWK (RFC 7517, RFC 8037) with its issuer and its life as further members."""
         members = public_jwk(self.public_key) | {
@@ -99,9 +125,9 @@ class SigningKey:
             "issuer_id": self.issuer_id,
             "key_use": str(self.use),
             "state": str(self.state),
-            "activated_at": format_time(self.activated_at),
         }
         moments = {
+            "activated_at": self.activated_at,
             "retired_at": self.retired_at,
             "revoked_at": self.revoked_at,
             "compromised_at": self.compromised_at,

@@ -1,49 +1,33 @@
 """All SQL of signing keys."""
 
 from collections.abc import Callable
+from dataclasses import fields
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import psycopg
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from tallystick.core.errors import InvariantError
 from tallystick.core.pipeline import Asked, Pipeline
 from tallystick.signing.ed25519 import thumbprint
 from tallystick.signing.keys import KeyState, KeyUse, SigningKey
-from tallystick.signing.models import signing_key
+from tallystick.signing.models import root_manifest, signing_key
 
 Result = TypeVar("Result")
 
-_COLUMNS = (
-    signing_key.c.issuer_id,
-    signing_key.c.id,
-    signing_key.c.algorithm,
-    signing_key.c.public_key,
-    signing_key.c.use,
-    signing_key.c.state,
-    signing_key.c.created_at,
-    signing_key.c.activated_at,
-    signing_key.c.retired_at,
-    signing_key.c.revoked_at,
-    signing_key.c.compromised_at,
-    signing_key.c.reason,
-)
+
+class ManifestRow(NamedTuple):
+    """A version of the root manifest as it is kept: the signed document, and the hash of what was signed."""
+
+    version: int
+    document: str
+    sha256: bytes
+    imported_at: datetime
 
 
-def lock_keys(connection: Connection, issuer_id: str, use: KeyUse) -> None:
-    """Let one transaction at a time change an issuer's keys of one use.
-
-    The oldest row stands for all of them: it is the same for everybody, because no row is ever deleted.
-    """
-    connection.execute(
-        select(signing_key.c.id)
-        .where(signing_key.c.issuer_id == issuer_id, signing_key.c.use == use)
-        .order_by(signing_key.c.created_at, signing_key.c.id)
-        .limit(1)
-        .with_for_update()
-    ).all()
+_COLUMNS = tuple(signing_key.c[field.name] for field in fields(SigningKey))
 
 
 def insert_key(connection: Connection, key: SigningKey) -> bool:
@@ -57,26 +41,85 @@ def insert_key(connection: Connection, key: SigningKey) -> bool:
     return inserted.one_or_none() is not None
 
 
-def set_retired(connection: Connection, issuer_id: str, key_id: str, at: datetime) -> None:
-    connection.execute(
-        update(signing_key)
-        .where(signing_key.c.issuer_id == issuer_id, signing_key.c.id == key_id)
-        .values(state=KeyState.RETIRED, retired_at=at)
+def set_active(
+    connection: Connection,
+    issuer_id: str,
+    key_id: str,
+    *,
+    at: datetime,
+    event_index: int,
+    from_index: int,
+    manifest_version: int,
+) -> None:
+    _update(
+        connection,
+        issuer_id,
+        key_id,
+        state=KeyState.ACTIVE,
+        # A key that signed before the log had events about keys keeps the moment that it has.
+        activated_at=func.coalesce(signing_key.c.activated_at, at),
+        activated_index=event_index,
+        from_index=from_index,
+        manifest_version=manifest_version,
     )
+
+
+def set_retired(connection: Connection, issuer_id: str, key_id: str, at: datetime, until_index: int) -> None:
+    _update(connection, issuer_id, key_id, state=KeyState.RETIRED, retired_at=at, until_index=until_index)
 
 
 def set_revoked(
     connection: Connection,
     issuer_id: str,
     key_id: str,
+    *,
     at: datetime,
-    compromised_at: datetime | None,
+    event_index: int,
+    compromised_from_index: int | None,
     reason: str,
 ) -> None:
+    _update(
+        connection,
+        issuer_id,
+        key_id,
+        state=KeyState.REVOKED,
+        revoked_at=at,
+        revoked_index=event_index,
+        until_index=func.coalesce(signing_key.c.until_index, event_index),
+        compromised_from_index=compromised_from_index,
+        reason=reason,
+    )
+
+
+def _update(connection: Connection, issuer_id: str, key_id: str, **values: object) -> None:
     connection.execute(
         update(signing_key)
         .where(signing_key.c.issuer_id == issuer_id, signing_key.c.id == key_id)
-        .values(state=KeyState.REVOKED, revoked_at=at, compromised_at=compromised_at, reason=reason)
+        .values(**values)
+    )
+
+
+def read_manifests(connection: Connection, issuer_id: str) -> list[ManifestRow]:
+    rows = connection.execute(
+        select(
+            root_manifest.c.version,
+            root_manifest.c.document,
+            root_manifest.c.sha256,
+            root_manifest.c.imported_at,
+        )
+        .where(root_manifest.c.issuer_id == issuer_id)
+        .order_by(root_manifest.c.version)
+    )
+    return [ManifestRow(row.version, row.document, bytes(row.sha256), row.imported_at) for row in rows]
+
+
+def write_manifest(connection: Connection, issuer_id: str, row: ManifestRow) -> None:
+    statement = insert(root_manifest).values(issuer_id=issuer_id, **row._asdict())
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=[root_manifest.c.issuer_id, root_manifest.c.version],
+            set_={name: statement.excluded[name] for name in ("document", "sha256", "imported_at")},
+        )
     )
 
 
@@ -101,9 +144,9 @@ def read_active_key(connection: Connection, issuer_id: str, use: KeyUse) -> Sign
 def ask_active_key_id(
     pipeline: Pipeline, issuer_id: str, use: KeyUse, read: Callable[[psycopg.Cursor[Any]], Result]
 ) -> Asked[Result]:
-    """Ask for the active key's id, locked against changes until the transaction ends; for `read_key_id`."""
+    """Ask for the active key's id, for `read_key_id`."""
     return pipeline.ask(
-        "SELECT id FROM signing_key WHERE issuer_id = %s AND use = %s AND state = 'active' FOR SHARE",
+        "SELECT id FROM signing_key WHERE issuer_id = %s AND use = %s AND state = 'active'",
         (issuer_id, use.value),
         read,
     )

@@ -5,7 +5,13 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from tallystick.statements import store
+from tallystick.statements import notified_store, store
+from tallystick.statements.abandoning import (
+    StatementAbandonedError,
+    StatementCompleteError,
+    StatementImportNotAllowedError,
+    abandon_statement,
+)
 from tallystick.statements.camt import parse_camt
 from tallystick.statements.content import StatementAmountInexactError
 from tallystick.statements.csv_mapping import (
@@ -26,14 +32,23 @@ from tallystick.statements.deposit_balances import (
 from tallystick.statements.files import StatementFile, read_file
 from tallystick.statements.importing import (
     PART_SIZE_MAX,
-    StatementImportNotAllowedError,
     import_ahead,
     import_statement,
 )
 from tallystick.statements.matching import MatchedBy
+from tallystick.statements.open_items import (
+    booked_sums,
+    entries_in,
+    entries_of_amounts,
+    first_told,
+    latest_holds,
+    links_of_deposits,
+)
 from tallystick.statements.records import (
     DepositBalance,
+    EntryLink,
     ImportedStatement,
+    PartLink,
     Statement,
     StatementEntry,
     StatementFinding,
@@ -56,12 +71,16 @@ __all__ = [
     "DepositBalanceInFutureError",
     "DepositBalanceKind",
     "DepositBalanceNotFoundError",
+    "EntryLink",
     "ImportedStatement",
     "MatchedBy",
     "NewDepositBalance",
+    "PartLink",
     "Statement",
+    "StatementAbandonedError",
     "StatementAccountUnknownError",
     "StatementAmountInexactError",
+    "StatementCompleteError",
     "StatementConflictError",
     "StatementCurrencyMismatchError",
     "StatementEntry",
@@ -71,16 +90,27 @@ __all__ = [
     "StatementImportNotAllowedError",
     "StatementMappingInvalidError",
     "StatementNotFoundError",
+    "abandon_statement",
+    "booked_sums",
+    "completed_since",
     "deposit_balance",
     "deposit_balances",
     "entries",
     "entries_by_id",
     "entries_confirmed_by_hand",
+    "entries_in",
+    "entries_of_amounts",
     "findings",
+    "first_told",
+    "holds",
+    "holds_of_account",
     "import_ahead",
     "import_statement",
     "latest_deposit_balance",
+    "latest_holds",
     "latest_statement",
+    "links_of_deposits",
+    "links_of_parts",
     "parse_camt",
     "read_file",
     "read_mapping",
@@ -137,8 +167,9 @@ def stream_entries(connection: Connection, issuer_id: str, statement_id: str) ->
 def entries_by_id(connection: Connection, issuer_id: str, ids: Sequence[str]) -> dict[str, StatementEntry]:
     """Return the statements' entries that bear out deposits, by the ids that the deposits name as their evidence.
 
-    A report or notification proves no balance: where a deposit names an entry of one, the statement's entry that was
-    linked to it stands here, and nothing until the statement has come. Ids of no entry are left out.
+    A report or notification proves no balance, nor does a statement that was abandoned. Where a deposit names an entry
+    of one, the statement's entry that was linked to it stands here, and nothing until the statement has come. Ids of no
+    entry are left out.
     """
     places = []
     for entry_id in ids:
@@ -149,7 +180,7 @@ def entries_by_id(connection: Connection, issuer_id: str, ids: Sequence[str]) ->
     told_early = [entry.deposit_id or "" for entry, intraday in found if intraday]
     linked = {
         entry.deposit_id: entry
-        for entry in (store.read_notified(connection, issuer_id, told_early) if told_early else ())
+        for entry in (notified_store.read_notified(connection, issuer_id, told_early) if told_early else ())
     }
     borne_out = {entry.id: entry for entry, intraday in found if not intraday}
     return borne_out | {
@@ -165,8 +196,18 @@ def entries_confirmed_by_hand(
     """Return, by deposit, the entries that deposits confirmed by hand were linked to; a deposit has one at most."""
     return {
         entry.deposit_id or "": entry
-        for entry in store.read_confirmed_by_hand(connection, issuer_id, deposit_ids)
+        for entry in notified_store.read_confirmed_by_hand(connection, issuer_id, deposit_ids)
     }
+
+
+def links_of_parts(connection: Connection, issuer_id: str, statement_id: str) -> list[PartLink]:
+    """Return what ties a statement's entries that are `notified_in_parts` to deposits, in the order of the file."""
+    return [
+        PartLink(statement_entry_id(statement_id, number), deposit_id)
+        for number, deposit_id in notified_store.read_part_links_of_statement(
+            connection, issuer_id, statement_id
+        )
+    ]
 
 
 def findings(
@@ -194,6 +235,11 @@ def latest_statement(
     return store.read_latest_closed(connection, issuer_id, token_class_id, imported_until)
 
 
+def completed_since(connection: Connection, issuer_id: str, since: datetime) -> list[Statement]:
+    """Return the statements, reports and notifications that became whole since a moment, in the order of their ids."""
+    return store.read_completed_since(connection, issuer_id, since)
+
+
 def deposit_balances(
     connection: Connection,
     issuer_id: str,
@@ -205,6 +251,20 @@ def deposit_balances(
 ) -> list[DepositBalance]:
     """Return a page of the figures that cores pushed, in the order in which they came."""
     return store.read_deposit_balances(connection, issuer_id, token_class_id, account_id, after, limit)
+
+
+def holds(
+    connection: Connection, issuer_id: str, token_class_id: str, *, after: str = "", limit: int = 1_000
+) -> list[DepositBalance]:
+    """Return a page of what was told of holds on customers' own accounts, behind the figure `after`."""
+    return store.read_holds(connection, issuer_id, token_class_id, after, limit)
+
+
+def holds_of_account(
+    connection: Connection, issuer_id: str, token_class_id: str, account_id: str
+) -> list[DepositBalance]:
+    """Return all that was told of the holds on one account, in the order of the moments that it was told of."""
+    return store.read_holds_of_account(connection, issuer_id, token_class_id, account_id)
 
 
 def deposit_balance(connection: Connection, issuer_id: str, deposit_balance_id: str) -> DepositBalance:

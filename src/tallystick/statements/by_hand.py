@@ -13,7 +13,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from tallystick import tokens
-from tallystick.statements import store
+from tallystick.statements import notified_store
 from tallystick.statements.drafts import Place, StatementDraft
 from tallystick.statements.matching import MatchedBy
 from tallystick.tokens import ConfirmedByHand
@@ -66,7 +66,9 @@ def _waiting(
         since=first - min(_APART_MAX, first - date.min),
         until=last + min(_APART_MAX, date.max - last),
     )
-    entries = store.read_confirmed_by_hand(connection, issuer_id, [one.deposit_id for one in deposits])
+    entries = notified_store.read_confirmed_by_hand(
+        connection, issuer_id, [one.deposit_id for one in deposits]
+    )
     taken = linked_ids | {entry.deposit_id for entry in entries}
     for one in deposits:
         if one.deposit_id not in taken:

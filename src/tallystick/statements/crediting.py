@@ -134,7 +134,9 @@ def settle_credits(
         (draft, entry)
         for draft in drafts
         for entry in draft.entries
-        if is_deposit(entry) and draft.rows[entry.sequence].deposit_id is None
+        if is_deposit(entry)
+        and draft.rows[entry.sequence].deposit_id is None
+        and draft.rows[entry.sequence].matched_by is None
     )
     while batch := list(islice(places, _ENTRIES_AT_ONCE)):
         waiting = [place for place in batch if _match_of(place) is None]

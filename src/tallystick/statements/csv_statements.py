@@ -6,17 +6,17 @@ a spreadsheet has damaged is refused.
 """
 
 import csv
-import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from io import BufferedIOBase
+from itertools import islice
 from typing import Final
 
 from tallystick.statements.csv_mapping import CsvMapping, amount_reader, day_reader
 from tallystick.statements.findings import FindingCollector
-from tallystick.statements.packed import EntryPacker
+from tallystick.statements.packed import EntryPacker, packed, unpacked
 from tallystick.statements.parsed import (
     BankTransactionCode,
     ParsedBalance,
@@ -28,7 +28,7 @@ from tallystick.statements.parsed import (
 )
 from tallystick.statements.refusals import StatementMalformedError, StatementTooManyEntriesError
 from tallystick.statements.statement_checks import StatedTotals, check_statement
-from tallystick.statements.text_bytes import decoded, read_bytes
+from tallystick.statements.text_bytes import TextFile, opened_text
 from tallystick.statements.values import (
     UnreadableValueError,
     iban_is_valid,
@@ -43,6 +43,8 @@ ENTRY_COUNT_MAX: Final = 250_000
 _ACCOUNT_COUNT_MAX: Final = 1_000
 _COLUMN_COUNT_MAX: Final = 200
 _CELL_LENGTH_MAX: Final = 10_000
+_LINE_LENGTH_MAX: Final = 1_000_000
+_ROWS_AT_ONCE: Final = 1_000
 _REFERENCE_LENGTH_MAX: Final = 35
 #: What spreadsheets make of long numbers.
 _SCIENTIFIC: Final = re.compile(r"[0-9][.,][0-9]+E\+?[0-9]+", re.IGNORECASE)
@@ -63,7 +65,7 @@ def parse_csv(
     Raises, and never anything else: StatementTooLargeError, StatementTooManyEntriesError,
     StatementEncodingUnsupportedError, StatementMalformedError.
     """
-    text, _ = decoded(read_bytes(content, size_max_bytes), mapping.encoding)
+    text = opened_text(content, size_max_bytes, mapping.encoding)
     reading = _Reading(mapping)
     accounts: dict[tuple[str, str], _Account] = {}
     rows = _rows(text, mapping, entry_count_max)
@@ -71,7 +73,7 @@ def parse_csv(
     reading.find_columns([] if header is None else header[1])
     ordered: Iterable[tuple[int, list[str]]] = rows
     if mapping.order == "newest_first":
-        ordered = reversed(list(rows))
+        ordered = _turned_round(rows)
     for number, row in ordered:
         line = reading.line(number, row)
         account = accounts.setdefault((line.account, line.currency), _Account(line.account, line.currency))
@@ -95,15 +97,12 @@ def parse_csv(
     )
 
 
-def _rows(text: str, mapping: CsvMapping, entry_count_max: int) -> Iterator[tuple[int, list[str]]]:
+def _rows(text: TextFile, mapping: CsvMapping, entry_count_max: int) -> Iterator[tuple[int, list[str]]]:
     """Yield the header and the rows that are not empty, each with the number of its first line in the file."""
-    lines = text.split("\n")
-    while lines and not lines[-1].strip():
-        lines.pop()
-    last = len(lines) - mapping.lines_behind
-    body = "\n".join(lines[mapping.lines_before : max(last, mapping.lines_before)])
+    line_count = max(text.last_line - mapping.lines_behind, mapping.lines_before)
+    lines = islice(text.lines(_LINE_LENGTH_MAX), mapping.lines_before, line_count)
     reader = csv.reader(
-        io.StringIO(body, newline=""),
+        (f"{line}\n" for line in lines),
         delimiter=mapping.delimiter,
         quotechar=mapping.quote,
         doublequote=True,
@@ -128,6 +127,15 @@ def _rows(text: str, mapping: CsvMapping, entry_count_max: int) -> Iterator[tupl
         if count > entry_count_max + mapping.header:
             raise StatementTooManyEntriesError(f"The limit is {entry_count_max}.", count_max=entry_count_max)
         yield number, [cell.strip() for cell in row]
+
+
+def _turned_round(rows: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:
+    """Yield rows from the last to the first: a file can be read in one direction only, so they are packed meanwhile."""
+    blocks = []
+    while block := list(islice(rows, _ROWS_AT_ONCE)):
+        blocks.append(packed(block))
+    while blocks:
+        yield from reversed(unpacked(blocks.pop()))
 
 
 @dataclass(frozen=True, slots=True)

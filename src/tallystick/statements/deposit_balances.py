@@ -17,9 +17,10 @@ from tallystick.core.ids import new_id
 from tallystick.core.money import AmountMalformedError, parse_amount
 from tallystick.participants import AccountNotFoundError, Principal
 from tallystick.statements import store
-from tallystick.statements.importing import StatementImportNotAllowedError
+from tallystick.statements.abandoning import StatementImportNotAllowedError
 from tallystick.statements.records import DepositBalance
 from tallystick.statements.taking_up import StatementCurrencyMismatchError
+from tallystick.tokens import BankDataKind, tell_bank_data
 
 __all__ = [
     "DepositBalanceConflictError",
@@ -113,6 +114,8 @@ def record_deposit_balance(
         recorded_at=now,
     )
     if store.add_deposit_balance(connection, told):
+        if told.account_id is not None and new.kind == DepositBalanceKind.HOLD:
+            tell_bank_data(connection, told.issuer_id, of_class.id, BankDataKind.HOLD, told.as_of, now=now)
         return told
     known = store.read_deposit_balance_of_source(
         connection, told.issuer_id, told.source, told.source_reference

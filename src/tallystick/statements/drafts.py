@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 from tallystick.participants import TokenClass
 from tallystick.statements.content import entry_row
 from tallystick.statements.findings import FINDING_SEVERITIES, Finding
-from tallystick.statements.matching import Match
+from tallystick.statements.matching import Match, MatchedBy
 from tallystick.statements.parsed import ParsedEntry, ParsedStatement
 from tallystick.statements.records import Statement, StatementEntry
 
@@ -41,6 +41,7 @@ class StatementDraft:
     rows: dict[int, StatementEntry]
     findings: list[Finding] = field(default_factory=list)
     matches: dict[int, Match] = field(default_factory=dict)
+    part_links: list[tuple[str, int, str]] = field(default_factory=list)
 
     @property
     def credits(self) -> list[ParsedEntry]:
@@ -50,6 +51,14 @@ class StatementDraft:
     def note(self, code: str, entry: ParsedEntry, message: str) -> None:
         """Record a finding about an entry."""
         self.findings.append(entry_finding(code, entry, message))
+
+    def link_parts(self, entry: ParsedEntry, deposit_ids: Sequence[str]) -> None:
+        """Name the deposits that an entry is made of, or the one that it is a part of."""
+        self.matches.pop(entry.sequence, None)
+        self.rows[entry.sequence] = self.rows[entry.sequence]._replace(
+            matched_by=MatchedBy.NOTIFIED_IN_PARTS.value
+        )
+        self.part_links += [(self.statement.id, entry.sequence, one) for one in deposit_ids]
 
     def link(self, entry: ParsedEntry, deposit_id: str, matched_by: str) -> None:
         """Name the deposit that stands for an entry already, so that nothing is confirmed from it."""

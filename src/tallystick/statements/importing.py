@@ -13,15 +13,17 @@ holds even if that were not so.
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import Final
 
 from sqlalchemy import Connection
 
+from tallystick.core.clock import day_end
 from tallystick.core.database import Database
-from tallystick.core.errors import DeniedError
 from tallystick.participants import Principal
-from tallystick.statements import store
+from tallystick.statements import notified_store, store
+from tallystick.statements.abandoning import StatementImportNotAllowedError, refuse_abandoned
 from tallystick.statements.by_hand import link_confirmed_by_hand
 from tallystick.statements.crediting import find_accounts, settle_credits
 from tallystick.statements.drafts import StatementDraft, draft_of
@@ -29,19 +31,12 @@ from tallystick.statements.files import StatementFile
 from tallystick.statements.notified import link_notified, record_notified
 from tallystick.statements.records import ImportedStatement, Statement, StatementImport
 from tallystick.statements.taking_up import TakenUp, add_findings, finding, lock_control_accounts, take_up
-from tallystick.tokens import Settler
+from tallystick.tokens import BankDataKind, Settler, tell_bank_data
 
-__all__ = ["PART_SIZE_MAX", "StatementImportNotAllowedError", "import_ahead", "import_statement"]
+__all__ = ["PART_SIZE_MAX", "import_ahead", "import_statement"]
 
 #: Entries that one transaction takes in while the issuer's other business waits.
 PART_SIZE_MAX: Final = 1_000
-
-
-class StatementImportNotAllowedError(DeniedError):
-    """Only the issuer's own people confirm deposits."""
-
-    code = "statement_import_not_allowed"
-    title = "Not allowed to import statements"
 
 
 def import_statement(
@@ -69,9 +64,19 @@ def import_statement(
         for one in unfinished:
             _note_left_out(connection, one.statement, left_out)
         store.add_completions(connection, importer.issuer_id, [one.statement.id for one in unfinished], now)
+        for one in unfinished:
+            _tell_day(connection, one.statement, now)
     return _import_of(
         file, taken, {one.statement.id: replace(one.statement, completed_at=now) for one in unfinished}
     )
+
+
+def _tell_day(connection: Connection, of: Statement, now: datetime) -> None:
+    """Let mints know how far the bank's statements reach: to the end of the day that this one closes."""
+    if of.intraday or of.closing_minor is None or of.closed_on is None:
+        return
+    until = day_end(of.closed_on)
+    tell_bank_data(connection, of.issuer_id, of.token_class_id, BankDataKind.STATEMENT, until, now=now)
 
 
 def import_ahead(
@@ -144,6 +149,7 @@ def _next_drafts(
     """
     if not taken:
         return []
+    refuse_abandoned(connection, [one.statement for one in taken])
     stored = store.read_entry_counts(
         connection, taken[0].statement.issuer_id, [one.statement.id for one in taken]
     )
@@ -169,6 +175,7 @@ def _import_entries(
     for draft in drafts:
         of = draft.statement
         store.insert_entries(connection, issuer_id, draft.rows.values())
+        notified_store.add_part_links(connection, issuer_id, draft.part_links)
         if draft.findings:
             kept = Counter(store.read_finding_counts(connection, issuer_id, of.id))
             for code, count in add_findings(connection, of, draft.findings, kept).items():

@@ -28,7 +28,9 @@ class MatchedBy(StrEnum):
 
     `confirmed_by_hand`: by one of the others, and by the deposit that two people had confirmed for it before.
     `notified`: by the bank's references, or by one of the others, and by the deposit that an earlier report or
-    notification had become. `told_before`: by the bank's references, in a report or notification that repeats one.
+    notification had become; `notified_in_parts`: by several of them, or with other credits by one. `retold`: likewise,
+    and the deposit had come of a statement that was abandoned. `told_before`: by the bank's references, in a report or
+    notification that repeats one.
     """
 
     REFERENCE = "reference"
@@ -36,6 +38,8 @@ class MatchedBy(StrEnum):
     ACCOUNT_NUMBER = "account_number"
     CONFIRMED_BY_HAND = "confirmed_by_hand"
     NOTIFIED = "notified"
+    NOTIFIED_IN_PARTS = "notified_in_parts"
+    RETOLD = "retold"
     TOLD_BEFORE = "told_before"
 
 

@@ -24,6 +24,7 @@ from tallystick.core.columns import (
     text_column,
 )
 from tallystick.core.database import metadata
+from tallystick.core.table_classes import LOGGED, logged
 
 statement = Table(
     "statement",
@@ -49,6 +50,7 @@ statement = Table(
     ForeignKeyConstraint(["issuer_id", "token_class_id"], ["token_class.issuer_id", "token_class.id"]),
     UniqueConstraint("issuer_id", "bank_account", "message_type", "bank_statement_id"),
     Index(None, "issuer_id", "token_class_id", "closed_on", "id"),
+    info=LOGGED,
 )
 
 statement_entry = Table(
@@ -89,6 +91,13 @@ statement_entry = Table(
         unique=True,
         postgresql_where=text("matched_by = 'notified'"),
     ),
+    # A deposit of a statement that was abandoned: the one that comes in its stead tells of it again.
+    Index(
+        "ix_statement_entry_retold",
+        "issuer_id",
+        "deposit_id",
+        postgresql_where=text("matched_by = 'retold'"),
+    ),
     # What is longer is no reference, and would not fit into an index.
     Index(
         "ix_statement_entry_bank_reference",
@@ -96,6 +105,7 @@ statement_entry = Table(
         "bank_reference",
         postgresql_where=text("length(bank_reference) <= 140"),
     ),
+    info=logged(together=("statement_id",), complete_by="statement_completion"),
 )
 
 statement_completion = Table(
@@ -105,6 +115,33 @@ statement_completion = Table(
     id_column("statement_id", primary_key=True),
     moment_column("completed_at"),
     ForeignKeyConstraint(["issuer_id", "statement_id"], ["statement.issuer_id", "statement.id"]),
+    info=LOGGED,
+)
+
+# A statement that was left half read for good: what came of it stands, and nothing more comes.
+statement_abandonment = Table(
+    "statement_abandonment",
+    metadata,
+    id_column("issuer_id", primary_key=True),
+    id_column("statement_id", primary_key=True),
+    id_column("abandoned_by"),
+    text_column("reason"),
+    moment_column("abandoned_at"),
+    ForeignKeyConstraint(["issuer_id", "statement_id"], ["statement.issuer_id", "statement.id"]),
+    info=LOGGED,
+)
+
+# Credits that stand for several deposits, or share one: what was notified in parts, or booked in parts.
+statement_entry_deposit = Table(
+    "statement_entry_deposit",
+    metadata,
+    id_column("issuer_id", primary_key=True),
+    id_column("statement_id", primary_key=True),
+    integer_column("entry_number", primary_key=True),
+    id_column("deposit_id", primary_key=True),
+    ForeignKeyConstraint(["issuer_id", "statement_id"], ["statement.issuer_id", "statement.id"]),
+    Index(None, "issuer_id", "deposit_id"),
+    info=LOGGED,
 )
 
 statement_finding = Table(
@@ -118,6 +155,7 @@ statement_finding = Table(
     text_column("location"),
     text_column("message"),
     ForeignKeyConstraint(["issuer_id", "statement_id"], ["statement.issuer_id", "statement.id"]),
+    info=logged(together=("statement_id",), complete_by="statement_completion"),
 )
 
 notified_deposit = Table(
@@ -126,7 +164,7 @@ notified_deposit = Table(
     id_column("issuer_id", primary_key=True),
     id_column("deposit_id", primary_key=True),
     id_column("token_class_id"),
-    id_column("account_id"),
+    id_column("account_id", nullable=True),
     integer_column("amount_minor"),
     date_column("booked_on"),
     text_column("uetr", nullable=True),
@@ -134,6 +172,7 @@ notified_deposit = Table(
     Index(
         "ix_notified_deposit_clue", "issuer_id", "token_class_id", "account_id", "amount_minor", "booked_on"
     ),
+    info=LOGGED,
 )
 
 notified_reference = Table(
@@ -146,6 +185,7 @@ notified_reference = Table(
     ForeignKeyConstraint(
         ["issuer_id", "deposit_id"], ["notified_deposit.issuer_id", "notified_deposit.deposit_id"]
     ),
+    info=LOGGED,
 )
 
 deposit_balance = Table(
@@ -167,4 +207,12 @@ deposit_balance = Table(
     CheckConstraint("kind = 'balance' OR amount_minor >= 0", name="amount"),
     UniqueConstraint("issuer_id", "source", "source_reference"),
     Index(None, "issuer_id", "token_class_id", "as_of", "id"),
+    Index(
+        "ix_deposit_balance_holds",
+        "issuer_id",
+        "account_id",
+        "as_of",
+        postgresql_where=text("kind = 'hold' AND account_id IS NOT NULL"),
+    ),
+    info=LOGGED,
 )

@@ -11,17 +11,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from itertools import chain
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
-from tallystick.statements import store
+from tallystick.statements import notified_store, store
 from tallystick.statements.drafts import NO_REFERENCE, Place, StatementDraft, day_of
 from tallystick.statements.matching import MatchedBy
+from tallystick.statements.notified_store import NotifiedDeposit
 from tallystick.statements.parsed import ParsedEntry
-from tallystick.statements.store import NotifiedDeposit
 
-__all__ = ["confirmable_before_statement", "link_notified", "record_notified", "references_of"]
+__all__ = ["bounded", "confirmable_before_statement", "link_notified", "record_notified", "references_of"]
 
 #: References but the UETR come again some day; so far apart they are not of one payment.
 _REFERENCE_APART_MAX: Final = timedelta(days=10)
@@ -42,10 +42,10 @@ def references_of(entry: ParsedEntry) -> frozenset[str]:
     found |= {f"bank:{one}" for one in servicer if one is not None and one not in NO_REFERENCE}
     if entry.entry_reference and entry.entry_reference not in NO_REFERENCE and entry.booking_date:
         found.add(f"entry:{entry.booking_date}:{entry.amount_minor}:{entry.entry_reference}")
-    return frozenset(map(_bounded, found))
+    return frozenset(map(bounded, found))
 
 
-def _bounded(reference: str) -> str:
+def bounded(reference: str) -> str:
     """Return a reference short enough for an index; a longer one by its hash."""
     if len(reference) <= _REFERENCE_LENGTH_MAX:
         return reference
@@ -97,7 +97,7 @@ def record_notified(connection: Connection, issuer_id: str, drafts: Sequence[Sta
                 )
             )
             references += [(draft.of_class.id, one, row.deposit_id) for one in sorted(references_of(entry))]
-    store.add_notified(connection, issuer_id, deposits, references)
+    notified_store.add_notified(connection, issuer_id, deposits, references)
 
 
 def link_notified(connection: Connection, issuer_id: str, drafts: Sequence[StatementDraft]) -> None:
@@ -118,23 +118,49 @@ def _link_by_reference(
     known = _known(connection, drafts, chain.from_iterable(draft.credits for draft in drafts))
     every = chain.from_iterable(of_class.values() for of_class in known.values())
     linked = _linked(connection, issuer_id, chain.from_iterable(every))
-    for draft in drafts:
-        for entry in draft.credits:
-            sharing = _sharing(known[draft.of_class.id], references_of(entry), day_of(draft, entry))
-            if not sharing:
-                continue
-            [first, *more] = sharing
-            same = not more and first.amount_minor == draft.rows[entry.sequence].amount_minor
-            if same and first.deposit_id not in taken | linked:
-                taken.add(first.deposit_id)
-                draft.link(entry, first.deposit_id, MatchedBy.NOTIFIED.value)
-            else:
-                draft.matches.pop(entry.sequence, None)
-                draft.note(
-                    "credit_told_otherwise",
-                    entry,
-                    "A report or notification told of it otherwise, or of parts of it; it waits.",
-                )
+    shared = [
+        ((draft, entry), sharing)
+        for draft in drafts
+        for entry in draft.credits
+        if (sharing := _sharing(known[draft.of_class.id], references_of(entry), day_of(draft, entry)))
+    ]
+    booked_in_parts = _booked_in_parts(shared)
+    for (draft, entry), sharing in shared:
+        [first, *more] = sharing
+        free = not {one.deposit_id for one in sharing} & (taken | linked.ids)
+        amount_minor = draft.rows[entry.sequence].amount_minor
+        if free and not more and first.amount_minor == amount_minor:
+            taken.add(first.deposit_id)
+            draft.link(entry, first.deposit_id, linked.matched_by(first.deposit_id))
+        elif free and more and sum(one.amount_minor for one in sharing) == amount_minor:
+            taken |= {one.deposit_id for one in sharing}
+            draft.link_parts(entry, [one.deposit_id for one in sharing])
+        elif not more and first.deposit_id in booked_in_parts and first.deposit_id not in linked.ids:
+            taken.add(first.deposit_id)
+            draft.link_parts(entry, [first.deposit_id])
+        else:
+            draft.matches.pop(entry.sequence, None)
+            draft.note(
+                "credit_told_otherwise",
+                entry,
+                "A report or notification told of it otherwise, or of parts of it; it waits.",
+            )
+
+
+def _booked_in_parts(shared: Sequence[tuple[Place, Sequence[NotifiedDeposit]]]) -> set[str]:
+    """Return the deposits that were notified as one, and that several of these credits come to and nothing else."""
+    parts: defaultdict[str, list[int]] = defaultdict(list)
+    amounts: dict[str, int] = {}
+    for (draft, entry), sharing in shared:
+        for one in sharing:
+            amounts[one.deposit_id] = one.amount_minor
+            # Whoever shares another deposit too is no part of this one alone.
+            parts[one.deposit_id].append(draft.rows[entry.sequence].amount_minor if len(sharing) == 1 else 0)
+    return {
+        deposit_id
+        for deposit_id, of_parts in parts.items()
+        if len(of_parts) > 1 and 0 not in of_parts and sum(of_parts) == amounts[deposit_id]
+    }
 
 
 def _link_by_clue(
@@ -144,13 +170,13 @@ def _link_by_clue(
     places = [
         (draft, entry) for draft in drafts for entry in draft.credits if entry.sequence in draft.matches
     ]
-    waiting = _waiting(connection, issuer_id, places, taken)
+    waiting, linked = _waiting(connection, issuer_id, places, taken)
     for draft, entry in places if waiting else ():
         of_clue = waiting.get(_clue(draft, entry), [])
         deposit = next((one for one in of_clue if _may_be(draft, entry, one)), None)
         if deposit is not None:
             of_clue.remove(deposit)
-            draft.link(entry, deposit.deposit_id, MatchedBy.NOTIFIED.value)
+            draft.link(entry, deposit.deposit_id, linked.matched_by(deposit.deposit_id))
 
 
 def _clue(draft: StatementDraft, entry: ParsedEntry) -> tuple[str, str, int]:
@@ -160,14 +186,14 @@ def _clue(draft: StatementDraft, entry: ParsedEntry) -> tuple[str, str, int]:
 
 def _waiting(
     connection: Connection, issuer_id: str, places: Sequence[Place], taken: set[str]
-) -> dict[tuple[str, str, int], list[NotifiedDeposit]]:
+) -> tuple[dict[tuple[str, str, int], list[NotifiedDeposit]], "_Linked"]:
     """Return the notified deposits that no statement has told of yet, by class, account and amount, oldest first."""
     days = [day for place in places if (day := day_of(*place)) is not None]
     found: list[NotifiedDeposit] = []
     for class_id in sorted({draft.of_class.id for draft, _ in places}) if days else ():
         clues = sorted({_clue(*place)[1:] for place in places if place[0].of_class.id == class_id})
         first, last = min(days), max(days)
-        found += store.read_notified_by_account(
+        found += notified_store.read_notified_by_account(
             connection,
             issuer_id,
             class_id,
@@ -178,9 +204,9 @@ def _waiting(
     linked = _linked(connection, issuer_id, found)
     waiting: defaultdict[tuple[str, str, int], list[NotifiedDeposit]] = defaultdict(list)
     for one in found:
-        if one.deposit_id not in taken | linked:
-            waiting[one.token_class_id, one.account_id, one.amount_minor].append(one)
-    return waiting
+        if one.deposit_id not in taken | linked.ids:
+            waiting[one.token_class_id, one.account_id or "", one.amount_minor].append(one)
+    return waiting, linked
 
 
 def _may_be(draft: StatementDraft, entry: ParsedEntry, deposit: NotifiedDeposit) -> bool:
@@ -199,7 +225,7 @@ def _known(
     known: defaultdict[str, dict[str, list[NotifiedDeposit]]] = defaultdict(dict)
     of_classes = {draft.of_class.id: draft.statement.issuer_id for draft in drafts}
     for class_id, issuer_id in sorted(of_classes.items()) if references else ():
-        for reference, deposit in store.read_notified_by_reference(
+        for reference, deposit in notified_store.read_notified_by_reference(
             connection, issuer_id, class_id, references
         ):
             known[class_id].setdefault(reference, []).append(deposit)
@@ -219,7 +245,22 @@ def _sharing(
     return list(found.values())
 
 
-def _linked(connection: Connection, issuer_id: str, deposits: Iterable[NotifiedDeposit]) -> set[str]:
-    """Return the ids of those deposits that a statement has told of."""
+class _Linked(NamedTuple):
+    """Deposits that a statement has told of, and those that one did which was abandoned."""
+
+    ids: set[str]
+    of_abandoned: set[str]
+
+    def matched_by(self, deposit_id: str) -> str:
+        """Return what an entry that is linked to this deposit is matched by."""
+        return (MatchedBy.RETOLD if deposit_id in self.of_abandoned else MatchedBy.NOTIFIED).value
+
+
+def _linked(connection: Connection, issuer_id: str, deposits: Iterable[NotifiedDeposit]) -> _Linked:
     ids = sorted({one.deposit_id for one in deposits})
-    return {row.deposit_id or "" for row in store.read_notified(connection, issuer_id, ids)} if ids else set()
+    if not ids:
+        return _Linked(set(), set())
+    return _Linked(
+        notified_store.read_linked_ids(connection, issuer_id, ids),
+        notified_store.read_links_of_abandoned(connection, issuer_id, ids),
+    )

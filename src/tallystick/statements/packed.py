@@ -3,11 +3,11 @@
 import pickle
 import zlib
 from collections.abc import Iterator, Sequence
-from typing import Final, overload
+from typing import Any, Final, overload
 
 from tallystick.statements.parsed import ParsedEntry
 
-__all__ = ["EntryPacker", "PackedEntries"]
+__all__ = ["EntryPacker", "PackedEntries", "packed", "unpacked"]
 
 _BLOCK_SIZE: Final = 500
 _LEVEL: Final = 1
@@ -27,7 +27,7 @@ class PackedEntries(Sequence[ParsedEntry]):
 
     def __iter__(self) -> Iterator[ParsedEntry]:
         for block in self._blocks:
-            yield from _unpacked(block)
+            yield from unpacked(block)
 
     @overload
     def __getitem__(self, wanted: int) -> ParsedEntry: ...
@@ -38,7 +38,8 @@ class PackedEntries(Sequence[ParsedEntry]):
     def __getitem__(self, wanted: int | slice) -> ParsedEntry | Sequence[ParsedEntry]:
         if isinstance(wanted, int):
             position = range(self._length)[wanted]
-            return _unpacked(self._blocks[position // _BLOCK_SIZE])[position % _BLOCK_SIZE]
+            entry: ParsedEntry = unpacked(self._blocks[position // _BLOCK_SIZE])[position % _BLOCK_SIZE]
+            return entry
         first, last, step = wanted.indices(self._length)
         assert step == 1, "nobody skips entries"
         if first >= last:
@@ -47,7 +48,7 @@ class PackedEntries(Sequence[ParsedEntry]):
         some = [
             entry
             for block in self._blocks[begin : (last - 1) // _BLOCK_SIZE + 1]
-            for entry in _unpacked(block)
+            for entry in unpacked(block)
         ]
         return some[first - begin * _BLOCK_SIZE : last - begin * _BLOCK_SIZE]
 
@@ -77,11 +78,17 @@ class EntryPacker:
         return PackedEntries(tuple(self._blocks), length)
 
     def _pack(self) -> None:
-        self._blocks.append(zlib.compress(pickle.dumps(self._open, pickle.HIGHEST_PROTOCOL), _LEVEL))
+        self._blocks.append(packed(self._open))
         self._open = []
 
 
-def _unpacked(block: bytes) -> list[ParsedEntry]:
+def packed(block: Sequence[object]) -> bytes:
+    """Return objects of this process in as little memory as is cheap."""
+    return zlib.compress(pickle.dumps(block, pickle.HIGHEST_PROTOCOL), _LEVEL)
+
+
+def unpacked(block: bytes) -> list[Any]:
+    """Return what `packed` took."""
     # Packed by this very process, from objects of its own: nothing that a bank sent is ever unpickled.
-    entries: list[ParsedEntry] = pickle.loads(zlib.decompress(block))  # noqa: S301
-    return entries
+    objects: list[Any] = pickle.loads(zlib.decompress(block))  # noqa: S301
+    return objects

@@ -9,7 +9,9 @@ from tallystick.core.errors import NotFoundError
 __all__ = [
     "INTRADAY_TYPES",
     "DepositBalance",
+    "EntryLink",
     "ImportedStatement",
+    "PartLink",
     "Statement",
     "StatementEntry",
     "StatementFinding",
@@ -38,6 +40,7 @@ class Statement:
     has no closing balance here, so that no part is ever taken for the whole; None also stands where the bank names
     none. `closed_on` is the closing balance's day, or else the nearest day that the statement tells of its end.
     `completed_at` is None while not all of its entries are in: its import was cut short, or is under way.
+    `abandoned_at` is set if a person gave up on that.
     """
 
     issuer_id: str
@@ -59,6 +62,7 @@ class Statement:
     imported_by: str
     imported_at: datetime
     completed_at: datetime | None = None
+    abandoned_at: datetime | None = None
 
     @property
     def intraday(self) -> bool:
@@ -71,8 +75,10 @@ class StatementEntry(NamedTuple):
 
     `deposit_id` names the deposit that a booked credit became, or that was confirmed for it before. `matched_by` is
     `reference`, `iban` or `account_number` if the import confirmed it to an account; `confirmed_by_hand` if people had
-    and `notified` if a report or notification had; `told_before` in one of those that repeats another; and None if it
-    waited for assignment. A reversal is already signed: a reversed credit is a debit.
+    and `notified` if a report or notification had; `retold` if a statement had that was abandoned; `told_before` in a
+    report or notification that repeats another; and None if it waited for assignment. With `notified_in_parts` it is
+    linked to several deposits, or with other entries to one: `deposit_id` is None then, and `links_of_parts` has them.
+    A reversal is already signed: a reversed credit is a debit.
     """
 
     statement_id: str
@@ -101,6 +107,20 @@ class StatementEntry(NamedTuple):
     def signed_minor(self) -> int:
         """Minor units, negative for a debit."""
         return self.amount_minor if self.credit else -self.amount_minor
+
+
+class EntryLink(NamedTuple):
+    """Of an entry only what pairing it with a deposit takes. `signed_minor` is negative for a debit."""
+
+    statement_id: str
+    entry_number: int
+    signed_minor: int
+    deposit_id: str | None
+
+    @property
+    def id(self) -> str:
+        """What a deposit names as its evidence."""
+        return statement_entry_id(self.statement_id, self.entry_number)
 
 
 class StatementFinding(NamedTuple):
@@ -159,6 +179,14 @@ class StatementImport:
     def imported(self) -> bool:
         """False if every statement was there before."""
         return any(one.imported for one in self.statements)
+
+
+@dataclass(frozen=True, slots=True)
+class PartLink:
+    """An entry and a deposit of which one is a part of the other."""
+
+    statement_entry_id: str
+    deposit_id: str
 
 
 def statement_entry_id(statement_id: str, entry_number: int) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from itertools import islice
-from typing import Final, NamedTuple
+from typing import Final
 
 from sqlalchemy import Connection
 
@@ -17,11 +17,16 @@ from tallystick.statements.records import (
 )
 
 _BALANCE_COLUMNS: Final = ", ".join(DepositBalance.__slots__)
-_INSERTED: Final = tuple(name for name in Statement.__slots__ if name != "completed_at")
+_INSERTED: Final = tuple(name for name in Statement.__slots__ if name not in ("completed_at", "abandoned_at"))
 _SELECT: Final = f"""
-SELECT {", ".join(f"s.{name}" for name in _INSERTED)}, c.completed_at
-FROM statement s LEFT JOIN statement_completion c ON c.issuer_id = s.issuer_id AND c.statement_id = s.id
+SELECT {", ".join(f"s.{name}" for name in _INSERTED)}, c.completed_at, a.abandoned_at
+FROM statement s
+LEFT JOIN statement_completion c ON c.issuer_id = s.issuer_id AND c.statement_id = s.id
+LEFT JOIN statement_abandonment a ON a.issuer_id = s.issuer_id AND a.statement_id = s.id
 """
+_NOT_ABANDONED: Final = """NOT EXISTS (
+    SELECT 1 FROM statement_abandonment a WHERE a.issuer_id = s.issuer_id AND a.statement_id = s.id
+)"""
 _ENTRY_COLUMNS: Final = ", ".join(StatementEntry._fields)
 _ROWS_AT_ONCE: Final = 5_000
 _FINDING_COLUMNS: Final = ", ".join(StatementFinding._fields)
@@ -31,17 +36,6 @@ _OF_DAYS: Final = f"s.message_type <> ALL ('{{{','.join(sorted(INTRADAY_TYPES))}
 _REFERENCE_LENGTH_MAX: Final = 140
 #: The order of an account's statements in time; the id stands for the order of import.
 _ORDER: Final = "(coalesce(s.closed_on, '-infinity'), coalesce(s.sequence_number, 0), s.id)"
-
-
-class NotifiedDeposit(NamedTuple):
-    """A deposit that a report or notification confirmed; `booked_on` is the day that the bank booked it."""
-
-    deposit_id: str
-    token_class_id: str
-    account_id: str
-    amount_minor: int
-    booked_on: date
-    uetr: str | None
 
 
 def add(connection: Connection, new: Statement) -> bool:
@@ -61,6 +55,21 @@ def add_completions(
         """INSERT INTO statement_completion (issuer_id, statement_id, completed_at)
            SELECT %s, n.statement_id, %s FROM unnest(%s::text[]) AS n(statement_id)""",
         (issuer_id, completed_at, list(statement_ids)),
+    )
+
+
+def add_abandonment(
+    connection: Connection,
+    issuer_id: str,
+    statement_id: str,
+    abandoned_by: str,
+    reason: str,
+    abandoned_at: datetime,
+) -> None:
+    connection.exec_driver_sql(
+        """INSERT INTO statement_abandonment (issuer_id, statement_id, abandoned_by, reason, abandoned_at)
+           VALUES (%s, %s, %s, %s, %s)""",
+        (issuer_id, statement_id, abandoned_by, reason, abandoned_at),
     )
 
 
@@ -152,6 +161,15 @@ def read_latest_closed(
     )
 
 
+def read_completed_since(connection: Connection, issuer_id: str, since: datetime) -> list[Statement]:
+    return _all(
+        connection,
+        f"{_SELECT} WHERE s.issuer_id = %s AND c.completed_at >= %s ORDER BY s.id",
+        issuer_id,
+        since,
+    )
+
+
 def read_neighbour(connection: Connection, new: Statement, *, later: bool) -> Statement | None:
     """Return the statement of the same account with a closing balance right before `new`, or right behind it.
 
@@ -162,7 +180,8 @@ def read_neighbour(connection: Connection, new: Statement, *, later: bool) -> St
         connection,
         f"""{_SELECT}
             WHERE s.issuer_id = %s AND s.token_class_id = %s AND s.bank_account = %s AND {_OF_DAYS}
-              AND s.closing_minor IS NOT NULL AND {_ORDER} {comparison} (coalesce(%s::date, '-infinity'), %s, %s)
+              AND a.abandoned_at IS NULL AND s.closing_minor IS NOT NULL
+              AND {_ORDER} {comparison} (coalesce(%s::date, '-infinity'), %s, %s)
             ORDER BY {_ORDER} {direction} LIMIT 1""",
         new.issuer_id,
         new.token_class_id,
@@ -179,7 +198,7 @@ def read_previous_report(connection: Connection, new: Statement) -> Statement | 
         connection,
         f"""{_SELECT}
             WHERE s.issuer_id = %s AND s.token_class_id = %s AND s.bank_account = %s AND s.message_type = %s
-              AND s.id < %s
+              AND s.id < %s AND a.abandoned_at IS NULL
             ORDER BY s.id DESC LIMIT 1""",
         new.issuer_id,
         new.token_class_id,
@@ -194,6 +213,7 @@ def read_last_day(connection: Connection, issuer_id: str, token_class_id: str, b
     found: date | None = connection.exec_driver_sql(
         f"""SELECT s.closed_on FROM statement s
             WHERE s.issuer_id = %s AND s.token_class_id = %s AND s.closed_on IS NOT NULL AND s.id < %s AND {_OF_DAYS}
+              AND {_NOT_ABANDONED}
             ORDER BY s.closed_on DESC, s.id DESC LIMIT 1""",
         (issuer_id, token_class_id, before_id),
     ).scalar()
@@ -228,9 +248,12 @@ def read_entries(
 def read_entries_at(
     connection: Connection, issuer_id: str, places: Sequence[tuple[str, int]]
 ) -> list[tuple[StatementEntry, bool]]:
-    """Return the entries at these places, and of each whether a report or notification tells it."""
+    """Return the entries at these places, and of each whether it proves nothing.
+
+    That is what a report or notification tells, or a statement that was abandoned.
+    """
     rows = connection.exec_driver_sql(
-        f"""SELECT NOT ({_OF_DAYS}), {", ".join(f"e.{name}" for name in StatementEntry._fields)}
+        f"""SELECT NOT ({_OF_DAYS} AND {_NOT_ABANDONED}), {", ".join(f"e.{name}" for name in StatementEntry._fields)}
             FROM unnest(%s::text[], %s::bigint[]) AS w(statement_id, entry_number)
             JOIN statement_entry e ON e.issuer_id = %s AND e.statement_id = w.statement_id
                                   AND e.entry_number = w.entry_number
@@ -238,29 +261,6 @@ def read_entries_at(
         ([place[0] for place in places], [place[1] for place in places], issuer_id),
     )
     return [(StatementEntry._make(row[1:]), row[0]) for row in rows]
-
-
-def read_confirmed_by_hand(
-    connection: Connection, issuer_id: str, deposit_ids: Sequence[str]
-) -> list[StatementEntry]:
-    return _linked(connection, issuer_id, deposit_ids, "confirmed_by_hand")
-
-
-def read_notified(connection: Connection, issuer_id: str, deposit_ids: Sequence[str]) -> list[StatementEntry]:
-    """Return the statements' entries that are linked to these deposits of reports and notifications."""
-    return _linked(connection, issuer_id, deposit_ids, "notified")
-
-
-def _linked(
-    connection: Connection, issuer_id: str, deposit_ids: Sequence[str], matched_by: str
-) -> list[StatementEntry]:
-    # Written out, so that any plan can use the index of these few.
-    rows = connection.exec_driver_sql(
-        f"""SELECT {_ENTRY_COLUMNS} FROM statement_entry
-            WHERE issuer_id = %s AND deposit_id = ANY(%s) AND matched_by = '{matched_by}'""",
-        (issuer_id, list(deposit_ids)),
-    )
-    return [StatementEntry._make(row) for row in rows]
 
 
 def read_booked_since(
@@ -286,7 +286,8 @@ def read_booked_since(
                 OFFSET 0
             ) e
             JOIN statement s ON s.issuer_id = %s AND s.id = e.statement_id
-            WHERE s.token_class_id = %s AND {_OF_DAYS} AND (s.closed_on >= %s OR s.id = %s)""",
+            WHERE s.token_class_id = %s AND {_OF_DAYS} AND (s.closed_on >= %s OR s.id = %s)
+              AND {_NOT_ABANDONED}""",
         (
             [one for one in bank_references if len(one) <= _REFERENCE_LENGTH_MAX],
             issuer_id,
@@ -297,77 +298,6 @@ def read_booked_since(
         ),
     )
     return {(row[0], row[1], row[2]) for row in rows}
-
-
-def add_notified(
-    connection: Connection,
-    issuer_id: str,
-    deposits: Sequence[NotifiedDeposit],
-    references: Iterable[tuple[str, str, str]],
-) -> None:
-    """Write deposits that a notification confirmed, and (class, reference, deposit) by which they are known."""
-    copy_rows(
-        connection,
-        f"notified_deposit (issuer_id, {', '.join(NotifiedDeposit._fields)})",
-        [
-            f"{issuer_id}\t{deposit_id}\t{class_id}\t{account_id}\t{amount_minor}\t{booked_on}\t{escape(uetr)}"
-            for deposit_id, class_id, account_id, amount_minor, booked_on, uetr in deposits
-        ],
-    )
-    copy_rows(
-        connection,
-        "notified_reference (issuer_id, token_class_id, reference, deposit_id)",
-        [
-            f"{issuer_id}\t{class_id}\t{escape(reference)}\t{deposit_id}"
-            for class_id, reference, deposit_id in references
-        ],
-    )
-
-
-def read_notified_by_reference(
-    connection: Connection, issuer_id: str, token_class_id: str, references: Sequence[str]
-) -> list[tuple[str, NotifiedDeposit]]:
-    """Return, with the reference that they share, the notified deposits of a class with one of these references."""
-    rows = connection.exec_driver_sql(
-        f"""SELECT r.reference, {", ".join(f"d.{name}" for name in NotifiedDeposit._fields)}
-            FROM notified_reference r
-            JOIN notified_deposit d ON d.issuer_id = r.issuer_id AND d.deposit_id = r.deposit_id
-            WHERE r.issuer_id = %s AND r.token_class_id = %s AND r.reference = ANY(%s)
-            ORDER BY d.booked_on, d.deposit_id""",
-        (issuer_id, token_class_id, list(references)),
-    )
-    return [(row[0], NotifiedDeposit._make(row[1:])) for row in rows]
-
-
-def read_notified_by_account(
-    connection: Connection,
-    issuer_id: str,
-    token_class_id: str,
-    clues: Sequence[tuple[str, int]],
-    since: date,
-    until: date,
-) -> list[NotifiedDeposit]:
-    """Return the notified deposits of a class with one of these accounts and amounts, oldest first.
-
-    Only those booked from `since` to `until`, both included.
-    """
-    rows = connection.exec_driver_sql(
-        f"""SELECT {", ".join(f"d.{name}" for name in NotifiedDeposit._fields)}
-            FROM unnest(%s::text[], %s::bigint[]) AS w(account_id, amount_minor)
-            JOIN notified_deposit d ON d.issuer_id = %s AND d.token_class_id = %s
-                                   AND d.account_id = w.account_id AND d.amount_minor = w.amount_minor
-                                   AND d.booked_on BETWEEN %s AND %s
-            ORDER BY d.booked_on, d.deposit_id""",
-        (
-            [clue[0] for clue in clues],
-            [clue[1] for clue in clues],
-            issuer_id,
-            token_class_id,
-            since,
-            until,
-        ),
-    )
-    return [NotifiedDeposit._make(row) for row in rows]
 
 
 def read_finding_counts(connection: Connection, issuer_id: str, statement_id: str) -> dict[str, int]:
@@ -452,6 +382,30 @@ def read_latest_deposit_balance(
         (issuer_id, token_class_id, kind, until),
     ).one_or_none()
     return None if row is None else DepositBalance(*row)
+
+
+def read_holds(
+    connection: Connection, issuer_id: str, token_class_id: str, after: str, limit: int
+) -> list[DepositBalance]:
+    rows = connection.exec_driver_sql(
+        f"""SELECT {_BALANCE_COLUMNS} FROM deposit_balance
+            WHERE issuer_id = %s AND id > %s AND token_class_id = %s AND account_id IS NOT NULL AND kind = 'hold'
+            ORDER BY id LIMIT %s""",
+        (issuer_id, after, token_class_id, limit),
+    )
+    return [DepositBalance(*row) for row in rows]
+
+
+def read_holds_of_account(
+    connection: Connection, issuer_id: str, token_class_id: str, account_id: str
+) -> list[DepositBalance]:
+    rows = connection.exec_driver_sql(
+        f"""SELECT {_BALANCE_COLUMNS} FROM deposit_balance
+            WHERE issuer_id = %s AND token_class_id = %s AND account_id = %s AND kind = 'hold'
+            ORDER BY as_of, source, source_reference""",
+        (issuer_id, token_class_id, account_id),
+    )
+    return [DepositBalance(*row) for row in rows]
 
 
 def _one(connection: Connection, query: str, *values: object) -> Statement | None:

@@ -1,14 +1,14 @@
 """Inbound SWIFT statements: MT940 (customer statement) and MT942 (interim transaction report).
 
 Bytes in, facts out, as with camt: what can be read for certain is read, a deviation becomes a finding, and whatever
-makes an amount, a sign, a day or an account doubtful is refused.
+makes an amount, a sign, a day or an account doubtful is refused. A file is read as it comes, and of its statement lines
+only some hundred are ever held as they stand.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from io import BufferedIOBase
-from itertools import islice
 from typing import Final, TypeVar
 
 from tallystick.statements.findings import FindingCollector
@@ -26,7 +26,7 @@ from tallystick.statements.parsed import (
 from tallystick.statements.refusals import StatementMalformedError, StatementTooManyEntriesError
 from tallystick.statements.statement_checks import StatedTotals, check_statement
 from tallystick.statements.swift_details import SwiftDetails, joined, read_details
-from tallystick.statements.swift_fields import SwiftField, SwiftMessage, swift_messages
+from tallystick.statements.swift_fields import LINE_LENGTH_MAX, SwiftField, SwiftStart, swift_fields
 from tallystick.statements.swift_values import (
     StatementLine,
     read_balance,
@@ -34,7 +34,7 @@ from tallystick.statements.swift_values import (
     read_moment,
     read_sum,
 )
-from tallystick.statements.text_bytes import decoded, read_bytes
+from tallystick.statements.text_bytes import TextFile, opened_text
 from tallystick.statements.values import UnreadableValueError, iban_is_valid, minor_units
 
 __all__ = ["parse_swift"]
@@ -45,6 +45,8 @@ _LINES_AT_ONCE: Final = 500
 _TEXT_LENGTH_MAX: Final = 10_000
 _REFERENCE_LENGTH_MAX: Final = 16
 _BALANCES: Final = {"60F": "OPBD", "60M": "ITBD", "62F": "CLBD", "62M": "ITBD", "64": "CLAV", "65": "FWAV"}
+_OPENING: Final = frozenset({"60F", "60M"})
+_CLOSING: Final = frozenset({"62F", "62M"})
 #: What a statement has at most once; a second one would leave open which one counts.
 _ONCE: Final = frozenset({"20", "21", "25", "25P", "28", "28C", "13", "13D", "90C", "90D"})
 _KNOWN: Final = _ONCE | _BALANCES.keys() | {"61", "86", "34F", "NS"}
@@ -61,26 +63,24 @@ def parse_swift(
     Raises, and never anything else: StatementTooLargeError, StatementTooManyEntriesError,
     StatementEncodingUnsupportedError, StatementMalformedError.
     """
-    text, encoding = decoded(read_bytes(content, size_max_bytes))
+    text = opened_text(content, size_max_bytes)
     findings = FindingCollector()
-    if not text.isascii():
+    if not text.ascii_only:
         findings.add(
-            "encoding_not_declared", "file", f"The file is not in SWIFT's characters; read as {encoding}."
+            "encoding_not_declared",
+            "file",
+            f"The file is not in SWIFT's characters; read as {text.encoding}.",
         )
     kinds: set[str] = set()
     names: set[tuple[str, PageInformation | None]] = set()
     statements: list[ParsedStatement] = []
-    entry_count, message_id = 0, ""
-    for message in swift_messages(text):
-        reading = _Reading(message, f"Stmt[{len(statements) + 1}]")
+    message_id = ""
+    for reading in _readings(text, entry_count_max):
+        statement = reading.statement()
         kinds.add(reading.message_type)
-        statement = reading.statement(entry_count_max - entry_count)
-        if any(
-            statement.statement_id == one.statement_id and statement.page == one.page for one in statements
-        ):
+        if (statement.statement_id, statement.page) in names:
             reading.note("statement_id_duplicated", "Another statement of the file has this number and day.")
         names.add((statement.statement_id, statement.page))
-        entry_count += len(statement.entries)
         message_id = message_id or reading.one("20").strip()
         statements.append(replace(statement, findings=reading.findings.collected(reading.where)))
         if len(statements) > _STATEMENT_COUNT_MAX:
@@ -100,19 +100,44 @@ def parse_swift(
     )
 
 
-class _Reading:
-    """Reads one message."""
+def _readings(text: TextFile, entry_count_max: int) -> Iterator["_Reading"]:
+    """Yield each message of the file, all of its fields taken up."""
+    reading: _Reading | None = None
+    left, count = entry_count_max, 0
+    for found in swift_fields(text.lines(LINE_LENGTH_MAX)):
+        if isinstance(found, SwiftStart):
+            if reading is not None:
+                left -= reading.finish()
+                yield reading
+            count += 1
+            reading = _Reading(found.kind, f"Stmt[{count}]", left)
+        elif reading is not None:
+            reading.take(found)
+    if reading is not None:
+        reading.finish()
+        yield reading
 
-    def __init__(self, message: SwiftMessage, where: str) -> None:
+
+class _Reading:
+    """Reads one message, field by field: its statement lines are read some at a time, and kept packed."""
+
+    def __init__(self, kind: str | None, where: str, entry_count_max: int) -> None:
         self.where = where
         self.findings = FindingCollector()
-        self._fields = message.fields
-        self._by_tag: dict[str, list[SwiftField]] = {}
-        for field in self._fields:
-            self._by_tag.setdefault(field.tag, []).append(field)
-        closed = bool(self._by_tag.keys() & {"60F", "60M", "62F", "62M"})
-        self.message_type = "MT940" if message.kind == "940" or (message.kind is None and closed) else "MT942"
-        self._refuse_disorder()
+        self._kind = kind
+        self._entry_count_max = entry_count_max
+        self._by_tag: dict[str, SwiftField] = {}
+        self._read_balances: list[ParsedBalance] = []
+        self._packer = EntryPacker()
+        #: Statement lines, each with the information that follows it, that are not read yet.
+        self._pairs: list[tuple[SwiftField, SwiftField | None]] = []
+        self._last_tag: str | None = None
+
+    @property
+    def message_type(self) -> str:
+        """MT940 or MT942: as its header says, or else by whether it has balances."""
+        closed = bool(self._by_tag.keys() & _CLOSING | self._by_tag.keys() & _OPENING)
+        return "MT940" if self._kind == "940" or (self._kind is None and closed) else "MT942"
 
     def note(self, code: str, message: str) -> None:
         self.findings.add(code, self.where, message)
@@ -121,17 +146,76 @@ class _Reading:
         """Return the value of the field that stands under one of these tags, or refuse."""
         for tag in tags:
             if tag in self._by_tag:
-                return "".join(self._by_tag[tag][0].lines[:1])
+                return "".join(self._by_tag[tag].lines[:1])
         raise StatementMalformedError(f"{self.where}: field {tags[0]} is missing.")
 
-    def statement(self, entry_count_max: int) -> ParsedStatement:
+    def take(self, field: SwiftField) -> None:
+        """Take up the next field; refuse one that stands twice or out of order.
+
+        What payers wrote must not pass for a field.
+        """
+        tag = field.tag
+        if tag == "61":
+            self._take_line(field)
+        elif tag == "86":
+            if self._last_tag == "61":
+                self._pairs[-1] = self._pairs[-1][0], field
+        else:
+            self._take_other(field)
+        self._last_tag = tag
+
+    def finish(self) -> int:
+        """Read what is left, and return how many entries there are."""
+        self._read_lines()
+        return len(self._packer)
+
+    def _take_line(self, field: SwiftField) -> None:
+        if self._by_tag.keys() & _CLOSING:
+            raise StatementMalformedError(f"{self.where}: a statement line stands outside its balances.")
+        if len(self._pairs) == _LINES_AT_ONCE:
+            self._read_lines()
+        self._pairs.append((field, None))
+
+    def _take_other(self, field: SwiftField) -> None:
+        tag = field.tag
+        if tag not in _KNOWN and tag not in self._by_tag:
+            self.findings.add("field_unknown", f"{self.where}/{tag}", "The field is not of MT940 or MT942.")
+        if tag in _ONCE and tag in self._by_tag:
+            raise self._malformed(field, "stands more than once")
+        for group in (_OPENING, _CLOSING):
+            if tag in group and self._by_tag.keys() & group:
+                raise self._malformed(field, "is a second balance of its kind")
+        if tag in _OPENING and (self._pairs or len(self._packer)):
+            raise StatementMalformedError(f"{self.where}: a statement line stands outside its balances.")
+        if tag in _BALANCES:
+            read = self._read(field, read_balance)
+            self._read_balances.append(
+                ParsedBalance(
+                    _BALANCES[tag], False, None, read.amount_minor, read.currency, read.credit, read.day
+                )
+            )
+        self._by_tag.setdefault(tag, field)
+
+    def _read_lines(self) -> None:
+        """Read the statement lines that wait, and keep them packed."""
+        if not self._pairs:
+            return
+        if len(self._packer) + len(self._pairs) > self._entry_count_max:
+            raise StatementTooManyEntriesError("The file has too many entries.", count_max=ENTRY_COUNT_MAX)
+        currency = self._currency()
+        read = [(field, self._line(field), details) for field, details in self._pairs]
+        for (field, line, text), details in zip(read, read_details(read, currency), strict=True):
+            self._packer.add(self._entry(len(self._packer) + 1, field, line, text, details, currency))
+        self._pairs = []
+
+    def statement(self) -> ParsedStatement:
         """Return the statement without its findings."""
-        balances = self._balances()
+        balances = self._read_balances
         iban, other_id = self._account()
-        currency = self._currency(balances)
+        currency = self._currency()
         number, page = self._number()
         created_at = self._created_at()
-        entries = self._entries(currency, entry_count_max)
+        entries = self._packer.entries()
         closing = [balance for balance in balances if balance.type_code in ("CLBD", "ITBD")]
         day = closing[-1].date if closing else entries[-1].booking_date if entries else None
         told_on = f"{created_at:%Y-%m-%dT%H:%M}" if created_at and not closing else day or "undated"
@@ -158,26 +242,6 @@ class _Reading:
         check_statement(self.message_type, statement, self._totals(currency), self.findings, self.where)
         return statement
 
-    def _refuse_disorder(self) -> None:
-        """Refuse fields that stand twice or out of order: what payers wrote must not pass for a field."""
-        for tag, fields in self._by_tag.items():
-            if len(fields) > 1 and tag in _ONCE:
-                raise self._malformed(fields[1], "stands more than once")
-            if tag not in _KNOWN:
-                self.findings.add(
-                    "field_unknown", f"{self.where}/{tag}", "The field is not of MT940 or MT942."
-                )
-        for group in (("60F", "60M"), ("62F", "62M")):
-            found = [field for tag in group for field in self._by_tag.get(tag, ())]
-            if len(found) > 1:
-                raise self._malformed(found[1], "is a second balance of its kind")
-        places = {id(field): place for place, field in enumerate(self._fields)}
-        lines = [places[id(field)] for field in self._by_tag.get("61", ())]
-        opening = [places[id(field)] for tag in ("60F", "60M") for field in self._by_tag.get(tag, ())]
-        closing = [places[id(field)] for tag in ("62F", "62M") for field in self._by_tag.get(tag, ())]
-        if lines and ((opening and opening[0] > lines[0]) or (closing and closing[0] < lines[-1])):
-            raise StatementMalformedError(f"{self.where}: a statement line stands outside its balances.")
-
     def _malformed(self, field: SwiftField, reason: str) -> StatementMalformedError:
         return StatementMalformedError(f"{self.where}, {field.where}: {reason}.")
 
@@ -189,19 +253,6 @@ class _Reading:
             return read(field.lines[0].strip())
         except UnreadableValueError as error:
             raise self._malformed(field, str(error)) from None
-
-    def _balances(self) -> list[ParsedBalance]:
-        balances = []
-        for field in self._fields:
-            type_code = _BALANCES.get(field.tag)
-            if type_code is not None:
-                read = self._read(field, read_balance)
-                balances.append(
-                    ParsedBalance(
-                        type_code, False, None, read.amount_minor, read.currency, read.credit, read.day
-                    )
-                )
-        return balances
 
     def _account(self) -> tuple[str | None, str | None]:
         """Return the IBAN, without a bank's code before it or a currency behind it, or else the bank's own number."""
@@ -215,9 +266,10 @@ class _Reading:
                     return iban, None
         return None, stated
 
-    def _currency(self, balances: Sequence[ParsedBalance]) -> str:
-        if balances:
-            return balances[0].currency
+    def _currency(self) -> str:
+        """Return the currency of its first balance, or else of the floor of an interim report."""
+        if self._read_balances:
+            return self._read_balances[0].currency
         floor = self.one("34F").strip()[:3]
         try:
             minor_units("0", floor)
@@ -240,38 +292,18 @@ class _Reading:
     def _created_at(self) -> datetime | None:
         for tag in ("13D", "13"):
             if tag in self._by_tag:
-                return self._read(self._by_tag[tag][0], read_moment)
+                return self._read(self._by_tag[tag], read_moment)
         return None
 
     def _totals(self, currency: str) -> StatedTotals:
         sums = {
-            tag: self._read(self._by_tag[tag][0], lambda text: read_sum(text, currency))
+            tag: self._read(self._by_tag[tag], lambda text: read_sum(text, currency))
             for tag in ("90C", "90D")
             if tag in self._by_tag
         }
         credit_count, credit_minor = sums.get("90C", (None, None))
         debit_count, debit_minor = sums.get("90D", (None, None))
         return StatedTotals(None, None, credit_count, credit_minor, debit_count, debit_minor)
-
-    def _entries(self, currency: str, count_max: int) -> Sequence[ParsedEntry]:
-        packer = EntryPacker()
-        pairs = self._lines()
-        while some := list(islice(pairs, _LINES_AT_ONCE)):
-            read = [(field, self._line(field), details) for field, details in some]
-            if len(packer) + len(read) > count_max:
-                raise StatementTooManyEntriesError(
-                    "The file has too many entries.", count_max=ENTRY_COUNT_MAX
-                )
-            for (field, line, text), details in zip(read, read_details(read, currency), strict=True):
-                packer.add(self._entry(len(packer) + 1, field, line, text, details, currency))
-        return packer.entries()
-
-    def _lines(self) -> Iterator[tuple[SwiftField, SwiftField | None]]:
-        """Yield each statement line with the information that follows it."""
-        for place, field in enumerate(self._fields):
-            if field.tag == "61":
-                behind = self._fields[place + 1] if place + 1 < len(self._fields) else None
-                yield field, behind if behind is not None and behind.tag == "86" else None
 
     def _line(self, field: SwiftField) -> StatementLine:
         if not 1 <= len(field.lines) <= 2:

@@ -1,22 +1,24 @@
 """The lines of SWIFT MT940 and MT942 files, put together to fields: tags and values, in the order of the file.
 
+Messages and their fields come as they are read, so that a statement of any length is never held as a whole.
+
 Banks send the bare fields, with or without the blocks that SWIFT puts around a message (`{1:…}{4:` … `-}`) and with
 headers of their own. A field's further lines begin with anything but a tag.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from tallystick.statements.refusals import StatementMalformedError
 
-__all__ = ["SwiftField", "SwiftMessage", "looks_like_swift", "swift_messages"]
+__all__ = ["LINE_LENGTH_MAX", "SwiftField", "SwiftStart", "looks_like_swift", "swift_fields"]
 
 _TAG: Final = re.compile(r":([0-9]{2}[A-Z]?|NS):", re.ASCII)
 _START: Final = re.compile(rb"^(?:\{4:)?:20:", re.MULTILINE)
 _HEAD_SIZE_BYTES: Final = 8_192
-_LINE_LENGTH_MAX: Final = 2_000
+LINE_LENGTH_MAX: Final = 2_000
 _FIELD_LINES_MAX: Final = 200
 _HEADER_LINES_MAX: Final = 20
 _END: Final = re.compile(r"-(?:\}.*)?")
@@ -38,11 +40,10 @@ class SwiftField:
 
 
 @dataclass(frozen=True, slots=True)
-class SwiftMessage:
-    """The fields of one message, from `:20:` on. `kind` is 940 or 942 where a header says so."""
+class SwiftStart:
+    """Where a message begins, right before its `:20:`. `kind` is 940 or 942 where a header says so."""
 
     kind: str | None
-    fields: tuple[SwiftField, ...]
 
 
 def looks_like_swift(data: bytes) -> bool:
@@ -51,65 +52,56 @@ def looks_like_swift(data: bytes) -> bool:
     return not head.lstrip().startswith(b"<") and _START.search(head) is not None
 
 
-def swift_messages(text: str) -> Iterator[SwiftMessage]:
-    """Yield the messages of a file; raises StatementMalformedError for lines that belong to none."""
+def swift_fields(lines: Iterable[str]) -> Iterator[SwiftStart | SwiftField]:
+    """Yield the start of each message, and then its fields; raises StatementMalformedError for lines of none."""
     reader = _Reader()
-    for number, raw in enumerate(text.split("\n"), 1):
-        line = raw.rstrip()
-        if len(line) > _LINE_LENGTH_MAX:
-            raise StatementMalformedError(f"Line {number} is longer than {_LINE_LENGTH_MAX} characters.")
-        finished = reader.take(number, line)
-        if finished is not None:
-            yield finished
-    finished = reader.finish()
-    if finished is not None:
-        yield finished
+    for number, raw in enumerate(lines, 1):
+        yield from reader.take(number, raw.rstrip())
+    yield from reader.finish()
 
 
 class _Reader:
-    """Puts fields and messages together, line by line."""
+    """Puts fields together, line by line."""
 
     def __init__(self) -> None:
         self._kind: str | None = None
         self._header_count = 0
-        self._fields: list[SwiftField] = []
         self._tag: str | None = None
         self._lines: list[str] = []
         self._line_number = 0
 
-    def take(self, number: int, line: str) -> SwiftMessage | None:
-        """Take up one line; return the message that it ends."""
+    def take(self, number: int, line: str) -> Iterator[SwiftStart | SwiftField]:
+        """Take up one line; yield what it ends and begins."""
         if self._tag is None and "{4:" in line:
             self._kind = _kind_of(line) or self._kind
             line = line.partition("{4:")[2]
         started = _TAG.match(line)
         if started is not None and started[1] == "20":
-            finished = self.finish()
+            yield from self.finish()
+            yield SwiftStart(self._kind)
+            self._kind, self._header_count = None, 0
             self._open(started[1], number, line[started.end() :])
-            return finished
-        if self._tag is None:
+        elif self._tag is None:
             if started is not None:
                 raise StatementMalformedError(f"Line {number}: a field stands outside a statement.")
             self._take_header(number, line)
         elif _END.fullmatch(line):
-            return self.finish()
+            yield from self.finish()
         elif started is not None:
-            self._close()
+            yield from self.finish()
             self._open(started[1], number, line[started.end() :])
         else:
             self._lines.append(line)
             if len(self._lines) > _FIELD_LINES_MAX:
                 raise StatementMalformedError(f"The field at line {self._line_number} has too many lines.")
-        return None
 
-    def finish(self) -> SwiftMessage | None:
-        """Return the message that is open, if there is one."""
-        self._close()
-        if not self._fields:
-            return None
-        finished = SwiftMessage(self._kind, tuple(self._fields))
-        self._kind, self._header_count, self._fields = None, 0, []
-        return finished
+    def finish(self) -> Iterator[SwiftField]:
+        """Yield the field that is open, if there is one."""
+        if self._tag is not None:
+            while self._lines and not self._lines[-1]:
+                self._lines.pop()
+            yield SwiftField(self._tag, tuple(self._lines), self._line_number)
+        self._tag = None
 
     def _take_header(self, number: int, line: str) -> None:
         if line and not _END.fullmatch(line):
@@ -120,13 +112,6 @@ class _Reader:
 
     def _open(self, tag: str, number: int, rest: str) -> None:
         self._tag, self._line_number, self._lines = tag, number, [rest]
-
-    def _close(self) -> None:
-        if self._tag is not None:
-            while self._lines and not self._lines[-1]:
-                self._lines.pop()
-            self._fields.append(SwiftField(self._tag, tuple(self._lines), self._line_number))
-        self._tag = None
 
 
 def _kind_of(line: str) -> str | None:

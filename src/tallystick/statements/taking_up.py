@@ -5,7 +5,7 @@ Only the statements themselves are written here, with what was found odd in them
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sqlalchemy import Connection
@@ -48,6 +48,7 @@ __all__ = [
 ]
 
 _FINDINGS_PER_CODE_MAX: Final = 50
+_ABANDONED_MAX: Final = 20
 _OVERLAPS: Final = "period_overlaps"
 
 
@@ -100,8 +101,11 @@ def take_up(
     taken: list[TakenUp] = []
     first_findings = list(_findings_of_message(message))
     for parsed, content_hash, of_class in zip(message.statements, file.content_hashes, classes, strict=True):
-        new = _statement(settler, importer, file, parsed, content_hash, of_class)
-        known = _known(connection, new, {one.statement.id for one in taken})
+        new, known = _known(
+            connection,
+            _statement(settler, importer, file, parsed, content_hash, of_class),
+            {one.statement.id for one in taken},
+        )
         errors = contradictions(parsed) + _overlap(connection, known or new)
         if known is None:
             _write(connection, new, parsed, of_class, first_findings, errors)
@@ -185,20 +189,28 @@ def _balance_minor(balance: ParsedBalance | None, of_class: TokenClass) -> int |
     return to_class_minor(balance.signed_minor, balance.currency, of_class.scale, f"Bal {balance.type_code}")
 
 
-def _known(connection: Connection, new: Statement, just_added: set[str]) -> Statement | None:
-    """Return what was imported under the bank's identification if it is the same statement, or refuse another one.
+def _known(
+    connection: Connection, new: Statement, just_added: set[str]
+) -> tuple[Statement, Statement | None]:
+    """Return `new`, and what was imported under the bank's identification if it is the same; refuse another one.
+
+    One that was abandoned keeps its name: what comes in its stead has a number behind it (`S-1~2`).
 
     The same file is the same statement even if an earlier release read it otherwise, unless that one stopped half
     way; within one file only the content can tell two statements of one name apart.
     """
-    known = store.read_by_bank_id(
-        connection, new.issuer_id, new.bank_account, new.message_type, new.bank_statement_id
-    )
-    if known is None or known.content_hash == new.content_hash:
-        return known
+    known = None
+    for number in range(1, _ABANDONED_MAX + 2):
+        name = new.bank_statement_id if number == 1 else f"{new.bank_statement_id}~{number}"
+        known = store.read_by_bank_id(connection, new.issuer_id, new.bank_account, new.message_type, name)
+        if known is None or known.abandoned_at is None:
+            new = replace(new, bank_statement_id=name)
+            break
+    if known is None or (known.abandoned_at is None and known.content_hash == new.content_hash):
+        return new, known
     whole = known.completed_at is not None
     if known.file_hash == new.file_hash and whole and known.id not in just_added:
-        return known
+        return new, known
     raise StatementConflictError(statement_id=known.id)
 
 

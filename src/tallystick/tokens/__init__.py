@@ -9,10 +9,13 @@ from tallystick import participants
 from tallystick.approvals import Approval
 from tallystick.ledger import Posting
 from tallystick.participants import AccountNotFoundError, Principal
-from tallystick.tokens import store
-from tallystick.tokens.answers import Made, answer_once
-from tallystick.tokens.changes import CHANGES
-from tallystick.tokens.expiring import due
+from tallystick.tokens import matching_store, store
+from tallystick.tokens.answers import Made, answer_once, answered
+from tallystick.tokens.changes import CHANGES, BreakerConflictError, CleanRunNeededError, add_change
+from tallystick.tokens.changing import Applied, Change, Told, Wanted
+from tallystick.tokens.evidence import bank_data_until, tell_bank_data, tell_run
+from tallystick.tokens.expiring import due, system_principal
+from tallystick.tokens.founding_logs import ROOT_FOLDER, change_unasked, found_log
 from tallystick.tokens.group_commit import (
     DeadlineExceededError,
     GroupCommit,
@@ -28,9 +31,16 @@ from tallystick.tokens.instructions import (
     State,
     Submission,
 )
-from tallystick.tokens.issuance import BreakerTrippedError, IssuanceSuspendedError
+from tallystick.tokens.issuance import (
+    BankDataKind,
+    BreakerTrippedError,
+    IssuanceSuspendedError,
+    kind_of_backing,
+    stale_because,
+)
 from tallystick.tokens.journals import journal
 from tallystick.tokens.limits import limits
+from tallystick.tokens.matching_store import MatchingTermsRow
 from tallystick.tokens.opening import open_account, open_issuer, open_token_class
 from tallystick.tokens.refusals import InstructionNotFoundError, InternalError
 from tallystick.tokens.render import EVENT_TYPES, order_resource, resource
@@ -44,9 +54,15 @@ from tallystick.tokens.transfer_batches import postings_of_batch, read_batch
 __all__ = [
     "CHANGES",
     "EVENT_TYPES",
+    "ROOT_FOLDER",
     "SIMULATED",
+    "Applied",
+    "BankDataKind",
+    "BreakerConflictError",
     "BreakerRow",
     "BreakerTrippedError",
+    "Change",
+    "CleanRunNeededError",
     "ConfirmedByHand",
     "DeadlineExceededError",
     "GroupCommit",
@@ -56,6 +72,7 @@ __all__ = [
     "IssuanceSuspendedError",
     "Kind",
     "Made",
+    "MatchingTermsRow",
     "Outcome",
     "QueueFullError",
     "Request",
@@ -64,16 +81,25 @@ __all__ = [
     "State",
     "Submission",
     "SubmissionOutcome",
+    "Told",
+    "Wanted",
+    "add_change",
     "answer_once",
+    "answered",
+    "bank_data_until",
     "breakers",
+    "change_unasked",
     "deposits_confirmed_by_hand",
     "due",
+    "found_log",
     "instruction",
     "instructions",
     "instructions_about",
     "instructions_by_id",
     "key_digest",
+    "kind_of_backing",
     "limits",
+    "matching_terms",
     "new_instruction_id",
     "open_account",
     "open_issuer",
@@ -81,11 +107,17 @@ __all__ = [
     "order_resource",
     "postings_of",
     "read_batch",
+    "redemptions_referred_to",
     "request_hash",
     "resource",
     "settle",
+    "settled_deposits",
     "settled_keys",
     "simulate",
+    "stale_because",
+    "system_principal",
+    "tell_bank_data",
+    "tell_run",
 ]
 
 
@@ -123,6 +155,25 @@ def instructions_by_id(connection: Connection, issuer_id: str, ids: Sequence[str
 def breakers(connection: Connection, issuer_id: str) -> dict[str, BreakerRow]:
     """Return the breakers of issuance that ever tripped, by token class."""
     return store.read_breakers(connection, issuer_id)
+
+
+def matching_terms(connection: Connection, issuer_id: str) -> dict[str, MatchingTermsRow]:
+    """Return on which terms classes are matched, by token class: those that were ever changed."""
+    return matching_store.read_matching_terms(connection, issuer_id)
+
+
+def settled_deposits(
+    connection: Connection, issuer_id: str, ids: Sequence[str]
+) -> dict[str, tuple[int, int]]:
+    """Return place in the log and amount in minor units of those of these deposits that are settled."""
+    return matching_store.read_settled_deposits(connection, issuer_id, ids)
+
+
+def redemptions_referred_to(
+    connection: Connection, issuer_id: str, ids: Sequence[str], references: Sequence[str]
+) -> list[Instruction]:
+    """Return the settled redemptions with one of these ids, or with one of these references; sorted by nothing."""
+    return matching_store.read_redemptions_referred_to(connection, issuer_id, ids, references)
 
 
 def postings_of(row: Instruction, approval: Approval | None = None) -> tuple[Posting, ...]:

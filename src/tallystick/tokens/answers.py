@@ -13,7 +13,7 @@ from tallystick.tokens.instructions import Outcome
 from tallystick.tokens.refusals import IdempotencyKeyReusedError
 from tallystick.tokens.store import Answer
 
-__all__ = ["Made", "answer_once"]
+__all__ = ["Made", "answer_once", "answered"]
 
 
 class Made(NamedTuple):
@@ -22,6 +22,13 @@ class Made(NamedTuple):
     resource_id: str
     body: bytes
     status: int = 201
+
+
+def answered(connection: Connection, issuer_id: str, key_digest: bytes) -> bool:
+    """Tell whether this key was answered before, whatever it was asked with: then nothing need be prepared for it."""
+    with pipelined(connection) as pipeline:
+        answers = store.read_answers(pipeline, issuer_id, [key_digest])
+    return bool(answers.result())
 
 
 def answer_once(

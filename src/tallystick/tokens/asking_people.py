@@ -7,12 +7,12 @@ from sqlalchemy import Connection
 from tallystick import approvals
 from tallystick.approvals import Approval, Vote
 from tallystick.core.clock import format_time
-from tallystick.tokens.instructions import Request
+from tallystick.tokens.instructions import Instruction, Request
 from tallystick.tokens.plans import Plan
-from tallystick.tokens.render import resource
+from tallystick.tokens.render import order_resource, resource
 from tallystick.tokens.settler import Settler
 
-__all__ = ["ask_for_approval", "decided"]
+__all__ = ["ask_for_approval", "decided", "told"]
 
 
 def decided(issuer_id: str, approval: Approval, vote: Vote, state: str, plan: Plan) -> dict[str, Any]:
@@ -51,3 +51,11 @@ def ask_for_approval(
         quorum=plan.quorum,
         details=plan.details,
     )
+
+
+def told(issuer_id: str, plan: Plan, shown: Instruction) -> dict[str, Any]:
+    """Return what a request is answered with."""
+    if plan.step is not None and plan.step.is_new:
+        # What people ask about an order later is what its own record says, so that is what is answered.
+        return order_resource(plan.step.order, shown, plan.currency, plan.scale)
+    return resource(issuer_id, shown, plan.currency, plan.scale)

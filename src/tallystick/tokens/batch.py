@@ -1,19 +1,19 @@
 """One transaction's work: decided in memory in order, written in parts as it goes."""
 
-import hashlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from http import HTTPStatus
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import orjson
 from sqlalchemy import Connection
 
-from tallystick import approvals, events, ledger, orders, participants, policy
+from tallystick import approvals, business_dates, events, ledger, orders, participants, policy
 from tallystick.approvals import Approval, Vote
-from tallystick.core.canonical_json import canonical_json
+from tallystick.business_dates import LateItem
+from tallystick.core.clock import format_time
 from tallystick.core.errors import DomainError
 from tallystick.core.ids import new_id, with_prefix
 from tallystick.core.money import format_amount
@@ -23,20 +23,20 @@ from tallystick.orders import Step
 from tallystick.participants import AccountStatus
 from tallystick.signing import CompactSigning, Signer
 from tallystick.tokens import store
-from tallystick.tokens.asking_people import ask_for_approval, decided
+from tallystick.tokens.asking_people import ask_for_approval, decided, told
 from tallystick.tokens.changing import Applied, CheckedChange
 from tallystick.tokens.decide import decide
+from tallystick.tokens.decide_changes import change_members
 from tallystick.tokens.instructions import Instruction, Kind, Outcome, Request, State, Submission
 from tallystick.tokens.issuance import BreakerTrippedError, Trip
 from tallystick.tokens.locking import Locked
 from tallystick.tokens.outlines import settled_now
-from tallystick.tokens.plans import Plan
+from tallystick.tokens.plans import Mark, Plan, count
 from tallystick.tokens.refusals import ApprovalNeededError, IdempotencyKeyReusedError
 from tallystick.tokens.render import (
     EVENT_TYPES,
     event_payload,
     fact_payload,
-    order_resource,
     resource,
     settled_transfer,
 )
@@ -57,17 +57,6 @@ _PART_SIZE: Final = 200
 
 class FactsOutdatedError(Exception):
     """A change has taken effect in this batch, so what was read before it decides nothing any more."""
-
-
-class _Mark(NamedTuple):
-    """Where an atomic group began, to go back to."""
-
-    lines: int
-    drafts: int
-    answers: int
-    keys: int
-    next_index: int
-    usage: tuple[int, int] | None
 
 
 class Batch:
@@ -102,9 +91,10 @@ class Batch:
         self._changes: list[tuple[Callable[[Connection, Applied], None], Applied]] = []
         self._breakers: list[store.BreakerRow] = []
         self._steps: list[tuple[Step, Instruction, tuple[bytes, ...]]] = []
-        self._atomic: _Mark | None = None
+        self._late: list[LateItem] = []
+        self._atomic: Mark | None = None
         self._checks: list[Callable[[], None]] = []
-        self._signing: deque[tuple[list[EventDraft], CompactSigning]] = deque()
+        self._signing: deque[tuple[list[EventDraft], str, CompactSigning]] = deque()
 
     def decide(self, request: Request) -> Outcome:
         """Decide one request: its earlier answer, a refusal, or what it does. Raises FactsOutdatedError."""
@@ -115,10 +105,12 @@ class Batch:
             return answered
         if self._changes:
             raise FactsOutdatedError
+        if request.kind == Kind.ATTESTATION:
+            return self._attest(request)
         try:
             plan = decide(self.facts, request)
         except BreakerTrippedError as refusal:
-            self._trip(refusal.trip)
+            self.suspend(refusal.trip)
             return Outcome(refusal=refusal)
         except DomainError as refusal:
             return Outcome(refusal=refusal)
@@ -132,6 +124,20 @@ class Batch:
         if len(self._keys) >= self._part_size and self._atomic is None:
             self._write_part()
         return outcome
+
+    def suspend(self, trip: Trip) -> None:
+        """Suspend a class's issuance: written although the mint that tripped it is refused."""
+        index = self._draft(
+            "breaker.tripped",
+            new_id("event"),
+            trip.token_class_id,
+            token_class_id=trip.token_class_id,
+            reason=trip.reason,
+        )
+        class_id, why = trip
+        self._breakers.append(store.BreakerRow(class_id, "tripped", why, self.booked_at, index))
+        if trip.token_class_id in self.facts.issuance:
+            self.facts.issuance[trip.token_class_id].tripped = True
 
     def let_wait(self, request: Request, plan: Plan) -> Outcome:
         """Take up a batch that waits for people."""
@@ -154,7 +160,7 @@ class Batch:
 
     def begin_atomic(self) -> None:
         """From here on nothing is written until `end_atomic`, so that `undo_atomic` can take all of it back."""
-        self._atomic = _Mark(
+        self._atomic = Mark(
             len(self.facts.book.lines),
             len(self._drafts),
             len(self._answers),
@@ -228,6 +234,7 @@ class Batch:
                 approvals=[one.hex() for one in approval_hashes],
                 done_at=self.booked_at,
             )
+        business_dates.record_late(connection, self.issuer_id, self._late)
         for apply, applied in self._changes:
             apply(connection, applied)
 
@@ -254,21 +261,27 @@ class Batch:
     def _write_part(self) -> None:
         pipeline, issuer_id = self.pipeline, self.issuer_id
         # First, so that this part is signed while its other rows are written and the next one is decided.
-        if self._drafts:
-            self._signing.append((self._drafts, events.begin_signing(self._drafts, self._signer)))
+        self._begin_signing(None)
         ledger.write_lines(pipeline, issuer_id, self.facts.book, self.booked_at)
         store.insert_instructions(pipeline, issuer_id, list(self._added.values()), self.booked_at)
         store.insert_answers(pipeline, issuer_id, self._answers, self.booked_at)
         self._write_signed(under_way=_SIGNING_MAX)
-        self._added, self._keys, self._answers, self._drafts = {}, [], [], []
+        self._added, self._keys, self._answers = {}, [], []
         self._part_size = _PART_SIZE
+
+    def _begin_signing(self, signer: Signer | None) -> None:
+        """Begin to sign what was drafted, by the active key if no other is given."""
+        if self._drafts:
+            signer = signer or self._signer
+            self._signing.append((self._drafts, signer.key_id, events.begin_signing(self._drafts, signer)))
+            self._drafts = []
 
     def _write_signed(self, *, under_way: int) -> None:
         """Write the events that are signed, and wait for more until only so many parts are still being signed."""
-        while self._signing and (len(self._signing) > under_way or self._signing[0][1].ready()):
-            drafts, signing = self._signing.popleft()
+        while self._signing and (len(self._signing) > under_way or self._signing[0][2].ready()):
+            drafts, key_id, signing = self._signing.popleft()
             signed = signing.result()
-            events.append(self.pipeline, self.issuer_id, self.booked_at, drafts, self._signer.key_id, signed)
+            events.append(self.pipeline, self.issuer_id, self.booked_at, drafts, key_id, signed)
             self.signed_events.update(zip([draft.event_index for draft in drafts], signed, strict=True))
 
     def _carry_out_transfer(self, request: Request, plan: Plan) -> Outcome:
@@ -325,14 +338,8 @@ class Batch:
             approval, vote, state = plan.vote
             body = orjson.dumps(decided(self.issuer_id, approval, vote, state, plan))
             return self.answer(request, 200, approval.id, body, event_index)
-        told = orjson.dumps(self._told(plan, shown))
-        return self.answer(request, _STATUS.get(shown.state, 201), shown.id, told, event_index)
-
-    def _told(self, plan: Plan, shown: Instruction) -> dict[str, Any]:
-        if plan.step is not None and plan.step.is_new:
-            # What people ask about an order later is what its own record says, so that is what is answered.
-            return order_resource(plan.step.order, shown, plan.currency, plan.scale)
-        return resource(self.issuer_id, shown, plan.currency, plan.scale)
+        body = orjson.dumps(told(self.issuer_id, plan, shown))
+        return self.answer(request, _STATUS.get(shown.state, 201), shown.id, body, event_index)
 
     def _carry_out_items(self, request: Request, plan: Plan, items: Submission) -> Outcome:
         """Take up a batch that people let through: the vote, its items in order, and behind them the batch itself.
@@ -359,14 +366,13 @@ class Batch:
             "transfer_batch.settled",
             with_prefix("event", settled.id),
             settled.id,
-            of_class=settled.token_class_id,
             **members,
         )
         self._changed[settled.id] = self.facts.instructions[settled.id] = settled
         self.answer(request._replace(key_digest=outcome_key(settled)), 200, settled.id, outcome, None)
         assert plan.vote is not None
-        told = decided(self.issuer_id, *plan.vote, plan._replace(answers_with=settled))
-        return self.answer(request, 200, approval_id, orjson.dumps(told), index)
+        body = orjson.dumps(decided(self.issuer_id, *plan.vote, plan._replace(answers_with=settled)))
+        return self.answer(request, 200, approval_id, body, index)
 
     def _take_vote(self, request: Request, plan: Plan) -> Plan:
         """Let a vote count and draft its event; return the plan with the vote as it is written."""
@@ -401,22 +407,19 @@ class Batch:
             principal_id=request.principal.id,
         )
         self._expired.append(approval)
-        _, votes = self.facts.approvals[approval.id]
+        votes = self.facts.approvals[approval.id][1]
         self.facts.approvals[approval.id] = (replace(approval, state="expired"), votes)
 
     def _take_change(self, plan: Plan, settled: Instruction, change: CheckedChange) -> None:
+        # A key signs its own beginning, and the one before it what stands in front of that.
+        self._begin_signing(None)
         index = self._draft(
             change.change.event_type,
             with_prefix("event", settled.id),
             settled.id,
-            approvals=[one.hex() for one in plan.approval_hashes],
-            instruction_id=settled.id,
-            operation=change.operation,
-            payload_hash=hashlib.sha256(canonical_json(change.payload)).hexdigest(),
-            principal_id=settled.principal_id,
-            request_hash=settled.request_hash.hex(),
-            subject_id=change.subject_id,
+            **change_members(settled, change, plan.approval_hashes),
         )
+        self._begin_signing(change.signer)
         applied = Applied(
             self._settler.clock,
             self.issuer_id,
@@ -426,30 +429,29 @@ class Batch:
             plan.approval_hashes,
             index,
             self.booked_at,
+            change.members,
         )
         self._changes.append((change.change.apply, applied))
 
-    def _trip(self, trip: Trip) -> None:
-        """Suspend a class's issuance: written although the mint that tripped it is refused."""
+    def _attest(self, request: Request) -> Outcome:
+        """Sign what a reconciliation found, as its own fact: it is no instruction and moves nothing."""
+        members = dict(request.payload or {})
         index = self._draft(
-            "breaker.tripped",
-            new_id("event"),
-            trip.token_class_id,
-            token_class_id=trip.token_class_id,
-            of_class=trip.token_class_id,
-            reason=trip.reason,
+            "reconciliation.attested",
+            with_prefix("event", request.id),
+            members["reconciliation_id"],
+            principal_id=request.principal.id,
+            token_class_id=request.token_class_id,
+            **members,
         )
-        self._breakers.append(
-            store.BreakerRow(trip.token_class_id, "tripped", trip.reason, self.booked_at, index)
-        )
-        self.facts.issuance[trip.token_class_id].tripped = True
+        body = orjson.dumps({"id": request.id, "booked_at": format_time(self.booked_at)})
+        return self.answer(request, 201, request.id, body, index)
 
-    def _draft(
-        self, event_type: str, event_id: str, about: str, *, of_class: str | None = None, **members: Any
-    ) -> int:
+    def _draft(self, event_type: str, event_id: str, about: str, **members: Any) -> int:
         """Draft the event of what moves no money, and return its index."""
         index = self.facts.next_index
         payload = fact_payload(self.issuer_id, event_id, index, self.booked_at, event_type, **members)
+        of_class = members.get("token_class_id")
         self._drafts.append(EventDraft(index, event_id, event_type, about, of_class, payload))
         self.facts.next_index += 1
         return index
@@ -460,19 +462,9 @@ class Batch:
         assert event_index == self.facts.next_index, "an event is drafted out of its place"
         assert value_date is not None and plan.currency is not None  # noqa: PT018 Both come with settling.
         lines = self.facts.book.post(event_index, value_date, plan.postings) if plan.postings else ()
-        policy_version = None
-        if plan.ruling is not None:
-            policy_version = plan.ruling.policy.version
-            if self.facts.usage is not None or plan.ruling.policy.counts_usage:
-                plan.ruling.policy.count(plan.ruling.facts, self.facts.usage)
-        elif self.facts.usage is not None and settled.kind in policy.SUPPLY_SIGN:
-            # No rule decides on a seizure, and the supply that rules look at falls by it all the same.
-            movement_minor = policy.SUPPLY_SIGN[settled.kind] * settled.amount_minor
-            self.facts.usage.move_supply(settled.token_class_id or "", movement_minor)
-        if settled.kind == Kind.MINT and settled.token_class_id is not None:
-            lately = self.facts.issuance[settled.token_class_id]
-            lately.mints += 1
-            lately.amount_minor += settled.amount_minor
+        original_date = self.facts.late.get(settled.id)
+        if original_date is not None:
+            self._late.append(LateItem(event_index, settled.id, value_date, original_date))
         payload = event_payload(
             self.issuer_id,
             settled,
@@ -483,7 +475,8 @@ class Batch:
             booked_at=self.booked_at,
             lines=lines,
             approval_hashes=plan.approval_hashes,
-            policy_version=policy_version,
+            policy_version=count(self.facts, plan, settled),
+            original_value_date=original_date,
         )
         self.facts.next_index += 1
         self._drafts.append(

@@ -11,11 +11,12 @@ from sqlalchemy import Connection
 from tallystick import ledger, policy
 from tallystick.core.errors import DomainError
 from tallystick.core.pipeline import pipelined
+from tallystick.participants import AccountFacts
 from tallystick.tokens import store
 from tallystick.tokens.changes import CHANGES
-from tallystick.tokens.changing import ChangeUnknownError, CheckedChange, Payload, Wanted
+from tallystick.tokens.changing import ChangeUnknownError, CheckedChange, Payload, Told, Wanted
 from tallystick.tokens.instructions import Kind, Request
-from tallystick.tokens.issuance import Issuance
+from tallystick.tokens.issuance import Issuance, kind_of_backing, stale_because
 from tallystick.tokens.plans import Facts
 from tallystick.tokens.ruling import Asking, asked_of_rules, facts_for_rules
 from tallystick.tokens.settler import Settler
@@ -83,7 +84,17 @@ def _read_issuance(connection: Connection, issuer_id: str, facts: Facts) -> None
             mints, amount_minor = store.read_minted_since(connection, issuer_id, class_id, since)
         breaker = breakers.get(class_id)
         tripped = breaker is not None and breaker.state == "tripped"
-        facts.issuance[class_id] = Issuance(tripped, mints, amount_minor)
+        stale = None if tripped else _stale(connection, issuer_id, facts, account)
+        facts.issuance[class_id] = Issuance(tripped, mints, amount_minor, stale)
+
+
+def _stale(connection: Connection, issuer_id: str, facts: Facts, account: AccountFacts) -> str | None:
+    terms = facts.policy_of(account).reconciliation
+    if terms.bank_data_age_max_hours is None:
+        return None
+    kind = kind_of_backing(terms)
+    until = store.read_bank_evidence(connection, issuer_id, account.token_class_id, kind.value)
+    return stale_because(terms, until, facts.booked_at)
 
 
 def _check(
@@ -97,11 +108,15 @@ def _check(
     change = CHANGES.get(operation)
     if change is None:
         return ChangeUnknownError()
+    wanted = Wanted(settler.clock, issuer_id, subject_id, payload)
     try:
-        checkers = change.check(connection, Wanted(settler.clock, issuer_id, subject_id, payload))
+        checkers = change.check(connection, wanted)
+        told = Told({}) if change.tell is None else change.tell(connection, wanted)
+        # Now, so that a key whose private part can't be had is refused before anything is decided.
+        signer = None if told.signed_by is None else settler.signer_of(issuer_id, told.signed_by)
     except DomainError as refusal:
         return refusal
-    return CheckedChange(operation, change, subject_id, payload, checkers)
+    return CheckedChange(operation, change, subject_id, payload, checkers, told.members, signer)
 
 
 def _kind_of(facts: Facts, request: Request) -> str:

@@ -10,16 +10,18 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from tallystick import participants, policy, screening
+from tallystick import business_dates, liabilities, participants, policy, screening, seals
 from tallystick.core.clock import Clock, FixedClock
 from tallystick.core.errors import ConflictError
 from tallystick.participants import ClassMode
 from tallystick.tokens import store
+from tallystick.tokens.changes_of_matching import CHANGES_OF_MATCHING
 from tallystick.tokens.changes_of_principals import CHANGES_OF_PRINCIPALS
-from tallystick.tokens.changing import Applied, Change, Wanted
+from tallystick.tokens.changes_of_signing_keys import CHANGES_OF_SIGNING_KEYS
+from tallystick.tokens.changing import Applied, Change, Told, Wanted
 from tallystick.tokens.store import BreakerRow
 
-__all__ = ["CHANGES", "BreakerConflictError"]
+__all__ = ["CHANGES", "BreakerConflictError", "CleanRunNeededError", "add_change"]
 
 
 class BreakerConflictError(ConflictError):
@@ -27,6 +29,13 @@ class BreakerConflictError(ConflictError):
 
     code = "breaker_conflict"
     title = "The breaker is in this state already"
+
+
+class CleanRunNeededError(ConflictError):
+    """A suspended issuance goes on only behind a reconciliation of the present that found nothing wrong since."""
+
+    code = "clean_run_needed"
+    title = "A reconciliation without open breaks is needed first"
 
 
 # The less a mode lets through, the further it stands behind.
@@ -83,6 +92,8 @@ def _check_trip(connection: Connection, wanted: Wanted) -> int:
 
 def _check_reset(connection: Connection, wanted: Wanted) -> int:
     _check_breaker(connection, wanted, "closed")
+    if store.read_breakers(connection, wanted.issuer_id)[wanted.subject_id].clean_run_id is None:
+        raise CleanRunNeededError
     return 1
 
 
@@ -121,15 +132,85 @@ def _decide_screening(decide: Callable[..., object]) -> Callable[[Connection, Ap
     return apply
 
 
+def _nothing_to_check(_connection: Connection, _wanted: Wanted) -> int:
+    return 0
+
+
+def _nothing_to_do(_connection: Connection, _applied: Applied) -> None:
+    """Say by the event alone that it happened; what it is about is recorded by who asked, in the same transaction."""
+
+
+def _tell_pack(_connection: Connection, wanted: Wanted) -> Told:
+    return Told({"manifest_sha256": wanted.payload["manifest_sha256"]})
+
+
+def _check_calendar(_connection: Connection, wanted: Wanted) -> int:
+    business_dates.calendar_terms(wanted.payload)
+    return 1
+
+
+def _set_calendar(connection: Connection, applied: Applied) -> None:
+    business_dates.set_calendar(
+        connection,
+        applied.issuer_id,
+        applied.payload,
+        set_by=applied.principal_id,
+        set_at=applied.booked_at,
+        event_index=applied.event_index,
+    )
+
+
+def _check_seal(connection: Connection, wanted: Wanted) -> int:
+    seals.check_seal(connection, wanted.issuer_id, wanted.payload)
+    return 0
+
+
+def _record_seal(connection: Connection, applied: Applied) -> None:
+    seals.record(
+        connection,
+        applied.issuer_id,
+        applied.payload,
+        sealed_at=applied.booked_at,
+        event_index=applied.event_index,
+    )
+
+
+def _check_attestation(connection: Connection, wanted: Wanted) -> int:
+    liabilities.check_attestation(connection, wanted.issuer_id, wanted.subject_id, wanted.payload)
+    return 0
+
+
+def _tell_attestation(_connection: Connection, wanted: Wanted) -> Told:
+    return Told({name: wanted.payload[name] for name in liabilities.TOLD_OF_A_TREE})
+
+
+def _attest(connection: Connection, applied: Applied) -> None:
+    liabilities.attest(
+        connection, applied.issuer_id, applied.subject_id, applied.event_index, applied.booked_at
+    )
+
+
 CHANGES: Final[dict[str, Change]] = {
+    "liability_attestation": Change("liabilities.attested", _check_attestation, _attest, _tell_attestation),
     "policy_activation": Change("policy.activated", _check_activation, _activate),
     "policy_retirement": Change("policy.retired", _check_retirement, _retire),
     "token_class_mode": Change("token_class.mode_changed", _check_mode, _set_mode),
     "breaker_trip": Change("breaker.tripped", _check_trip, _set_breaker("tripped")),
     "breaker_reset": Change("breaker.reset", _check_reset, _set_breaker("closed")),
+    "records_seal": Change("records.sealed", _check_seal, _record_seal),
     "screening_clearance": Change("screening.cleared", _check_clearance, _decide_screening(screening.clear)),
     "screening_confirmation": Change(
         "screening.confirmed", _check_confirmation, _decide_screening(screening.confirm)
     ),
+    # The room of exports stands above this one: it records the pack itself, in the same transaction.
+    "export_making": Change("export.made", _nothing_to_check, _nothing_to_do, _tell_pack),
+    "business_calendar": Change("business_calendar.set", _check_calendar, _set_calendar),
+    **CHANGES_OF_MATCHING,
     **CHANGES_OF_PRINCIPALS,
+    **CHANGES_OF_SIGNING_KEYS,
 }
+
+
+def add_change(operation: str, change: Change) -> None:
+    """Make a change known that a room above this one carries out; to be called while that room is loaded."""
+    CHANGES[operation] = change

@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
 from tallystick.core.clock import Clock
 from tallystick.core.errors import MalformedError
+from tallystick.signing import Signer
 
-__all__ = ["Applied", "Change", "ChangeUnknownError", "CheckedChange", "Payload", "Wanted"]
+__all__ = ["Applied", "Change", "ChangeUnknownError", "CheckedChange", "Payload", "Told", "Wanted"]
 
 Payload = Mapping[str, Any]
 
@@ -31,7 +33,7 @@ class Wanted(NamedTuple):
 
 
 class Applied(NamedTuple):
-    """A change that takes effect: who asked, whose votes let it through, and where the log has it."""
+    """A change that takes effect: who asked, whose votes let it through, where the log has it and what else it says."""
 
     clock: Clock
     issuer_id: str
@@ -41,26 +43,37 @@ class Applied(NamedTuple):
     approval_hashes: Sequence[bytes]
     event_index: int
     booked_at: datetime
+    members: Payload = MappingProxyType({})
+
+
+class Told(NamedTuple):
+    """What a change's event says beside the hash of its payload, and the key that signs it if not the active one."""
+
+    members: Mapping[str, Any]
+    signed_by: str | None = None
 
 
 class Change(NamedTuple):
-    """One kind of change.
+    """One kind of change; `tell` gives what its event says itself, beside its payload's hash.
 
     `check` raises the DomainError that refuses it, when it is asked for and again when it is approved, and returns
     how many other people it takes; 0: none, it takes effect at once. `apply` then carries it out. Both are called under
-    the issuer's lock.
+    the issuer's lock, and so is `tell` between them, for what everybody must be able to read in the log.
     """
 
     event_type: str
     check: Callable[[Connection, Wanted], int]
     apply: Callable[[Connection, Applied], None]
+    tell: Callable[[Connection, Wanted], Told] | None = None
 
 
 class CheckedChange(NamedTuple):
-    """A change that was checked under the lock and may be carried out."""
+    """A change that was checked under the lock and may be carried out. `signer` is set if it isn't the active key's."""
 
     operation: str
     change: Change
     subject_id: str
     payload: Payload
     checkers: int
+    members: Mapping[str, Any] = MappingProxyType({})
+    signer: Signer | None = None

@@ -7,6 +7,7 @@ this one in the batch posted.
 from collections.abc import Callable
 from typing import Final
 
+from tallystick.business_dates import BusinessDateClosedError
 from tallystick.core.money import parse_positive_amount
 from tallystick.ledger import HOLDER_CODES, ledger_account_id
 from tallystick.orders import OrderState
@@ -137,6 +138,9 @@ def _giving_back(facts: Facts, request: Request) -> Plan:
 def _deposit(facts: Facts, request: Request) -> Plan:
     if request.payee_account_id is None:
         return _unassigned_deposit(facts, request)
+    if not request.evidence and request.value_date is not None and facts.days.is_closed(request.value_date):
+        # What the bank's own data shows has come, and lands in the open date; what people type, they can type again.
+        raise BusinessDateClosedError(field="value_date")
     payee = own_account(facts, request.principal, request.payee_account_id, "account_id")
     amount_minor = amount_of(request, payee)
     asking = Asking(request.kind, payee, None, payee, None, request.principal.id)

@@ -12,7 +12,7 @@ from tallystick.tokens import store
 from tallystick.tokens.instructions import ID_PREFIX, Kind, Request
 from tallystick.tokens.requests import key_digest, new_instruction_id, request_hash
 
-__all__ = ["SYSTEM_PRINCIPAL_ID", "due"]
+__all__ = ["SYSTEM_PRINCIPAL_ID", "due", "system_principal"]
 
 SYSTEM_PRINCIPAL_ID: Final = "system"
 _REASON: Final = "Its time was over."
@@ -23,7 +23,21 @@ def due(connection: Connection, issuer_id: str, at: datetime, limit: int) -> lis
 
     Their keys are made of what they close, so that several processes may ask for the same and it is done once.
     """
-    acting = Principal(
+    acting = system_principal(issuer_id, at)
+    expired_orders = orders.expired_orders(connection, issuer_id, at, limit=limit)
+    return [
+        *_closing(acting, Kind.APPROVAL_EXPIRY, approvals.expired_ids(connection, issuer_id, at, limit)),
+        *_closing(acting, Kind.HOLD_VOID, store.read_expired_hold_ids(connection, issuer_id, at, limit)),
+        *_closing(acting, Kind.ORDER_EXPIRY, [one.id for one in expired_orders]),
+    ]
+
+
+def system_principal(issuer_id: str, at: datetime) -> Principal:
+    """Return whom the log names where the service acts by itself: nobody's login, and no person.
+
+    What time ends, what a reconciliation found, and what the first commands at a new bank do.
+    """
+    return Principal(
         issuer_id=issuer_id,
         id=SYSTEM_PRINCIPAL_ID,
         name="The service itself",
@@ -33,12 +47,6 @@ def due(connection: Connection, issuer_id: str, at: datetime, limit: int) -> lis
         status="active",
         created_at=at,
     )
-    expired_orders = orders.expired_orders(connection, issuer_id, at, limit=limit)
-    return [
-        *_closing(acting, Kind.APPROVAL_EXPIRY, approvals.expired_ids(connection, issuer_id, at, limit)),
-        *_closing(acting, Kind.HOLD_VOID, store.read_expired_hold_ids(connection, issuer_id, at, limit)),
-        *_closing(acting, Kind.ORDER_EXPIRY, [one.id for one in expired_orders]),
-    ]
 
 
 def _closing(acting: Principal, kind: Kind, ids: Iterable[str]) -> list[Request]:

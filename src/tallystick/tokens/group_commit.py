@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError
 
 from tallystick.core.database import Database
 from tallystick.core.errors import DomainError, UnavailableError
+from tallystick.signing import SigningKeyUnavailableError
 from tallystick.tokens.instructions import Outcome, Submission
 from tallystick.tokens.refusals import InternalError
 from tallystick.tokens.settle import SubmissionOutcome, settle
@@ -166,6 +167,10 @@ class GroupCommit:
         try:
             outcomes = self._database.run(work)
         except UnavailableError as error:
+            if isinstance(error, SigningKeyUnavailableError) and len(taken) > 1:
+                # Where no key is active, one of them may be what activates one.
+                self._split(taken)
+                return
             outcomes = [_refused(error)] * len(taken)
         except DomainError as error:
             # A change's own room refused it at the last moment: nothing was written, and its neighbours go on alone.

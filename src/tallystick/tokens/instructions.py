@@ -51,6 +51,7 @@ class Kind(StrEnum):
     APPROVE = "approve"
     REJECT = "reject"
     APPROVAL_EXPIRY = "approval_expiry"
+    ATTESTATION = "attestation"
 
 
 class State(StrEnum):
@@ -90,6 +91,7 @@ ID_PREFIX: Final[dict[str, str]] = {
     Kind.APPROVE: "decision",
     Kind.REJECT: "decision",
     Kind.APPROVAL_EXPIRY: "expiry",
+    Kind.ATTESTATION: "attestation",
 }
 
 
@@ -100,8 +102,8 @@ class Request(NamedTuple):
     still text, since only the token class tells its scale. `evidence` says that a bank statement shows the deposit;
     `source` where the request came from, as it is kept for the audit trail;
     `purpose` is a payment's purpose code; `operation` and `payload` say what a change does to `related_id`. A batch's
-    `payload` is its body as it was sent, an order's who ordered what of the account; `approval_hashes` are of the
-    votes that let an item's whole batch through.
+    `payload` is its body as it was sent, an order's who ordered what of the account, an attestation's what it says;
+    `approval_hashes` are of the votes that let an item's whole batch through.
     """
 
     id: str

@@ -1,9 +1,9 @@
 """What a batch is decided on: locked in one order, read in one trip.
 
 Locks are always taken in this order, each kind sorted by id: approvals, earlier instructions, ledger accounts, orders,
-the signing key, and the issuer's log head last. Everything that decides is read after them, so nothing that was
-committed before can be missed and nothing can change before the batch has ended. Orders come behind their accounts'
-balances, for whoever waited for those must see an order that was placed meanwhile.
+and the issuer's log head last; who signs is asked behind it. Everything that decides is read after them, so nothing
+that was committed before can be missed and nothing can change before the batch has ended. Orders come behind their
+accounts' balances, for whoever waited for those must see an order that was placed meanwhile.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -13,8 +13,9 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
-from tallystick import approvals, events, ledger, orders, participants, policy
+from tallystick import approvals, business_dates, events, ledger, orders, participants, policy
 from tallystick.approvals import Approval, Vote
+from tallystick.business_dates import BusinessDays
 from tallystick.core.pipeline import Asked, Pipeline, pipelined
 from tallystick.events import Head
 from tallystick.ledger import HOLDER_CODES, ledger_account_id
@@ -64,8 +65,8 @@ def lock_and_read(
     with pipelined(connection) as pipeline:
         book = ledger.lock(pipeline, issuer_id, _ledger_account_ids(requests, earlier, class_of, waiting))
         of_orders = orders.lock(pipeline, issuer_id, with_orders, order_ids) if with_orders else None
-        signer = settler.ask_signer(pipeline, issuer_id)
         head = events.lock_head(pipeline, issuer_id)
+        signer = settler.ask_signer(pipeline, issuer_id)
         version = participants.ask_facts_version(pipeline, issuer_id)
         rules = policy.policies_in_force(pipeline, issuer_id, now)
         known = _ask_answers(pipeline, issuer_id, [*submissions, *batches.values()])
@@ -75,7 +76,8 @@ def lock_and_read(
         # meanwhile: those decide that are in force where the log goes on.
         with pipelined(connection) as pipeline:
             rules = policy.policies_in_force(pipeline, issuer_id, log_head.last_booked_at)
-    known_accounts = _known_accounts(connection, settler, issuer_id, version.result(), account_ids, now)
+    facts_version = version.result()
+    known_accounts = _known_accounts(connection, settler, issuer_id, facts_version, account_ids, now)
     facts = Facts(
         book=book.result(),
         accounts={account_id: one.facts for account_id, one in known_accounts.items()},
@@ -85,6 +87,7 @@ def lock_and_read(
         booked_at=max(now, log_head.last_booked_at),
         next_index=log_head.next_index,
         policies=rules.result(),
+        days=_business_days(connection, settler, issuer_id, facts_version),
         classes=_read_classes(connection, issuer_id, {request.token_class_id for request in requests}),
         instructions=earlier,
         approvals=waiting,
@@ -109,6 +112,15 @@ def _known_accounts(
         settler.remembered.keep(issuer_id, version, read)
         found |= read
     return found
+
+
+def _business_days(connection: Connection, settler: Settler, issuer_id: str, version: int) -> BusinessDays:
+    """Return how far the books are closed: read behind the log head, like everything that a close changes."""
+    found, missing = settler.remembered_days.recall(issuer_id, version, [issuer_id])
+    if missing:
+        found[issuer_id] = business_dates.days(connection, issuer_id)
+        settler.remembered_days.keep(issuer_id, version, found)
+    return found[issuer_id]
 
 
 def _lock_what_is_referred_to(

@@ -3,7 +3,7 @@
 A transfer's answer is made of its own row; `answer` holds those of everything else.
 """
 
-from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Index, SmallInteger, Table, text
+from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Index, SmallInteger, Table, Text, text
 
 from tallystick.core.columns import (
     bytes_column,
@@ -14,6 +14,7 @@ from tallystick.core.columns import (
     text_column,
 )
 from tallystick.core.database import metadata
+from tallystick.core.table_classes import DERIVED, LOGGED, logged
 
 instruction = Table(
     "instruction",
@@ -76,6 +77,13 @@ instruction = Table(
         "id",
         postgresql_where=text("kind = 'deposit' AND related_id IS NULL"),
     ),
+    # A bank's debit may bear the reference of a redemption, and most redemptions have none.
+    Index(
+        "ix_instruction_redemption_reference",
+        "issuer_id",
+        "reference",
+        postgresql_where=text("kind = 'redemption' AND reference IS NOT NULL"),
+    ),
     # What waits for time to pass, and what was issued lately.
     Index(
         "ix_instruction_expires_at",
@@ -96,6 +104,7 @@ instruction = Table(
     CheckConstraint("amount_minor >= 0", name="amount"),
     CheckConstraint("remaining_minor BETWEEN 0 AND amount_minor", name="remaining"),
     CheckConstraint("(event_index IS NULL) = (settled_at IS NULL)", name="settled"),
+    info=logged(along="event_index", also=("reason", "value_date")),
 )
 
 # Whether a class's issuance is suspended; a class without a row never tripped.
@@ -108,8 +117,42 @@ breaker = Table(
     text_column("reason"),
     moment_column("changed_at"),
     integer_column("event_index"),
+    # The run that a reset rests on.
+    id_column("clean_run_id", nullable=True),
     ForeignKeyConstraint(["issuer_id", "token_class_id"], ["token_class.issuer_id", "token_class.id"]),
     CheckConstraint("state IN ('closed', 'tripped')", name="state"),
+    info=DERIVED,
+)
+
+# Up to which moment the bank's data of a class reach, so that a mint sees how old they are.
+bank_evidence = Table(
+    "bank_evidence",
+    metadata,
+    id_column("issuer_id", primary_key=True),
+    id_column("token_class_id", primary_key=True),
+    Column("kind", Text, primary_key=True),
+    moment_column("until_at"),
+    ForeignKeyConstraint(["issuer_id", "token_class_id"], ["token_class.issuer_id", "token_class.id"]),
+    CheckConstraint("kind IN ('statement', 'hold')", name="kind"),
+    info=LOGGED,
+)
+
+# How a class's bank data is matched with its books; a class without a row has the default terms.
+matching_terms = Table(
+    "matching_terms",
+    metadata,
+    id_column("issuer_id", primary_key=True),
+    id_column("token_class_id", primary_key=True),
+    integer_column("tolerance_minor"),
+    Column("days_max", SmallInteger, nullable=False),
+    text_column("automatic_from"),
+    moment_column("changed_at"),
+    integer_column("event_index"),
+    ForeignKeyConstraint(["issuer_id", "token_class_id"], ["token_class.issuer_id", "token_class.id"]),
+    CheckConstraint("tolerance_minor >= 0", name="tolerance"),
+    CheckConstraint("days_max BETWEEN 0 AND 31", name="days_max"),
+    CheckConstraint("automatic_from IN ('exact', 'strong')", name="automatic_from"),
+    info=DERIVED,
 )
 
 answer = Table(
@@ -131,4 +174,5 @@ answer = Table(
         postgresql_where=text(r"resource_id LIKE 'batch\_%'"),
     ),
     CheckConstraint("octet_length(key_digest) = 32", name="key_digest"),
+    info=logged(along="event_index"),
 )

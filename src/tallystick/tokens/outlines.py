@@ -50,7 +50,7 @@ def settled_now(facts: Facts, row: Instruction, state: State = State.SETTLED) ->
     """Return an earlier instruction as it stands once its event is recorded."""
     return row._replace(
         state=state.value,
-        value_date=row.value_date or facts.booked_at.date(),
+        value_date=facts.value_date_of(row.id, row.value_date),
         settled_at=facts.booked_at,
         event_index=facts.next_index,
     )
@@ -83,7 +83,7 @@ def settles(
         request.reference,
         request.reason,
         request.request_hash,
-        request.value_date or facts.booked_at.date(),
+        facts.value_date_of(request.id, request.value_date),
         facts.now,
         request.expires_at,
         facts.booked_at,

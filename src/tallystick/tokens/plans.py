@@ -6,16 +6,17 @@ from typing import Any, NamedTuple
 
 from tallystick import orders, policy
 from tallystick.approvals import Approval, Vote
+from tallystick.business_dates import BusinessDays
 from tallystick.core.errors import DomainError
 from tallystick.ledger import Book, Posting
 from tallystick.orders import Order, Step
 from tallystick.participants import AccountFacts, AccountStatus, TokenClass
 from tallystick.policy import ALLOW, ClassFacts, CompiledPolicy, Decision, Party, PoliciesInForce, UsageBook
 from tallystick.tokens.changing import CheckedChange
-from tallystick.tokens.instructions import Instruction, Submission
-from tallystick.tokens.issuance import Issuance, IssuanceSuspendedError, Trip
+from tallystick.tokens.instructions import Instruction, Kind, Submission
+from tallystick.tokens.issuance import BreakerTrippedError, Issuance, IssuanceSuspendedError, Trip
 
-__all__ = ["Facts", "Plan", "Ruling", "Trip"]
+__all__ = ["Facts", "Mark", "Plan", "Ruling", "Trip", "count"]
 
 
 @dataclass(slots=True)
@@ -24,7 +25,8 @@ class Facts:
 
     `next_index` is the place in the log of the next event, booked at `booked_at`. `changes` are by the request that
     asks for one or approves it: what checking it gave. `orders` are by account and id: the active ones of accounts
-    that a request decides by them. `usage` is None where no rule counts.
+    that a request decides by them. `usage` is None where no rule counts. `business_date` is where an entry lands that
+    names no day, and `late` the day that an instruction belongs to where that one was closed already.
     """
 
     book: Book
@@ -35,6 +37,7 @@ class Facts:
     booked_at: datetime
     next_index: int
     policies: PoliciesInForce
+    days: BusinessDays = field(default_factory=BusinessDays)
     usage: UsageBook | None = None
     classes: dict[str, TokenClass] = field(default_factory=dict)
     instructions: dict[str, Instruction] = field(default_factory=dict)
@@ -44,8 +47,22 @@ class Facts:
     issuance: dict[str, Issuance] = field(default_factory=dict)
     # By instruction: what batches ask for that people may let through now.
     batches: dict[str, Submission] = field(default_factory=dict)
+    late: dict[str, date] = field(default_factory=dict)
+    business_date: date = field(init=False)
     _policies: dict[str, CompiledPolicy] = field(default_factory=dict)
     _class_facts: dict[str, ClassFacts] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.business_date = self.days.current(self.booked_at)
+
+    def value_date_of(self, instruction_id: str, asked: date | None) -> date:
+        """Return the day that an entry counts from: as asked, or the open business date if that day is closed."""
+        if asked is None:
+            return self.business_date
+        if not self.days.is_closed(asked):
+            return asked
+        self.late[instruction_id] = asked
+        return self.business_date
 
     def policy_of(self, account: AccountFacts) -> CompiledPolicy:
         """Return the rules that decide in the account's class."""
@@ -68,9 +85,15 @@ class Facts:
         return self.parties[account.account_id]
 
     def check_issuance_open(self, account: AccountFacts) -> None:
-        """Refuse to mint in a class whose breaker has tripped: IssuanceSuspendedError."""
-        if self.issuance[account.token_class_id].tripped:
+        """Refuse to mint in a class whose breaker has tripped, or must trip now because the bank's data are too old.
+
+        Raises IssuanceSuspendedError, BreakerTrippedError.
+        """
+        lately = self.issuance[account.token_class_id]
+        if lately.tripped:
             raise IssuanceSuspendedError
+        if lately.stale is not None:
+            raise BreakerTrippedError(Trip(account.token_class_id, lately.stale), detail=lately.stale)
 
     def set_status(self, account_id: str, status: AccountStatus) -> None:
         """Let an account have another status for what is decided from here on."""
@@ -88,6 +111,17 @@ class Facts:
         of_account.update((changed.id, changed) for changed in step.changed)
         blocked = orders.blocks_of(of_account.values(), self.now)
         self.parties[account_id] = self.parties[account_id]._replace(**blocked._asdict())
+
+
+class Mark(NamedTuple):
+    """Where an atomic group began, to go back to."""
+
+    lines: int
+    drafts: int
+    answers: int
+    keys: int
+    next_index: int
+    usage: tuple[int, int] | None
 
 
 class Ruling(NamedTuple):
@@ -133,3 +167,21 @@ class Plan(NamedTuple):
     expired: Approval | None = None
     batch: Submission | None = None
     step: Step | None = None
+
+
+def count(facts: Facts, plan: Plan, settled: Instruction) -> str | None:
+    """Count what settles for the rules that limit it and for the breaker; return the version of the rules."""
+    policy_version = None
+    if plan.ruling is not None:
+        policy_version = plan.ruling.policy.version
+        if facts.usage is not None or plan.ruling.policy.counts_usage:
+            plan.ruling.policy.count(plan.ruling.facts, facts.usage)
+    elif facts.usage is not None and settled.kind in policy.SUPPLY_SIGN:
+        # No rule decides on a seizure, and the supply that rules look at falls by it all the same.
+        movement_minor = policy.SUPPLY_SIGN[settled.kind] * settled.amount_minor
+        facts.usage.move_supply(settled.token_class_id or "", movement_minor)
+    if settled.kind == Kind.MINT and settled.token_class_id is not None:
+        lately = facts.issuance[settled.token_class_id]
+        lately.mints += 1
+        lately.amount_minor += settled.amount_minor
+    return policy_version

@@ -5,7 +5,7 @@ same signed object. It is stored once, in the log, and joined on here.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 
 import orjson
@@ -211,6 +211,7 @@ def event_payload(
     lines: Sequence[Line],
     approval_hashes: Sequence[bytes],
     policy_version: str | None,
+    original_value_date: date | None = None,
 ) -> bytes:
     """Return the canonical JSON (RFC 8785) that is signed for a settled instruction.
 
@@ -221,6 +222,7 @@ def event_payload(
     """
     shown_lines = ",".join([_line(line, row.amount_minor, amount, scale) for line in lines])
     approvals = ",".join([f'"{one.hex()}"' for one in approval_hashes]) if approval_hashes else ""
+    late = f'"original_value_date":"{original_value_date}",' if original_value_date else ""
     payee = f'"payee_account_id":"{row.payee_account_id}",' if row.payee_account_id else ""
     payer = f'"payer_account_id":"{row.payer_account_id}",' if row.payer_account_id else ""
     ruled = f'"policy":"{policy_version}",' if policy_version else ""
@@ -229,7 +231,7 @@ def event_payload(
     return (
         f'{{"amount":"{amount}","approvals":[{approvals}],"booked_at":"{format_time(booked_at)}",'
         f'"currency":"{currency}","id":"event_{row.id[-26:]}","index":{event_index},"instruction_id":"{row.id}",'
-        f'"issuer_id":"{issuer_id}","lines":[{shown_lines}],{payee}{payer}{ruled}"principal_id":"{row.principal_id}",'
+        f'"issuer_id":"{issuer_id}","lines":[{shown_lines}],{late}{payee}{payer}{ruled}"principal_id":"{row.principal_id}",'
         f'{purpose}{related}"request_hash":"{row.request_hash.hex()}","scale":{scale},'
         f'"token_class_id":"{row.token_class_id}","type":"{EVENT_TYPES[row.kind]}",'
         f'"value_date":"{row.value_date or booked_at.date()}","version":{_EVENT_VERSION}}}'

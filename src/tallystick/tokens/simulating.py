@@ -14,6 +14,7 @@ from tallystick.participants import AccountFacts
 from tallystick.policy import ALLOW, DENY, REFER
 from tallystick.tokens import store
 from tallystick.tokens.instructions import Kind, Request
+from tallystick.tokens.issuance import kind_of_backing, stale_because
 from tallystick.tokens.journals import journal
 from tallystick.tokens.known_accounts import read_accounts
 from tallystick.tokens.plans import Facts
@@ -75,6 +76,11 @@ def simulate(connection: Connection, clock: Clock, request: Request) -> dict[str
                     "message": breaker.reason,
                 }
             )
+        stale = _stale(connection, issuer_id, facts, of_account)
+        if stale is not None:
+            verdict.reasons.append(
+                {"code": "breaker_tripped", "rule_id": "reconciliation", "effect": DENY, "message": stale}
+            )
     effects = {one["effect"] for one in verdict.reasons}
     checkers = facts.policy_of(of_account).checkers(request.kind, amount_minor)
     return {
@@ -104,6 +110,13 @@ def _ask_rules(
     if facts.policy_of(asking.of_account).needs_supply(asking.kind):
         supply_minor = ledger.supply_minor(connection, issuer_id, asking.of_account.token_class_id)
     return policy.simulate(connection, issuer_id, asked, facts.now, supply_minor=supply_minor)
+
+
+def _stale(connection: Connection, issuer_id: str, facts: Facts, account: AccountFacts) -> str | None:
+    terms = facts.policy_of(account).reconciliation
+    kind = kind_of_backing(terms)
+    until = store.read_bank_evidence(connection, issuer_id, account.token_class_id, kind.value)
+    return stale_because(terms, until, facts.now)
 
 
 def _check_books(

@@ -41,7 +41,7 @@ WHERE i.issuer_id = %s AND i.key_digest = ANY(%s)
 """
 _UPDATE: Final = """
 UPDATE instruction SET state = %s, remaining_minor = %s, payee_account_id = %s, reason = %s, settled_at = %s,
-                       event_index = %s
+                       event_index = %s, value_date = %s
 WHERE issuer_id = %s AND id = %s
 """
 
@@ -58,13 +58,17 @@ class Answer(NamedTuple):
 
 
 class BreakerRow(NamedTuple):
-    """A class's breaker as it is kept: what its last event made of it, and why."""
+    """A class's breaker as it is kept: what its last event made of it, and why.
+
+    `clean_run_id` is the reconciliation that found nothing wrong since; None until there is one.
+    """
 
     token_class_id: str
     state: str
     reason: str
     changed_at: datetime
     event_index: int
+    clean_run_id: str | None = None
 
 
 class Added(NamedTuple):
@@ -201,6 +205,7 @@ def update_instructions(pipeline: Pipeline, issuer_id: str, rows: Sequence[Instr
                 row.reason,
                 row.settled_at,
                 row.event_index,
+                row.value_date,
                 issuer_id,
                 row.id,
             ),
@@ -273,7 +278,8 @@ def insert_answers(pipeline: Pipeline, issuer_id: str, rows: Sequence[Answer], a
 
 def read_breakers(connection: Connection, issuer_id: str) -> dict[str, BreakerRow]:
     rows = connection.exec_driver_sql(
-        "SELECT token_class_id, state, reason, changed_at, event_index FROM breaker WHERE issuer_id = %s",
+        """SELECT token_class_id, state, reason, changed_at, event_index, clean_run_id FROM breaker
+           WHERE issuer_id = %s""",
         (issuer_id,),
     )
     return {row[0]: BreakerRow._make(row) for row in rows}
@@ -281,12 +287,41 @@ def read_breakers(connection: Connection, issuer_id: str) -> dict[str, BreakerRo
 
 def write_breaker(connection: Connection, issuer_id: str, row: BreakerRow) -> None:
     connection.exec_driver_sql(
-        """INSERT INTO breaker (issuer_id, token_class_id, state, reason, changed_at, event_index)
-           VALUES (%s, %s, %s, %s, %s, %s)
+        """INSERT INTO breaker (issuer_id, token_class_id, state, reason, changed_at, event_index, clean_run_id)
+           VALUES (%s, %s, %s, %s, %s, %s, %s)
            ON CONFLICT (issuer_id, token_class_id) DO UPDATE SET state = excluded.state, reason = excluded.reason,
-           changed_at = excluded.changed_at, event_index = excluded.event_index""",
+           changed_at = excluded.changed_at, event_index = excluded.event_index,
+           clean_run_id = excluded.clean_run_id""",
         (issuer_id, *row),
     )
+
+
+def write_clean_run(connection: Connection, issuer_id: str, token_class_id: str, run_id: str | None) -> None:
+    connection.exec_driver_sql(
+        "UPDATE breaker SET clean_run_id = %s WHERE issuer_id = %s AND token_class_id = %s",
+        (run_id, issuer_id, token_class_id),
+    )
+
+
+def write_bank_evidence(
+    connection: Connection, issuer_id: str, token_class_id: str, kind: str, until: datetime
+) -> None:
+    connection.exec_driver_sql(
+        """INSERT INTO bank_evidence (issuer_id, token_class_id, kind, until_at) VALUES (%s, %s, %s, %s)
+           ON CONFLICT (issuer_id, token_class_id, kind) DO UPDATE
+           SET until_at = greatest(bank_evidence.until_at, excluded.until_at)""",
+        (issuer_id, token_class_id, kind, until),
+    )
+
+
+def read_bank_evidence(
+    connection: Connection, issuer_id: str, token_class_id: str, kind: str
+) -> datetime | None:
+    found: datetime | None = connection.exec_driver_sql(
+        "SELECT until_at FROM bank_evidence WHERE issuer_id = %s AND token_class_id = %s AND kind = %s",
+        (issuer_id, token_class_id, kind),
+    ).scalar()
+    return found
 
 
 def read_minted_since(

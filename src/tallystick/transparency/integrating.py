@@ -86,11 +86,15 @@ def stored_tree(connection: Connection, tiles: TileStore, issuer_id: str) -> Sto
 def checkpoint_keys(connection: Connection, issuer_id: str, origin: str) -> dict[str, VerifierKey]:
     """Return every key that ever signed the issuer's checkpoints, under the log's name, by key id."""
     keys = signing.list_keys(connection, issuer_id, use=KeyUse.CHECKPOINT)
-    return {key.id: VerifierKey(origin, ED25519, key.public_key) for key in keys}
+    return {
+        key.id: VerifierKey(origin, ED25519, key.public_key) for key in keys if key.activated_at is not None
+    }
 
 
 def _step(connection: Connection, log: Log, issuer_id: str, step_size_max: int) -> Checkpoint | None:
-    store.insert_tree(connection, issuer_id, f"{log.origin_prefix}/{issuer_id}")
+    # What roots have signed is the log's name, whatever the setting has become since.
+    origin = signing.root_origin(connection, issuer_id) or f"{log.origin_prefix}/{issuer_id}"
+    store.insert_tree(connection, issuer_id, origin)
     before = store.lock_tree(connection, issuer_id)
     if before is None:
         return None

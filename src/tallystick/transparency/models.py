@@ -4,6 +4,7 @@ from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Index, Sma
 
 from tallystick.core.columns import bytes_column, id_column, integer_column, moment_column, text_column
 from tallystick.core.database import metadata
+from tallystick.core.table_classes import DERIVED, LOGGED, logged
 
 # The one row that changes: whoever integrates an issuer's events holds its lock.
 log_tree = Table(
@@ -16,6 +17,7 @@ log_tree = Table(
     ForeignKeyConstraint(["issuer_id"], ["issuer.issuer_id"]),
     CheckConstraint("size >= 0", name="size"),
     postgresql_with={"fillfactor": "10"},
+    info=DERIVED,
 )
 
 log_tile = Table(
@@ -28,6 +30,7 @@ log_tile = Table(
     ForeignKeyConstraint(["issuer_id"], ["log_tree.issuer_id"]),
     CheckConstraint("level >= 0 AND tile_index >= 0", name="place"),
     CheckConstraint("octet_length(hashes) = 8192", name="hashes"),
+    info=DERIVED,
 )
 
 # The size in the key: there are never two roots for one size.
@@ -43,6 +46,7 @@ log_checkpoint = Table(
     ForeignKeyConstraint(["issuer_id"], ["log_tree.issuer_id"]),
     CheckConstraint("size > 0", name="size"),
     CheckConstraint("octet_length(root_hash) = 32", name="root_hash"),
+    info=logged(along="size"),
 )
 
 log_cosignature = Table(
@@ -55,4 +59,5 @@ log_cosignature = Table(
     moment_column("cosigned_at"),
     ForeignKeyConstraint(["issuer_id", "size"], ["log_checkpoint.issuer_id", "log_checkpoint.size"]),
     Index(None, "issuer_id", "witness_key", "size"),
+    info=LOGGED,
 )

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from tallystick import events
 from tallystick.transparency import store
+from tallystick.transparency.checkpoints import Checkpoint, parse_checkpoint
 from tallystick.transparency.integrating import checkpoint_keys, stored_tree
 from tallystick.transparency.notes import parse_note
 from tallystick.transparency.proofs import Receipt, format_receipt
@@ -36,13 +37,17 @@ __all__ = [
     "Standing",
     "WitnessStanding",
     "consistency",
+    "cosigned_size",
     "entry_bundle",
+    "first_checkpoint_covering",
     "hash_tile",
     "inclusion",
     "log_keys",
+    "log_origin",
     "published_checkpoint",
     "receipt",
     "standing",
+    "witnessed_checkpoint",
 ]
 
 
@@ -79,7 +84,10 @@ class WitnessStanding:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How far the log is recorded, signed and witnessed; `window` counts the events that no quorum has seen yet."""
+    """How far the log is recorded, signed and witnessed; `window` counts the events that no quorum has seen yet.
+
+    `unwitnessed_since` is when the oldest of those was booked; None where there is none.
+    """
 
     origin: str | None
     sequenced_size: int
@@ -88,11 +96,18 @@ class Standing:
     witnessed_size: int
     quorum: int
     witnesses: Sequence[WitnessStanding]
+    unwitnessed_since: datetime | None
 
     @property
     def window(self) -> int:
         """The events that could still be changed without a witness noticing."""
         return self.sequenced_size - self.witnessed_size
+
+    def window_seconds(self, at: datetime) -> int:
+        """How long the oldest of them has been waiting to be seen, in whole seconds; 0 where there is none."""
+        if self.unwitnessed_since is None:
+            return 0
+        return max(0, int((at - self.unwitnessed_since).total_seconds()))
 
 
 def log_keys(connection: Connection, issuer_id: str) -> tuple[str, list[str]]:
@@ -116,6 +131,35 @@ def published_checkpoint(connection: Connection, issuer_id: str, policy: Witness
         raise CheckpointNotFoundError
     witnessed = _witnessed(connection, issuer_id, policy, newest)
     return _with_cosignatures(connection, issuer_id, policy, witnessed or newest)
+
+
+def first_checkpoint_covering(connection: Connection, issuer_id: str, event_index: int) -> Checkpoint | None:
+    """Return the first signed checkpoint of a log that has the event; None if none has it yet.
+
+    It is the same for ever: later checkpoints are larger.
+    """
+    found = store.read_checkpoints(connection, issuer_id, event_index, 1)
+    return parse_checkpoint(found[0].note.rpartition("\n\n")[0] + "\n") if found else None
+
+
+def witnessed_checkpoint(
+    connection: Connection, issuer_id: str, policy: WitnessPolicy, size_max: int
+) -> str | None:
+    """Return the newest checkpoint of at most so many events that a quorum has cosigned, with its cosignatures."""
+    size = store.read_witnessed_size(connection, issuer_id, policy.keys, max(policy.quorum, 1), size_max)
+    found = store.read_checkpoint(connection, issuer_id, size) if size else None
+    return None if found is None else _with_cosignatures(connection, issuer_id, policy, found)
+
+
+def cosigned_size(connection: Connection, issuer_id: str, size_max: int) -> int:
+    """Return the size of the largest tree of at most so many events that any witness has cosigned; 0 if none has."""
+    return store.read_cosigned_size(connection, issuer_id, size_max)
+
+
+def log_origin(connection: Connection, issuer_id: str) -> str | None:
+    """Return the log's name, or None before the first checkpoint."""
+    row = store.read_tree(connection, issuer_id)
+    return None if row is None else row.origin
 
 
 def hash_tile(connection: Connection, tiles: TileStore, issuer_id: str, level: int, path: str) -> bytes:
@@ -154,6 +198,16 @@ def inclusion(
     if not 0 <= index < size <= tree.size:
         raise TreeSizeUnknownError
     return InclusionProof(row.origin, index, size, tree.root(size), tree.inclusion(index, size))
+
+
+def inclusions(
+    connection: Connection, tiles: TileStore, issuer_id: str, indexes: Sequence[int], size: int
+) -> list[list[bytes]]:
+    """Return the hashes that prove each of these leaves to be in the tree of `size`; raises TreeSizeUnknownError."""
+    tree = stored_tree(connection, tiles, issuer_id)
+    if size > tree.size or any(not 0 <= index < size for index in indexes):
+        raise TreeSizeUnknownError
+    return [tree.inclusion(index, size) for index in indexes]
 
 
 def consistency(
@@ -203,14 +257,18 @@ def standing(connection: Connection, issuer_id: str, policy: WitnessPolicy) -> S
                 None if last is None else last.cosigned_at,
             )
         )
+    sequenced_size = events.last_index(connection, issuer_id) + 1
+    witnessed_size = 0 if witnessed is None else witnessed.size
+    oldest = events.events_at(connection, issuer_id, [witnessed_size])
     return Standing(
         origin=None if row is None else row.origin,
-        sequenced_size=events.last_index(connection, issuer_id) + 1,
+        sequenced_size=sequenced_size,
         signed_size=0 if newest is None else newest.size,
         signed_at=None if newest is None else newest.signed_at,
-        witnessed_size=0 if witnessed is None else witnessed.size,
+        witnessed_size=witnessed_size,
         quorum=policy.quorum,
         witnesses=found,
+        unwitnessed_since=oldest[0].booked_at if oldest else None,
     )
 
 

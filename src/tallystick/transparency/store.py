@@ -140,6 +140,13 @@ def read_newest_cosigned(connection: Connection, issuer_id: str, witness_key: st
     return None if row is None else Cosignature(*row)
 
 
+def read_cosigned_size(connection: Connection, issuer_id: str, size_max: int) -> int:
+    found = connection.exec_driver_sql(
+        "SELECT max(size) FROM log_cosignature WHERE issuer_id = %s AND size <= %s", (issuer_id, size_max)
+    )
+    return int(found.scalar_one() or 0)
+
+
 def read_witnessed_size(
     connection: Connection, issuer_id: str, witness_keys: Sequence[str], quorum: int, size_max: int
 ) -> int:

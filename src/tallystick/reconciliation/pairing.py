@@ -1,0 +1,381 @@
+"""The control account's movements paired with the bank's entries, and a name for each that is left over. Pure.
+
+`forward` goes from the books to the bank, in the order of the log and in blocks; it leaves a mark at each entry that
+bears a deposit out. `back` goes the other way, over the entries without a mark only. What neither finds a pair for is
+told by `name_alone`. Whatever is paired wrongly, or not at all, becomes a break with its exact amount, so that the
+differences of all of them add up to the difference of the two accounts.
+"""
+
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Final, NamedTuple
+
+from tallystick.reconciliation.breaks import BreakCollector, BreakDraft, Money
+from tallystick.reconciliation.records import BreakType, Evidence
+from tallystick.statements import EntryLink, StatementEntry
+from tallystick.tokens import State
+
+__all__ = ["ControlMovement", "DepositStanding", "Forward", "Marks", "Pairing", "Told"]
+
+_CREDIT_WAITS: Final[dict[str, str]] = {
+    State.UNASSIGNED: "The bank's credit waits to be assigned to an account.",
+    State.PENDING_APPROVAL: "The bank's credit waits for another person's approval.",
+}
+
+
+class ControlMovement(NamedTuple):
+    """What one signed event moved on the control account (1100): positive for a deposit that came in."""
+
+    event_index: int
+    instruction_id: str
+    movement_minor: int
+    value_date: date
+    account_id: str | None
+    statement_entry_id: str | None
+
+
+class DepositStanding(NamedTuple):
+    """What became of the deposit that an entry names, as of the index that is looked at.
+
+    `settled` by then, and `proven` by a valid event; `state` is what it waits for otherwise.
+    """
+
+    account_id: str | None
+    amount_minor: int
+    state: str
+    settled: bool
+    proven: bool
+
+
+class Told(NamedTuple):
+    """By what an entry is recognised that the bank tells of once more: its own reference, amount and day."""
+
+    bank_reference: str
+    signed_minor: int
+    booking_date: date | None
+
+
+class Marks:
+    """Which entries bear a deposit out, one bit each, so that a million of them take little room."""
+
+    def __init__(self) -> None:
+        self.by_statement: dict[str, bytearray] = {}
+
+    def set(self, statement_id: str, entry_number: int) -> None:
+        """Mark an entry."""
+        bits = self.by_statement.setdefault(statement_id, bytearray())
+        place = entry_number >> 3
+        if place >= len(bits):
+            bits.extend(bytes(max(place + 1 - len(bits), len(bits))))
+        bits[place] |= 1 << (entry_number & 7)
+
+    def has(self, statement_id: str, entry_number: int) -> bool:
+        """Tell whether an entry is marked."""
+        bits = self.by_statement.get(statement_id)
+        place = entry_number >> 3
+        return bits is not None and place < len(bits) and bool(bits[place] >> (entry_number & 7) & 1)
+
+    def missing(self, statement_id: str, entry_count: int) -> list[tuple[int, int]]:
+        """Return the runs of entries without a mark, from 1 to `entry_count`, as (first, last)."""
+        runs: list[tuple[int, int]] = []
+        number, bits = 1, self.by_statement.get(statement_id, bytearray())
+        while number <= entry_count:
+            place = number >> 3
+            if number & 7 == 0 and place < len(bits) and bits[place] == 0xFF:
+                number += 8
+                continue
+            if self.has(statement_id, number):
+                number += 1
+                continue
+            first = number
+            while number <= entry_count and not self.has(statement_id, number):
+                number += 1
+            runs.append((first, number - 1))
+        return runs
+
+    def take(self, other: "Marks") -> None:
+        """Take over another part's marks."""
+        for statement_id, theirs in other.by_statement.items():
+            ours = self.by_statement.setdefault(statement_id, bytearray())
+            ours.extend(bytes(max(0, len(theirs) - len(ours))))
+            for place, bits in enumerate(theirs):
+                ours[place] |= bits
+
+
+@dataclass(slots=True)
+class Forward:
+    """What one part of the log leaves behind: deposits without an entry, releases, odd pairs, and marks.
+
+    `releases` are (index, amount) of what went out, in the order of the log.
+    """
+
+    alone: list[ControlMovement] = field(default_factory=list)
+    odd: list[tuple[str, ControlMovement, EntryLink]] = field(default_factory=list)
+    releases: list[tuple[int, int]] = field(default_factory=list)
+    marks: Marks = field(default_factory=Marks)
+
+    def pair(
+        self,
+        movements: Sequence[ControlMovement],
+        links: Mapping[str, EntryLink],
+        covered: frozenset[str],
+    ) -> None:
+        """Pair the deposits of one block. `links` are by the entry that a deposit names, or by its own id."""
+        for movement in movements:
+            link = links.get(movement.statement_entry_id or movement.instruction_id)
+            if link is None:
+                self.alone.append(movement)
+            elif link.statement_id not in covered:
+                self.odd.append(("later", movement, link))
+            elif link.deposit_id != movement.instruction_id or self.marks.has(
+                link.statement_id, link.entry_number
+            ):
+                self.odd.append(("other", movement, link))
+            else:
+                self.marks.set(link.statement_id, link.entry_number)
+                if link.signed_minor != movement.movement_minor:
+                    self.odd.append(("amount", movement, link))
+
+    def take(self, later: "Forward") -> None:
+        """Take over what the next part of the log left behind."""
+        self.alone += later.alone
+        self.odd += later.odd
+        self.releases += later.releases
+        self.marks.take(later.marks)
+
+
+@dataclass(slots=True)
+class Pairing:
+    """Names what is left over; `difference_minor` sums what differs, the books less the bank."""
+
+    money: Money
+    found: BreakCollector
+    difference_minor: int = 0
+    timing_minor: int = 0
+    _waiting: defaultdict[int, deque[int]] = field(default_factory=lambda: defaultdict(deque))
+
+    def take_forward(self, forward: Forward) -> None:
+        """Name the odd pairs, and let releases wait for the bank's debits."""
+        for kind, movement, link in forward.odd:
+            evidence = {**_evidence_of(movement), "bank_entry_id": link.id}
+            cause = _cause_of(movement)
+            if kind == "later":
+                self._add_timing(
+                    "deposit_on_later_statement",
+                    movement.movement_minor,
+                    "A deposit is confirmed by a statement that has no closing balance yet, or a later one.",
+                    evidence,
+                    cause,
+                )
+            elif kind == "other":
+                self._add(
+                    "deposit_of_same_entry",
+                    BreakType.DUPLICATE,
+                    movement.movement_minor,
+                    "The bank's entry was confirmed by another deposit already.",
+                    {**evidence, "deposit_id_of_entry": link.deposit_id},
+                    cause,
+                )
+            else:
+                self._add(
+                    "deposit_amount",
+                    BreakType.AMOUNT,
+                    movement.movement_minor - link.signed_minor,
+                    f"The deposit is {self.money.words(movement.movement_minor)}, the bank's entry "
+                    f"{self.money.words(link.signed_minor)}.",
+                    evidence,
+                    cause,
+                )
+        for event_index, movement_minor in forward.releases:
+            self._waiting[movement_minor].append(event_index)
+
+    def back(
+        self,
+        entries: Iterable[StatementEntry],
+        standings: Mapping[str, DepositStanding],
+        told: Mapping[Told, tuple[str, int]],
+    ) -> None:
+        """Name the bank's booked entries that bear no deposit out, in the order of the statements.
+
+        `told` gives the first entry of each reference, amount and day.
+        """
+        for entry in entries:
+            if entry.deposit_id is None and self._waiting[entry.signed_minor]:
+                self._waiting[entry.signed_minor].popleft()
+                continue
+            standing = standings.get(entry.deposit_id or "")
+            if standing is not None and standing.settled and not standing.proven:
+                # That its event is missing is a break of its own, which explains the books' side of this pair.
+                self.difference_minor -= entry.signed_minor
+            elif _first_told(entry, told) is not None and not (standing and standing.settled):
+                self._add(
+                    "entry_told_twice",
+                    BreakType.DUPLICATE,
+                    -entry.signed_minor,
+                    f"The bank tells of {self.money.words(entry.signed_minor)} twice: with the same reference and day.",
+                    {**_evidence_of_entry(entry), "first_entry_id": _first_told(entry, told)},
+                    f"entry:{entry.id}",
+                )
+            else:
+                self._name_entry(entry, standing)
+
+    def _name_entry(self, entry: StatementEntry, standing: DepositStanding | None) -> None:
+        evidence, cause = _evidence_of_entry(entry), f"entry:{entry.id}"
+        if standing is not None and not standing.settled:
+            self._add_timing(
+                "credit_waits",
+                -entry.signed_minor,
+                _CREDIT_WAITS.get(
+                    standing.state, "The bank's credit is confirmed in the books behind this index."
+                ),
+                evidence,
+                cause,
+            )
+            return
+        if entry.deposit_id is None:
+            kind = "entry_not_in_books"
+            text = f"The bank booked {self.money.words(entry.signed_minor)}, which the books do not show."
+        elif standing is None:
+            kind = "credit_without_deposit"
+            text = "The bank's credit names a deposit that does not exist."
+        else:
+            kind = "credit_of_other_deposit"
+            text = "The bank's credit names a deposit that another entry bears out, or none."
+        self._add(kind, BreakType.UNEXPECTED_BANK_ENTRY, -entry.signed_minor, text, evidence, cause)
+
+    def releases_alone(self) -> list[int]:
+        """Return the indexes of the releases that no debit of the bank bears out, in the order of the log."""
+        return sorted(index for waiting in self._waiting.values() for index in waiting)
+
+    def name_alone(
+        self,
+        alone: Iterable[ControlMovement],
+        confirmed: Counter[tuple[str | None, int]],
+        closed_on: date,
+    ) -> None:
+        """Name what the books moved and no entry of the bank bears out.
+
+        `confirmed` counts the deposits that are borne out, by account and amount: one of them may have been told twice.
+        """
+        for movement in alone:
+            evidence, cause = _evidence_of(movement), _cause_of(movement)
+            pair = (movement.account_id, movement.movement_minor)
+            if movement.value_date > closed_on:
+                self._add_timing(
+                    "movement_after_statement",
+                    movement.movement_minor,
+                    f"The books' value date is behind {closed_on}, the day of the statement.",
+                    evidence,
+                    cause,
+                )
+            elif movement.movement_minor > 0 and confirmed[pair]:
+                confirmed[pair] -= 1
+                self._add(
+                    "deposit_told_twice",
+                    BreakType.DUPLICATE,
+                    movement.movement_minor,
+                    "The bank has no entry for this deposit, but the statement confirmed one of the same amount to "
+                    "the same account.",
+                    evidence,
+                    cause,
+                )
+            else:
+                self._add(
+                    "movement_not_at_bank",
+                    BreakType.MISSING_BANK_ENTRY,
+                    movement.movement_minor,
+                    f"The books moved {self.money.words(movement.movement_minor)}, which the bank does not show.",
+                    evidence,
+                    cause,
+                )
+
+    def check_opening(self, statement_id: str, opening_minor: int | None, before_minor: int | None) -> int:
+        """Return the balance that a statement starts from, and name what happened unseen before it.
+
+        `before_minor` is what the one before it closed with; None before the first.
+        """
+        expected_minor = before_minor or 0
+        if opening_minor is None or opening_minor == expected_minor:
+            return expected_minor
+        before = (
+            "no statement before it was imported"
+            if before_minor is None
+            else f"the one before it closed at {self.money.words(expected_minor)}"
+        )
+        self._add(
+            "first_opening" if before_minor is None else "statement_opening",
+            BreakType.UNEXPECTED_BANK_ENTRY,
+            expected_minor - opening_minor,
+            f"The statement opens at {self.money.words(opening_minor)}, but {before}.",
+            {"statement_id": statement_id},
+            f"{'first_opening' if before_minor is None else 'statement_opening'}:{statement_id}",
+        )
+        return opening_minor
+
+    def check_closing(self, statement_id: str, closing_minor: int | None, balance_minor: int) -> int:
+        """Return the balance that a statement ends with, and name what its own entries leave open."""
+        if closing_minor is None or closing_minor == balance_minor:
+            return balance_minor
+        self._add(
+            "statement_sum",
+            BreakType.AMOUNT,
+            balance_minor - closing_minor,
+            f"The statement's entries lead to {self.money.words(balance_minor)}, but it closes at "
+            f"{self.money.words(closing_minor)}.",
+            {"statement_id": statement_id},
+            f"sum:{statement_id}",
+        )
+        return closing_minor
+
+    def _add_timing(
+        self, kind: str, difference_minor: int, explanation: str, evidence: Evidence, cause: str
+    ) -> None:
+        self.timing_minor += difference_minor
+        self._add(kind, BreakType.TIMING, difference_minor, explanation, evidence, cause)
+
+    def _add(
+        self,
+        kind: str,
+        break_type: BreakType,
+        difference_minor: int,
+        explanation: str,
+        evidence: Evidence,
+        cause: str,
+    ) -> None:
+        self.difference_minor += difference_minor
+        self.found.add(
+            kind, BreakDraft(break_type, difference_minor, explanation, evidence, 0, difference_minor, cause)
+        )
+
+
+def _first_told(entry: StatementEntry, told: Mapping[Told, tuple[str, int]]) -> str | None:
+    if entry.bank_reference is None:
+        return None
+    first = told.get(Told(entry.bank_reference, entry.signed_minor, entry.booking_date))
+    if first is None or first == (entry.statement_id, entry.entry_number):
+        return None
+    return f"{first[0]}.{first[1]}"
+
+
+def _cause_of(movement: ControlMovement) -> str:
+    return f"movement:{movement.instruction_id}"
+
+
+def _evidence_of(movement: ControlMovement) -> dict[str, str | int | None]:
+    return {
+        "event_index": movement.event_index,
+        "instruction_id": movement.instruction_id,
+        "value_date": movement.value_date.isoformat(),
+        "statement_entry_id": movement.statement_entry_id,
+    }
+
+
+def _evidence_of_entry(entry: StatementEntry) -> dict[str, str | int | None]:
+    return {
+        "statement_entry_id": entry.id,
+        "booking_date": None if entry.booking_date is None else entry.booking_date.isoformat(),
+        "bank_reference": entry.bank_reference,
+        "deposit_id": entry.deposit_id,
+    }

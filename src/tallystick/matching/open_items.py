@@ -11,7 +11,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from tallystick import participants, statements, tokens
-from tallystick.matching import store
+from tallystick.matching import open_items_store, store
 from tallystick.matching.items import item_of_entry, item_of_instruction
 from tallystick.matching.records import Item, ItemKind, Match, Side
 from tallystick.statements import Statement
@@ -68,13 +68,13 @@ def open_items(
     every = statements.statements_in_order(connection, issuer_id, token_class_id)
     within = {one.id: one for one in every if one.completed_at and one.completed_at <= known_until}
     later = [one.id for one in every if one.id not in within]
-    crossing = store.read_crossing_items(
+    crossing = open_items_store.read_crossing_items(
         connection, issuer_id, token_class_id, event_index, known_until, later
     )
     found |= _crossing(connection, issuer_id, crossing, event_index, known_until)
     found |= _evidence_ahead(connection, issuer_id, token_class_id, event_index, within)
     if later:
-        early = store.read_evidence_of(connection, issuer_id, event_index, later)
+        early = open_items_store.read_evidence_of(connection, issuer_id, event_index, later)
         found |= _deposits(connection, issuer_id, early)
     in_order = sorted(
         found.values(), key=lambda one: (str(one.item.day), one.item.event_index or 0, one.item.place)
@@ -128,7 +128,9 @@ def _evidence_ahead(
 ) -> dict[str, OpenItem]:
     """Return the credits whose deposits lie behind the place in the log."""
     found = {}
-    behind = store.read_evidence_behind(connection, issuer_id, class_id, event_index, sorted(within))
+    behind = open_items_store.read_evidence_behind(
+        connection, issuer_id, class_id, event_index, sorted(within)
+    )
     entries = statements.entries_by_id(connection, issuer_id, [one.bank_item_ids[0] for one in behind])
     for one in behind:
         entry = entries[one.bank_item_ids[0]]

@@ -12,7 +12,7 @@ from tallystick.matching.records import Decision, Item, Match
 
 _ITEM: Final = ", ".join(Item._fields)
 _MATCH_FIELDS: Final = tuple(Match.__slots__)
-_MATCH: Final = ", ".join(_MATCH_FIELDS)
+MATCH_COLUMNS: Final = ", ".join(_MATCH_FIELDS)
 _OPEN: Final = "match_id IS NULL AND amount_minor <> 0"
 #: The kinds of reference that tie the bank's items to the books'.
 _TIES: Final = "left(reference, 4) IN ('e2e:', 'own:', 'uetr')"
@@ -27,6 +27,10 @@ _KNOWN_BY: Final = """CROSS JOIN LATERAL (
     SELECT item_id FROM match_reference
     WHERE issuer_id = %(issuer_id)s AND token_class_id = %(class_id)s AND reference = r.reference OFFSET 0
 ) o"""
+# By its key alone: another condition might let an index be taken that has half of the table in it.
+ITEM_OF: Final = """CROSS JOIN LATERAL (
+    SELECT * FROM match_item WHERE issuer_id = %(issuer_id)s AND id = o.item_id OFFSET 0
+) i"""
 # Of a page of the bank's open items: the books' open items with a reference of theirs, and how many each could go with.
 _PAIRS: Final = f"""
 WITH page AS MATERIALIZED (
@@ -35,30 +39,25 @@ WITH page AS MATERIALIZED (
       AND id > %(after)s
     ORDER BY id LIMIT %(limit)s
 ), pair AS MATERIALIZED (
-    SELECT p.id AS bank_id, p.amount_minor AS bank_minor, k.id AS book_id, k.amount_minor AS book_minor,
+    SELECT p.id AS bank_id, p.amount_minor AS bank_minor, i.id AS book_id, i.amount_minor AS book_minor,
            max(r.reference) AS reference
     FROM page p
     {_REFERENCES_OF.format(of="p.id", which=_TIES)}
     {_KNOWN_BY}
-    CROSS JOIN LATERAL (
-        SELECT id, amount_minor FROM match_item
-        WHERE issuer_id = %(issuer_id)s AND id = o.item_id AND side = 'books' AND match_id IS NULL
-          AND (kind = 'redemption') = %(of_redemptions)s AND (amount_minor > 0) = (p.amount_minor > 0) OFFSET 0
-    ) k
+    {ITEM_OF}
+    WHERE i.side = 'books' AND i.match_id IS NULL AND (i.kind = 'redemption') = %(of_redemptions)s
+      AND (i.amount_minor > 0) = (p.amount_minor > 0)
     GROUP BY 1, 2, 3, 4
 )
 SELECT p.bank_id, p.bank_minor, p.book_id, p.book_minor, p.reference, w.bank_count,
        count(*) OVER (PARTITION BY p.bank_id) AS book_count
 FROM pair p CROSS JOIN LATERAL (
-    SELECT count(DISTINCT b.id) AS bank_count
+    SELECT count(DISTINCT i.id) AS bank_count
     FROM (SELECT 1) AS one
     {_REFERENCES_OF.format(of="p.book_id", which=_TIES)}
     {_KNOWN_BY}
-    CROSS JOIN LATERAL (
-        SELECT id FROM match_item
-        WHERE issuer_id = %(issuer_id)s AND id = o.item_id AND side = 'bank' AND match_id IS NULL
-          AND (amount_minor > 0) = (p.book_minor > 0) OFFSET 0
-    ) b
+    {ITEM_OF}
+    WHERE i.side = 'bank' AND i.match_id IS NULL AND (i.amount_minor > 0) = (p.book_minor > 0)
 ) w
 """
 
@@ -155,7 +154,9 @@ def add_items(
 
 def read_items(connection: Connection, issuer_id: str, ids: Sequence[str]) -> dict[str, Item]:
     rows = connection.exec_driver_sql(
-        f"SELECT {_ITEM} FROM match_item WHERE issuer_id = %s AND id = ANY(%s)", (issuer_id, list(ids))
+        f"""SELECT {", ".join(f"i.{name}" for name in Item._fields)}
+            FROM unnest(%(ids)s::text[]) AS o(item_id) {ITEM_OF}""",
+        {"issuer_id": issuer_id, "ids": sorted(set(ids))},
     )
     return {row[0]: Item._make(row) for row in rows}
 
@@ -186,9 +187,9 @@ def read_items_of_open_amounts(
                   AND amount_minor = a.amount_minor AND match_id IS NOT NULL AND counterparty IS NOT NULL OFFSET 0
             ) i
             CROSS JOIN LATERAL (
-                SELECT 1 FROM bank_match WHERE issuer_id = %(issuer_id)s AND id = i.match_id
-                  AND rule = %(rule)s AND {_BY_ITSELF} OFFSET 0
-            ) m""",
+                SELECT confidence, rule FROM bank_match WHERE issuer_id = %(issuer_id)s AND id = i.match_id OFFSET 0
+            ) m
+            WHERE m.rule = %(rule)s AND {_BY_ITSELF}""",
         {"issuer_id": issuer_id, "class_id": class_id, "rule": rule},
     )
     return [Item._make(row) for row in rows]
@@ -197,8 +198,9 @@ def read_items_of_open_amounts(
 def read_references(connection: Connection, issuer_id: str, item_ids: Sequence[str]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     rows = connection.exec_driver_sql(
-        "SELECT item_id, reference FROM match_reference WHERE issuer_id = %s AND item_id = ANY(%s)",
-        (issuer_id, list(item_ids)),
+        f"""SELECT o.item_id, r.reference
+            FROM unnest(%(ids)s::text[]) AS o(item_id) {_REFERENCES_OF.format(of="o.item_id", which="true")}""",
+        {"issuer_id": issuer_id, "ids": sorted(set(item_ids))},
     )
     for row in rows:
         found.setdefault(row[0], set()).add(row[1])
@@ -213,10 +215,8 @@ def read_open_by_reference(
         f"""SELECT r.reference, {", ".join(f"i.{name}" for name in Item._fields)}
             FROM unnest(%(references)s::text[]) AS r(reference)
             {_KNOWN_BY}
-            CROSS JOIN LATERAL (
-                SELECT * FROM match_item
-                WHERE issuer_id = %(issuer_id)s AND id = o.item_id AND side = 'bank' OFFSET 0
-            ) i""",
+            {ITEM_OF}
+            WHERE i.side = 'bank'""",
         {"issuer_id": issuer_id, "class_id": class_id, "references": list(references)},
     )
     return {row[0]: Item._make(row[1:]) for row in rows}
@@ -232,13 +232,11 @@ def read_matches_sharing(
             FROM unnest(%(item_ids)s::text[]) AS w(item_id)
             {_REFERENCES_OF.format(of="w.item_id", which=which)}
             {_KNOWN_BY}
+            {ITEM_OF}
             CROSS JOIN LATERAL (
-                SELECT match_id FROM match_item
-                WHERE issuer_id = %(issuer_id)s AND id = o.item_id AND match_id IS NOT NULL OFFSET 0
-            ) i
-            CROSS JOIN LATERAL (
-                SELECT 1 FROM bank_match WHERE issuer_id = %(issuer_id)s AND id = i.match_id AND {_BY_ITSELF} OFFSET 0
+                SELECT confidence, rule FROM bank_match WHERE issuer_id = %(issuer_id)s AND id = i.match_id OFFSET 0
             ) m
+            WHERE i.match_id IS NOT NULL AND {_BY_ITSELF}
             ORDER BY i.match_id""",
         {"issuer_id": issuer_id, "class_id": class_id, "item_ids": list(item_ids)},
     )
@@ -279,7 +277,7 @@ def set_amount(connection: Connection, issuer_id: str, item_id: str, amount_mino
 def add_matches(connection: Connection, matches: Iterable[Match]) -> None:
     copy_rows(
         connection,
-        f"bank_match ({_MATCH})",
+        f"bank_match ({MATCH_COLUMNS})",
         [
             f"{one.issuer_id}\t{one.id}\t{one.token_class_id}\t{one.kind}\t{one.rule}\t{one.confidence}\t{one.state}"
             f"\t{{{','.join(one.bank_item_ids)}}}\t{{{','.join(one.book_item_ids)}}}\t{one.bank_minor}"
@@ -331,84 +329,6 @@ def add_decision(connection: Connection, issuer_id: str, made: Decision) -> None
     )
 
 
-def read_crossing_items(
-    connection: Connection,
-    issuer_id: str,
-    class_id: str,
-    event_index: int,
-    known_until: datetime,
-    later_statement_ids: Sequence[str],
-) -> list[Item]:
-    """Return the items within these bounds whose match has an item beyond them, or one that is not booked yet."""
-    columns = ", ".join(f"i.{name}" for name in Item._fields)
-    rows = connection.exec_driver_sql(
-        f"""WITH beyond AS (
-                SELECT i.match_id
-                FROM unnest(%(later_statement_ids)s::text[]) AS s(statement_id)
-                CROSS JOIN LATERAL (
-                    SELECT match_id FROM match_item
-                    WHERE issuer_id = %(issuer_id)s AND id > s.statement_id || '.' COLLATE "C"
-                      AND id < s.statement_id || '/' COLLATE "C" AND match_id IS NOT NULL OFFSET 0
-                ) i
-                UNION
-                SELECT match_id FROM match_item
-                WHERE issuer_id = %(issuer_id)s AND token_class_id = %(class_id)s AND kind = 'hold'
-                  AND known_at > %(known_until)s AND match_id IS NOT NULL
-                UNION
-                SELECT match_id FROM match_item
-                WHERE issuer_id = %(issuer_id)s AND token_class_id = %(class_id)s AND side = 'books'
-                  AND match_id IS NOT NULL AND event_index > %(event_index)s
-                UNION
-                SELECT match_id FROM match_item
-                WHERE issuer_id = %(issuer_id)s AND token_class_id = %(class_id)s AND side = 'books'
-                  AND match_id IS NOT NULL AND event_index IS NULL
-            ), of_match AS (
-                SELECT unnest(m.bank_item_ids || m.book_item_ids) AS item_id
-                FROM beyond b CROSS JOIN LATERAL (
-                    SELECT bank_item_ids, book_item_ids FROM bank_match
-                    WHERE issuer_id = %(issuer_id)s AND id = b.match_id OFFSET 0
-                ) m
-            )
-            SELECT {columns} FROM of_match o
-            CROSS JOIN LATERAL (
-                SELECT * FROM match_item WHERE issuer_id = %(issuer_id)s AND id = o.item_id OFFSET 0
-            ) i
-            WHERE i.known_at <= %(known_until)s OR i.event_index <= %(event_index)s""",
-        {
-            "issuer_id": issuer_id,
-            "class_id": class_id,
-            "event_index": event_index,
-            "known_until": known_until,
-            "later_statement_ids": list(later_statement_ids),
-        },
-    )
-    return [Item._make(row) for row in rows]
-
-
-def read_evidence_behind(
-    connection: Connection, issuer_id: str, class_id: str, event_index: int, statement_ids: Sequence[str]
-) -> list[Match]:
-    """Return the ties of credits of these statements to deposits that lie behind a place in the log."""
-    return _matches(
-        connection,
-        f"""SELECT {_MATCH} FROM bank_match
-            WHERE issuer_id = %s AND token_class_id = %s AND event_index > %s AND statement_id = ANY(%s)""",
-        (issuer_id, class_id, event_index, list(statement_ids)),
-    )
-
-
-def read_evidence_of(
-    connection: Connection, issuer_id: str, event_index: int, statement_ids: Sequence[str]
-) -> list[Match]:
-    """Return the ties of credits of these statements to deposits up to a place in the log."""
-    return _matches(
-        connection,
-        f"""SELECT {_MATCH} FROM bank_match
-            WHERE issuer_id = %s AND statement_id = ANY(%s) AND event_index <= %s""",
-        (issuer_id, list(statement_ids), event_index),
-    )
-
-
 def read_decisions(
     connection: Connection, issuer_id: str, match_ids: Sequence[str]
 ) -> dict[str, list[Decision]]:
@@ -432,9 +352,9 @@ def read_evidence(connection: Connection, issuer_id: str, item_id: str) -> Match
     """Return the tie of one credit and its deposit, by either one's id."""
     statement_id, _, number = item_id.rpartition(".")
     found = (
-        _matches(
+        matches_found(
             connection,
-            f"""SELECT {_MATCH} FROM bank_match
+            f"""SELECT {MATCH_COLUMNS} FROM bank_match
                 WHERE issuer_id = %s AND statement_id = %s AND event_index IS NOT NULL AND bank_item_ids = %s""",
             (issuer_id, statement_id, [item_id]),
         )
@@ -445,10 +365,13 @@ def read_evidence(connection: Connection, issuer_id: str, item_id: str) -> Match
 
 
 def read_matches_by_id(connection: Connection, issuer_id: str, ids: Sequence[str]) -> list[Match]:
-    return _matches(
+    return matches_found(
         connection,
-        f"SELECT {_MATCH} FROM bank_match WHERE issuer_id = %s AND id = ANY(%s) ORDER BY id",
-        (issuer_id, list(ids)),
+        f"""SELECT {", ".join(f"m.{name}" for name in _MATCH_FIELDS)}
+            FROM unnest(%s::text[]) AS w(id)
+            CROSS JOIN LATERAL (SELECT * FROM bank_match WHERE issuer_id = %s AND id = w.id OFFSET 0) m
+            ORDER BY m.id""",
+        (sorted(set(ids)), issuer_id),
     )
 
 
@@ -457,9 +380,9 @@ def read_matches_in_state(
 ) -> Iterator[Match]:
     """Yield the class's matches that don't stand; not for `accepted`."""
     after = ("", "")
-    while page := _matches(
+    while page := matches_found(
         connection,
-        f"""SELECT {_MATCH} FROM bank_match
+        f"""SELECT {MATCH_COLUMNS} FROM bank_match
             WHERE issuer_id = %s AND token_class_id = %s AND state = ANY(%s) AND state <> 'accepted'
               AND (state, id) > (%s, %s)
             ORDER BY state, id LIMIT 5000""",
@@ -494,9 +417,9 @@ def read_matches(
             """(statement_id = %(statement_id)s OR (statement_id IS NULL AND EXISTS (
                 SELECT 1 FROM unnest(bank_item_ids) AS i(id) WHERE starts_with(i.id, %(statement_id)s || '.'))))"""
         )
-    return _matches(
+    return matches_found(
         connection,
-        f"SELECT {_MATCH} FROM bank_match WHERE {' AND '.join(conditions)} ORDER BY id LIMIT %(limit)s",
+        f"SELECT {MATCH_COLUMNS} FROM bank_match WHERE {' AND '.join(conditions)} ORDER BY id LIMIT %(limit)s",
         {
             "issuer_id": issuer_id,
             "after": after,
@@ -509,7 +432,7 @@ def read_matches(
     )
 
 
-def _matches(connection: Connection, query: str, values: object) -> list[Match]:
+def matches_found(connection: Connection, query: str, values: object) -> list[Match]:
     return [Match(*row) for row in connection.exec_driver_sql(query, values)]  # type: ignore[arg-type]
 
 

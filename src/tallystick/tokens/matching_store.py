@@ -45,9 +45,15 @@ def read_settled_deposits(
     connection: Connection, issuer_id: str, ids: Sequence[str]
 ) -> dict[str, tuple[int, int]]:
     rows = connection.exec_driver_sql(
-        """SELECT id, event_index, amount_minor FROM instruction
-           WHERE issuer_id = %s AND id = ANY(%s) AND kind = 'deposit' AND event_index IS NOT NULL""",
-        (issuer_id, list(ids)),
+        # By its key alone: the kind might let an index be taken that has half of the table in it.
+        """SELECT i.id, i.event_index, i.amount_minor
+           FROM unnest(%s::text[]) AS w(id)
+           CROSS JOIN LATERAL (
+               SELECT id, kind, event_index, amount_minor FROM instruction
+               WHERE issuer_id = %s AND id = w.id OFFSET 0
+           ) i
+           WHERE i.kind = 'deposit' AND i.event_index IS NOT NULL""",
+        (sorted(set(ids)), issuer_id),
     )
     return {row[0]: (row[1], row[2]) for row in rows}
 
@@ -57,12 +63,14 @@ def read_redemptions_referred_to(
 ) -> list[Instruction]:
     # Two statements in one, so that each has its index.
     rows = connection.exec_driver_sql(
-        f"""SELECT {_INSTRUCTION} FROM instruction
-            WHERE issuer_id = %s AND id = ANY(%s) AND kind = 'redemption' AND event_index IS NOT NULL
+        f"""SELECT {", ".join(f"i.{name}" for name in Instruction._fields)}
+            FROM unnest(%s::text[]) AS w(id)
+            CROSS JOIN LATERAL (SELECT * FROM instruction WHERE issuer_id = %s AND id = w.id OFFSET 0) i
+            WHERE i.kind = 'redemption' AND i.event_index IS NOT NULL
             UNION
             SELECT {_INSTRUCTION} FROM instruction
             WHERE issuer_id = %s AND reference = ANY(%s) AND reference IS NOT NULL AND kind = 'redemption'
               AND event_index IS NOT NULL""",
-        (issuer_id, list(ids), issuer_id, list(references)),
+        (sorted(set(ids)), issuer_id, issuer_id, list(references)),
     )
     return [Instruction._make(row) for row in rows]

@@ -173,3 +173,20 @@ async def test_what_an_order_takes_and_gives_back_is_shown_before_and_after(shar
         ("4.00", "10.00"),
         ("6.00", "0.00"),
     ]
+
+
+async def test_mine_is_what_waits_for_the_callers_own_decision(edge: Edge) -> None:
+    bank = edge.bank
+    bank.deposit("HARBOUR-EUR", "300.00")
+    waiting, decided = asked_mint(edge, "50.00"), asked_mint(edge, "60.00")
+    bank.approve(decided, "60.00", "EUR")
+
+    async def mine(role: Role) -> list[str]:
+        response = await edge.get("/v1/approvals?mine=true", role)
+        assert response.status_code == 200, response.text
+        return [one["subject_id"] for one in response.json()["data"]]
+
+    assert await mine(Role.TREASURY_CHECKER) == [waiting]
+    # Whoever asked decides nothing, and whoever may not decide has nothing to.
+    assert await mine(Role.TREASURY_MAKER) == []
+    assert await mine(Role.OPERATOR) == []

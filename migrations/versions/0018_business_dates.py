@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision: Final = "0019"
-down_revision: Final = "0018"
+revision: Final = "0018"
+down_revision: Final = "0017"
 branch_labels: Final = None
 depends_on: Final = None
 

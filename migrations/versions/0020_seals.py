@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import BYTEA, JSONB
 
-revision: Final = "0022"
-down_revision: Final = "0021"
+revision: Final = "0020"
+down_revision: Final = "0019"
 branch_labels: Final = None
 depends_on: Final = None
 

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY
 
-revision: Final = "0017"
+revision: Final = "0016"
 down_revision: Final = "0015"
 branch_labels: Final = None
 depends_on: Final = None

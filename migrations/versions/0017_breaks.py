@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import BYTEA, JSONB
 
-revision: Final = "0018"
-down_revision: Final = "0017"
+revision: Final = "0017"
+down_revision: Final = "0016"
 branch_labels: Final = None
 depends_on: Final = None
 

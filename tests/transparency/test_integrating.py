@@ -1,8 +1,6 @@
 """Integration: in steps and behind crashes on every line it leads to one tree, and it signs no other."""
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,14 +18,12 @@ from tallystick.transparency.auditing import LogFinding
 from tallystick.transparency.integrating import integrate
 from tests.bank import Bank, oracle
 from tests.database import connect
+from tests.faults import CrashError, Faults, crashing
 from tests.older_keys import begin_older_key, end_older_key, replace_older_key
 from tests.transparency.logs import Issuer, add_events, audited, head, log_of, stored
 
 CLEAN: Final[list[LogFinding]] = []
-
-
-class CrashError(Exception):
-    """The process died here."""
+WRITING: Final = ("tallystick.transparency.tile_stores.write_durably", durable_files.write_durably)
 
 
 def test_an_empty_log_has_no_checkpoint(issuer: Issuer) -> None:
@@ -146,39 +142,6 @@ def test_of_several_processes_one_integrates_at_a_time(issuer: Issuer) -> None:
     assert (found.findings, found.size, found.checkpoint_count) == (CLEAN, 2_000, 20)
 
 
-class Faults:
-    """Dies at the n-th effect of a step: before it, or right behind it."""
-
-    def __init__(self, at: int, *, persisted: bool) -> None:
-        self.left = at
-        self.persisted = persisted
-
-    def around(self, effect: Callable[..., Any]) -> Callable[..., Any]:
-        def faulty(*given: Any, **named: Any) -> Any:
-            self.left -= 1
-            if self.left == 0 and not self.persisted:
-                raise CrashError
-            done = effect(*given, **named)
-            if self.left == 0:
-                raise CrashError
-            return done
-
-        return faulty
-
-
-@contextmanager
-def crashing(issuer: Issuer, faults: Faults) -> Iterator[None]:
-    """Let a fault strike at any statement, at the commit, or at any file that is written."""
-    dialect = issuer.database.engine.dialect
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("do_execute", "do_commit"):
-            patch.setattr(dialect, name, faults.around(getattr(dialect, name)))
-        patch.setattr(
-            "tallystick.transparency.tile_stores.write_durably", faults.around(durable_files.write_durably)
-        )
-        yield
-
-
 @pytest.mark.parametrize("persisted", [False, True], ids=["not persisted", "persisted"])
 @pytest.mark.parametrize("place", ["database", "directory"])
 def test_a_crash_on_any_line_is_as_if_it_had_not_been(
@@ -192,7 +155,7 @@ def test_a_crash_on_any_line_is_as_if_it_had_not_been(
         add_events(issuer, 300)
         size += 300
         faults = Faults(at, persisted=persisted)
-        with crashing(issuer, faults):
+        with crashing(issuer.database, faults, WRITING):
             try:
                 integrate(issuer.database, log_of(issuer, tiles), issuer.issuer_id)
             except CrashError:

@@ -24,7 +24,8 @@ class ExportRequest(Schema):
     In place of moments, `business_date` to `business_date_until` are whole days in UTC. `account_id` goes with `pdf`
     and `camt053`, `detail` with `gl_csv` and `gl_jsonl`; `sample_size` and `seed` draw a sample of entries for
     auditors, in `csv`, `jsonl`, `parquet` and `xlsx`. `holder_id` goes with `evidence`: a pack for that holder, as at
-    `/v1/holders/{holder_id}/exports`.
+    `/v1/holders/{holder_id}/exports`. `hand_off_id` goes with `gl_csv` and `gl_jsonl`: what the hand-off of a business
+    date took in, by value date, as the log stood then.
     """
 
     format: ExportFormat = Field(strict=False)
@@ -39,6 +40,7 @@ class ExportRequest(Schema):
     seed: Annotated[str, StringConstraints(min_length=1, max_length=SEED_LENGTH_MAX)] | None = None
     sample_method: SampleMethod | None = Field(default=None, strict=False)
     holder_id: ObjectId | None = None
+    hand_off_id: ObjectId | None = None
 
     def arguments(self) -> ExportArguments:
         """Return what is asked for."""
@@ -56,6 +58,7 @@ class ExportRequest(Schema):
                 seed=self.seed,
                 sample_method=self.sample_method,
                 holder_id=self.holder_id,
+                hand_off_id=self.hand_off_id,
             ),
         )
 

@@ -13,7 +13,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 from sqlalchemy import Connection
 
-from tallystick import exports, tokens
+from tallystick import closing, exports, tokens
 from tallystick.api.access import EVERYONE, STAFF_AND_AUDITORS, AnyCaller, Caller, authenticated
 from tallystick.api.attempts import attempt_of
 from tallystick.api.bodies import Reason, Schema, idempotency_key, path_ids, read_json, understood
@@ -309,7 +309,8 @@ def _ask(
         pass
     workshop = caller.service.workshop
     with caller.read() as connection:
-        pinned = exports.pin(connection, workshop.clock, caller.principal, arguments, workshop.vouching)
+        wanted = closing.export_arguments(connection, caller.principal.issuer_id, arguments)
+        pinned = exports.pin(connection, workshop.clock, caller.principal, wanted, workshop.vouching)
 
     def record(connection: Connection) -> Made:
         asked = exports.ask(connection, workshop.clock, caller.principal, pinned)

@@ -255,6 +255,10 @@ def export(  # noqa: PLR0913, PLR0917 Typer passes them by name.
     business_date_until: Annotated[
         str | None, typer.Option(metavar="DATE", help="The last of several whole days.")
     ] = None,
+    hand_off: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="With gl_csv and gl_jsonl: a business date's, as it was handed off."),
+    ] = None,
     detail: Annotated[
         str | None, typer.Option(metavar="DETAIL", help="With gl_csv and gl_jsonl: lines or codes.")
     ] = None,
@@ -288,6 +292,7 @@ def export(  # noqa: PLR0913, PLR0917 Typer passes them by name.
             token_class_id=token_class_id,
             options=asked_options(
                 holder_id=holder_id,
+                hand_off_id=hand_off,
                 account_id=account_id,
                 business_date=business_date,
                 business_date_until=business_date_until,

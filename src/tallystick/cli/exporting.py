@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from tallystick import exports
+from tallystick import closing, exports
 from tallystick.api.access import STAFF_AND_AUDITORS
 from tallystick.api.exports import show_export
 from tallystick.cli.acting import authorized, drafted, moment, opened_service, put_on_record
@@ -37,6 +37,7 @@ Choice = TypeVar("Choice", bound=StrEnum)
 def asked_options(
     *,
     holder_id: str | None,
+    hand_off_id: str | None,
     account_id: str | None,
     business_date: str | None,
     business_date_until: str | None,
@@ -55,6 +56,7 @@ def asked_options(
         seed=seed,
         sample_method=_choice("--sample-method", SampleMethod, sample_method),
         holder_id=holder_id,
+        hand_off_id=hand_off_id,
     )
 
 
@@ -85,6 +87,8 @@ def export(
     )
     with opened_service(settings) as service:
         viewer = authorized(service.database, presented, STAFF_AND_AUDITORS, operation="export")
+        with service.database.read() as connection:
+            arguments = closing.export_arguments(connection, viewer.issuer_id, arguments)
         workshop = service.workshop._replace(directory=output or settings.export_directory)
         with _progress() as watching:
             made = exports.create_export(workshop, viewer, arguments, watching)

@@ -10,7 +10,7 @@ from tallystick.business_dates import FIRST_DAY, DateAction, LateItem, Period
 from tallystick.closing import store
 from tallystick.closing.changes import day_of
 from tallystick.closing.checking import check
-from tallystick.closing.handing_off import canonical_line
+from tallystick.closing.handing_off import export_arguments
 from tallystick.closing.handing_off import hand_off as _hand_off
 from tallystick.closing.records import (
     BreakNotOpenError,
@@ -36,9 +36,9 @@ __all__ = [
     "LookedAt",
     "business_date",
     "business_dates_page",
-    "canonical_line",
     "current_date",
     "day_of",
+    "export_arguments",
     "hand_off",
 ]
 

@@ -1,7 +1,8 @@
 """The general-ledger hand-off of a date: its journal lines in order, counted, summed and hashed as they stream by."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -10,13 +11,13 @@ from sqlalchemy import Connection
 from tallystick import events, ledger
 from tallystick.business_dates import Period
 from tallystick.closing import store
-from tallystick.closing.records import ClassTotals, HandOff
+from tallystick.closing.records import ClassTotals, HandOff, HandOffNotFoundError
 from tallystick.core.ids import new_id
-from tallystick.core.money import format_amount
+from tallystick.exports import ExportArguments, ExportOptionsInvalidError, HandedOff, canonical_line
 from tallystick.ledger import EntryLine
 from tallystick.participants import Principal, TokenClass
 
-__all__ = ["canonical_line", "hand_off", "totals_of"]
+__all__ = ["export_arguments", "hand_off", "totals_of"]
 
 
 class Totals(NamedTuple):
@@ -54,6 +55,25 @@ def hand_off(
     return new
 
 
+def export_arguments(connection: Connection, issuer_id: str, asked: ExportArguments) -> ExportArguments:
+    """Return an export's arguments with what the hand-off takes in that they name, if they name one.
+
+    Its files are that hand-off's, whatever was booked since. Raises HandOffNotFoundError, and
+    ExportOptionsInvalidError where a date is named beside it.
+    """
+    options = asked.options
+    if options.hand_off_id is None:
+        return asked
+    if options.business_date is not None:
+        raise ExportOptionsInvalidError("A hand-off is of one business date: leave `business_date` out.")
+    found = store.read_hand_off_of(connection, issuer_id, options.hand_off_id)
+    if found is None:
+        raise HandOffNotFoundError
+    line_count = sum(one["line_count"] for one in found.totals)
+    taken_in = HandedOff(found.period_from, found.event_index, line_count, found.sha256.hex())
+    return replace(asked, options=replace(options, business_date=found.business_date, handed_off=taken_in))
+
+
 def totals_of(lines: Iterable[EntryLine], classes: Sequence[TokenClass]) -> Totals:
     """Return what lines come to, by class in the order of their currencies, and the hash over all of them."""
     scales = {one.currency: one.scale for one in classes}
@@ -72,18 +92,4 @@ def totals_of(lines: Iterable[EntryLine], classes: Sequence[TokenClass]) -> Tota
             for one in sorted(classes, key=lambda one: one.currency)
         ],
         digest.digest(),
-    )
-
-
-def canonical_line(line: EntryLine, scales: Mapping[str, int]) -> str:
-    """Return a line as canonical JSON (RFC 8785) and a newline.
-
-    Every value is an id, a code, a number or a day of ours, which JSON writes as they are; the names stand in order.
-    """
-    scale = scales[line.currency]
-    return (
-        f'{{"credit":"{format_amount(line.credit_minor, scale)}","currency":"{line.currency}",'
-        f'"debit":"{format_amount(line.debit_minor, scale)}","event_index":{line.event_index},'
-        f'"ledger_account_id":"{line.ledger_account_id}","line_number":{line.line_number},'
-        f'"value_date":"{line.value_date.isoformat()}"}}\n'
     )

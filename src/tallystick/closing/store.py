@@ -21,6 +21,13 @@ def read_hand_off(connection: Connection, issuer_id: str, day: date, hand_off_id
     return None if row is None else HandOff(**row._mapping)
 
 
+def read_hand_off_of(connection: Connection, issuer_id: str, hand_off_id: str) -> HandOff | None:
+    row = connection.execute(
+        select(hand_off).where(hand_off.c.issuer_id == issuer_id, hand_off.c.id == hand_off_id)
+    ).one_or_none()
+    return None if row is None else HandOff(**row._mapping)
+
+
 def read_latest_hand_off(connection: Connection, issuer_id: str, day: date) -> HandOff | None:
     row = connection.execute(
         select(hand_off)

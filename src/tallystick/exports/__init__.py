@@ -21,9 +21,10 @@ from tallystick.exports.arguments import (
 from tallystick.exports.asking import ask, pin
 from tallystick.exports.asking import cancel as cancel_asked
 from tallystick.exports.folders import holds, storage
+from tallystick.exports.general_ledger import canonical_line
 from tallystick.exports.making import Watching, make, make_again
 from tallystick.exports.manifest import files_of
-from tallystick.exports.options import ExportOptions, LedgerDetail, SampleMethod
+from tallystick.exports.options import ExportOptions, HandedOff, LedgerDetail, SampleMethod
 from tallystick.exports.records import (
     OPEN_STATES,
     Export,
@@ -81,6 +82,7 @@ __all__ = [
     "ExportWriterChangedError",
     "ExportsBusyError",
     "FileFacts",
+    "HandedOff",
     "LedgerDetail",
     "SampleMethod",
     "Vouching",
@@ -88,6 +90,7 @@ __all__ = [
     "Workshop",
     "ask",
     "cancel",
+    "canonical_line",
     "create_export",
     "defer_forgotten",
     "export",

@@ -88,12 +88,14 @@ def _check_account(arguments: ExportArguments) -> None:
 def _check_ledger(arguments: ExportArguments) -> None:
     options = arguments.options
     if arguments.format not in _GL_FORMATS:
-        if options.detail is not None:
-            raise ExportOptionsInvalidError("`detail` goes with the formats gl_csv and gl_jsonl.")
+        if options.detail is not None or options.hand_off_id is not None:
+            raise ExportOptionsInvalidError(
+                "`detail` and `hand_off_id` go with the formats gl_csv and gl_jsonl."
+            )
         return
     if options.business_date is None:
         raise ExportOptionsInvalidError(
-            "A hand-off to the general ledger is one day's: `business_date` is missing."
+            "A hand-off to the general ledger is one day's: `business_date` or `hand_off_id` is missing."
         )
     if options.business_date_until not in {None, options.business_date}:
         raise ExportOptionsInvalidError("A hand-off to the general ledger is one day's.")
@@ -129,6 +131,8 @@ def _with_period(arguments: ExportArguments, now: datetime) -> ExportArguments:
         return arguments
     if arguments.booked_after is not None or arguments.booked_until is not None:
         raise ExportOptionsInvalidError("A period is given by moments or by business dates, not by both.")
+    if options.handed_off is not None:
+        return arguments
     first, last = _days(options)
     if first < _EARLIEST:
         raise ExportPeriodInvalidError("No business date lies before 1970.")

@@ -58,6 +58,8 @@ def pin(
         if is_evidence:
             raise ExportScopeInvalidError
         participants.token_class(connection, issuer_id, arguments.token_class_id)
+    if arguments.options.handed_off is not None:
+        return Pinned(arguments, 0, arguments.options.handed_off.known_index)
     pinned = Pinned(
         arguments,
         0 if after is None else events.index_as_of(connection, issuer_id, after) + 1,

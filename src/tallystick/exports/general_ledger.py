@@ -4,20 +4,27 @@ Three files, in CSV or JSON Lines. `gl_<date>` has a row per journal line, or pe
 `gl_<date>_balances` what each code opened with and closed at; `gl_<date>_control` one row per token class: number of
 rows, sums of both sides, and the SHA-256 of the first file. `batch_id` is the same whenever the same day is asked for
 in the same detail, so a general ledger can refuse what it has booked already. The chart is docs/accounting.md's.
+
+A day is either a whole day in UTC, by the moment of booking, or a hand-off of a business date: its journal lines by
+value date, as the log stood when it was made. `journal_sha256` is then the hash that the close of the date is signed
+with.
 """
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Connection
 
+from tallystick import ledger
+from tallystick.business_dates import FIRST_DAY
 from tallystick.core.money import format_amount
 from tallystick.exports.manifest import Totals
 from tallystick.exports.options import LedgerDetail
-from tallystick.exports.reading import Entry, Scope, entries, standings
+from tallystick.exports.reading import Entry, Scope, dated_entries, entries, standings
 from tallystick.exports.records import ExportFormat, FileFacts, Pinned
 from tallystick.exports.writers import (
     CSV,
@@ -27,9 +34,10 @@ from tallystick.exports.writers import (
     csv_table,
     json_lines_table,
 )
-from tallystick.ledger import CHART, HOLDER_CODES
+from tallystick.ledger import CHART, HOLDER_CODES, EntryLine
+from tallystick.participants import TokenClass
 
-__all__ = ["LEDGER_FORMATS", "write_general_ledger"]
+__all__ = ["LEDGER_FORMATS", "canonical_line", "write_general_ledger"]
 
 LEDGER_FORMATS: Final = {
     ExportFormat.GL_CSV: ("csv", CSV, csv_table),
@@ -50,7 +58,9 @@ _BALANCE_COLUMNS: Final = (
 _CONTROL_COLUMNS: Final = (
     *("batch_id", "business_date", "token_class_id", "currency", "rows", "entries", "lines"),
     *("debits", "credits", "opening_supply", "supply", "ties", "file", "file_sha256"),
+    *("hand_off_id", "journal_sha256"),
 )
+_ONE_DAY: Final = timedelta(days=1)
 
 
 class _Day:
@@ -61,10 +71,18 @@ class _Day:
         assert options.business_date is not None
         self.date = options.business_date.isoformat()
         self.detail = options.detail or LedgerDetail.LINES
-        named = (scope.issuer_id, self.date, self.detail.value, pinned.arguments.token_class_id or "")
+        self.hand_off_id = options.hand_off_id
+        self.period = (
+            None if options.handed_off is None else (options.handed_off.period_from, options.business_date)
+        )
+        named = [scope.issuer_id, self.date, self.detail.value, pinned.arguments.token_class_id or ""]
+        if options.hand_off_id is not None:
+            named.append(options.hand_off_id)
         self.batch_id = hashlib.sha256("\n".join(named).encode()).hexdigest()[:32]
         self.rows_by_currency: Counter[str] = Counter()
         self._classes = {one.currency: one for one in scope.classes}
+        self._scales = {one.currency: one.scale for one in scope.classes}
+        self._journal = hashlib.sha256()
         self._lines_by_code: Counter[tuple[str, str]] = Counter()
         self._sequence = 0
 
@@ -73,6 +91,8 @@ class _Day:
         for line in entry.lines:
             code, _, owner_id = line.ledger_account_id.partition(".")
             self._lines_by_code[line.currency, code] += 1
+            if self.period is not None:
+                self._journal.update(canonical_line(line, self._scales).encode())
             if self.detail == LedgerDetail.CODES:
                 continue
             of_class = self._classes[line.currency]
@@ -137,6 +157,8 @@ class _Day:
                 "ties": "true" if one["ties"] else "false",
                 "file": handed_off.name,
                 "file_sha256": handed_off.sha256,
+                "hand_off_id": self.hand_off_id,
+                "journal_sha256": None if self.period is None else self._journal.hexdigest(),
             }
             yield tuple(told[column] for column in _CONTROL_COLUMNS)
 
@@ -168,10 +190,46 @@ def write_general_ledger(
 
 
 def _handed_off(connection: Connection, scope: Scope, totals: Totals, day: _Day) -> Iterator[Row]:
-    for entry in entries(connection, scope):
+    dated = (
+        entries(connection, scope) if day.period is None else dated_entries(connection, scope, *day.period)
+    )
+    for entry in dated:
         totals.add_entry(entry)
         yield from day.line_rows(entry)
     for of_class in scope.classes:
-        for standing in standings(connection, scope, of_class):
-            totals.add_standing(standing)
+        if day.period is None:
+            for standing in standings(connection, scope, of_class):
+                totals.add_standing(standing)
+        else:
+            _add_dated_balances(connection, scope, totals, of_class, day.period)
     yield from day.code_rows(totals)
+
+
+def _add_dated_balances(
+    connection: Connection, scope: Scope, totals: Totals, of_class: TokenClass, period: tuple[date, date]
+) -> None:
+    """Add the balances that count before a period and at its end, as they were known at the scope's last event."""
+    first, last = period
+    if first > FIRST_DAY:
+        before = ledger.standpoint(connection, scope.issuer_id, scope.last_index, first - _ONE_DAY)
+        for one in ledger.stream_trial_balance(connection, scope.issuer_id, of_class.id, before):
+            if one.balance_minor:
+                totals.add_balance(one.currency, one.code, opening_minor=one.balance_minor)
+    until = ledger.standpoint(connection, scope.issuer_id, scope.last_index, last)
+    for one in ledger.stream_trial_balance(connection, scope.issuer_id, of_class.id, until):
+        if one.balance_minor:
+            totals.add_balance(one.currency, one.code, closing_minor=one.balance_minor)
+
+
+def canonical_line(line: EntryLine, scales: Mapping[str, int]) -> str:
+    """Return a line as canonical JSON (RFC 8785) and a newline.
+
+    Every value is an id, a code, a number or a day of ours, which JSON writes as they are; the names stand in order.
+    """
+    scale = scales[line.currency]
+    return (
+        f'{{"credit":"{format_amount(line.credit_minor, scale)}","currency":"{line.currency}",'
+        f'"debit":"{format_amount(line.debit_minor, scale)}","event_index":{line.event_index},'
+        f'"ledger_account_id":"{line.ledger_account_id}","line_number":{line.line_number},'
+        f'"value_date":"{line.value_date.isoformat()}"}}\n'
+    )

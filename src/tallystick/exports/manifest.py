@@ -90,6 +90,14 @@ class Totals:
         totals.opening_minor += standing.opening_minor
         totals.balance_minor += standing.balance_minor
 
+    def add_balance(
+        self, currency: str, code: str, *, opening_minor: int = 0, closing_minor: int = 0
+    ) -> None:
+        """Add what an account of a code opened with, or closed at, in its normal sense."""
+        totals = self._code(currency, code)
+        totals.opening_minor += opening_minor
+        totals.balance_minor += closing_minor
+
     def debits_minor(self, currency: str) -> int:
         """Return the sum of all debits in a currency, in minor units."""
         return sum(one.debits_minor for (of, _), one in self._codes.items() if of == currency)

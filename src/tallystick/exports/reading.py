@@ -8,6 +8,7 @@ here never change once they are written; statuses and names of people are left o
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from itertools import groupby
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
@@ -26,6 +27,7 @@ __all__ = [
     "Standing",
     "booked_on",
     "claims",
+    "dated_entries",
     "entries",
     "holder_accounts",
     "rows_to_write",
@@ -96,6 +98,8 @@ def scope_of(connection: Connection, viewer: Principal, pinned: Pinned) -> Scope
 
 def rows_to_write(connection: Connection, issuer_id: str, pinned: Pinned) -> int:
     """Return about how many rows an export will have: its events and journal lines, of whatever class."""
+    if pinned.arguments.options.handed_off is not None:
+        return pinned.arguments.options.handed_off.line_count
     first_index = pinned.first_event_index if pinned.evidence is None else 0
     lines = ledger.count_lines(connection, issuer_id, first_index, pinned.last_event_index)
     if pinned.arguments.format in {ExportFormat.HLEDGER, ExportFormat.BEANCOUNT}:
@@ -124,6 +128,36 @@ def entries(connection: Connection, scope: Scope) -> Iterator[Entry]:
             posted = lines.get(one.event_index, [])
             if posted or scope.whole_issuer or one.token_class_id in class_ids:
                 yield Entry(one, posted)
+
+
+def dated_entries(connection: Connection, scope: Scope, first_day: date, last_day: date) -> Iterator[Entry]:
+    """Yield entries with the lines whose value date lies between two days, both included, in the order of the log."""
+    currencies = {one.currency for one in scope.classes}
+    by_event = groupby(
+        (
+            one
+            for one in ledger.lines_dated(connection, scope.issuer_id, first_day, last_day, scope.last_index)
+            if one.currency in currencies
+        ),
+        key=lambda line: line.event_index,
+    )
+    page: list[list[EntryLine]] = []
+    for _, lines in by_event:
+        page.append(list(lines))
+        if len(page) == _EVENTS_PER_PAGE:
+            yield from _with_events(connection, scope, page)
+            page = []
+    yield from _with_events(connection, scope, page)
+
+
+def _with_events(connection: Connection, scope: Scope, page: list[list[EntryLine]]) -> Iterator[Entry]:
+    found = events.events_at(connection, scope.issuer_id, [lines[0].event_index for lines in page])
+    by_index = {one.event_index: one for one in found}
+    for lines in page:
+        event = by_index.get(lines[0].event_index)
+        if event is None:
+            raise InvariantError(f"the log has no event {lines[0].event_index}, which was posted")
+        yield Entry(event, lines)
 
 
 def standings(connection: Connection, scope: Scope, of_class: TokenClass) -> Iterator[Standing]:

@@ -38,7 +38,7 @@ from tallystick.tokens import Kind, Submission
 from tests import camt_writer
 from tests.api.date_examples import DATE_EXAMPLES
 from tests.api.edge import api_key
-from tests.api.match_examples import MATCH_EXAMPLES
+from tests.api.match_examples import MATCH_EXAMPLES, proposed
 from tests.api.power_examples import POWER_EXAMPLES
 from tests.bank import Bank
 from tests.exports.exported import ask_for, workshop
@@ -725,6 +725,7 @@ def life_of(bank: Bank, holder_id: str, payer: str, payee: str) -> dict[str, str
         "holder_id": holder_id,
         "issuer_id": bank.issuer_id,
         "liability_id": owed.id,
+        "match_id": proposed(bank),
         "mint_id": mint,
         "redemption_id": bank.redeem(payee, "3.33"),
         "reversal_id": bank.reverse(transfer, "10.00"),

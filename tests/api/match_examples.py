@@ -12,7 +12,7 @@ from tests.bank import Bank
 from tests.camt_writer import Entry, statement
 from tests.statements.imports import read
 
-__all__ = ["MATCH_EXAMPLES"]
+__all__ = ["MATCH_EXAMPLES", "proposed"]
 
 Made = tuple[Role, str, dict[str, Any], dict[str, Any]]
 _REASON = {"reason": "As the core's screen shows."}
@@ -39,7 +39,8 @@ def _proposal(bank: Bank, path: str) -> Made:
     return Role.TREASURY_MAKER, path, {**body, **_REASON}, {**body, **_OTHER}
 
 
-def _proposed(bank: Bank) -> str:
+def proposed(bank: Bank) -> str:
+    """Propose a match of two items of its own; return its id."""
     ids = _items(bank)
     return bank.database.run(
         lambda connection: matching.propose(
@@ -49,11 +50,11 @@ def _proposed(bank: Bank) -> str:
 
 
 def _decision(bank: Bank, path: str) -> Made:
-    return Role.TREASURY_MAKER, path.replace("{match_id}", _proposed(bank)), _REASON, _OTHER
+    return Role.TREASURY_MAKER, path.replace("{match_id}", proposed(bank)), _REASON, _OTHER
 
 
 def _undoing(bank: Bank, path: str) -> Made:
-    match_id = _proposed(bank)
+    match_id = proposed(bank)
     bank.database.run(lambda connection: matching.accept(connection, bank.clock, bank.maker, match_id))
     return Role.TREASURY_MAKER, path.replace("{match_id}", match_id), _REASON, _OTHER
 

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 import tallystick
 from tallystick import attestations, participants, tokens
 from tallystick.attestations import RunNotAttestedError, SignedAttestation
+from tallystick.attestations.page import attestation_page
 from tests.bank import Bank, oracle
 from tests.closing.days import FRIDAY, attest, bring_statement
 from tests.reconciliation.runs import live, reconcile
@@ -30,7 +31,7 @@ def page(bank: Bank, of: SignedAttestation) -> bytes:
         viewer = tokens.system_principal(bank.issuer_id, attestation.attested_at)
         issuer = participants.issuer(connection, viewer, bank.issuer_id)
         of_class = participants.token_class(connection, bank.issuer_id, attestation.token_class_id)
-    return attestations.attestation_page(of, issuer, of_class, PATH.format(attestation.reconciliation_id))
+    return attestation_page(of, issuer, of_class, PATH.format(attestation.reconciliation_id))
 
 
 def test_a_run_ends_in_a_signed_fact(bank: Bank) -> None:

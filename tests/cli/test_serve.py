@@ -95,7 +95,10 @@ def test_it_stops_in_order_with_its_database_and_its_followers(
             served.process.send_signal(number)
 
             # Cut off instead of ended, the stream would raise: the server waits for followers, and they end at once.
-            assert [line for line in lines if line] == []
+            told = [line for line in lines if line]
+            ids = [line for line in told if line.startswith("id: ")]
+            assert ids == [f"id: {number}" for number in range(len(ids))]
+            assert told[-1].startswith("data: "), "an event was cut in two"
         assert served.process.wait(SECONDS_MAX) == 0
 
     assert not is_running(database)
@@ -172,4 +175,5 @@ def test_at_rest_it_stays_small(database_urls: DatabaseUrls, tmp_path: Path) -> 
         status = Path(f"/proc/{served.process.pid}/status").read_text()
         resident_kib = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
 
-    assert resident_kib < 150 * 1024
+    # With what migrates the database, which a sandbox does itself.
+    assert resident_kib < 170 * 1024

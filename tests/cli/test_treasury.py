@@ -89,7 +89,8 @@ def test_reconciling_every_class(maker: CommandLine) -> None:
 
     assert {one["currency"]: one["verdict"] for one in runs} == {"USD": "tied", "EUR": "tied"}
     assert told.exit_code == 0
-    assert told.output.startswith("USD: TIED up to event 8 ")
+    # The statements, what they confirmed, and the attestations of the two runs before this one.
+    assert told.output.startswith("USD: TIED up to event 10 ")
     by_id = maker.json("reconcile", "--token-class", maker.sandbox["token_classes"]["usd"])["data"]
     assert [one["currency"] for one in by_id] == ["USD"]
 

@@ -27,7 +27,8 @@ def test_the_exit_codes_are_told() -> None:
 def test_the_files_are_told(evidence: Evidence) -> None:
     told = {row[0].strip("`") for row in table(DOCUMENT, "file")}
     optional = {"checkpoint.txt", "consistency.txt", "checkpoint_<size>.txt", "root_manifests.jsonl"}
-    assert told - optional == ISSUER_FILES | {"manifest.json", "manifest.jws"}
+    beside = {"manifest.json", "manifest.jws", "policies.jsonl", "reconciliations.jsonl"}
+    assert told - optional == ISSUER_FILES | beside
     assert evidence.files.keys() == told - optional | {"root_manifests.jsonl"}
     assert told > HOLDER_FILES
 

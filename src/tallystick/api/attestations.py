@@ -131,12 +131,15 @@ def get_attestation(request: Request, response: Response, reconciliation_id: Pat
 )
 def get_attestation_page(request: Request, reconciliation_id: PathId) -> Response:
     """Return the same as a page that can be filed, to anybody who knows the run's id."""
+    # What draws pages is large, and most processes never draw one.
+    from tallystick.attestations.page import attestation_page  # noqa: PLC0415
+
     service = service_of(request)
     with service.database.read() as connection:
         signed, bank, of_class = _found(connection, reconciliation_id)
     public_url = f"{service.settings.public_url}/v1/reconciliations/{reconciliation_id}/attestation"
     return Response(
-        attestations.attestation_page(signed, bank, of_class, public_url),
+        attestation_page(signed, bank, of_class, public_url),
         media_type=_PDF,
         headers={
             "Content-Disposition": f'inline; filename="attestation-{reconciliation_id}.pdf"',

@@ -13,7 +13,6 @@ from sqlalchemy import Connection
 
 from tallystick import events, participants, reconciliation, statements, tokens
 from tallystick.attestations import store
-from tallystick.attestations.page import attestation_page
 from tallystick.attestations.records import (
     Attestation,
     BreakCounts,
@@ -32,7 +31,6 @@ __all__ = [
     "BreakCounts",
     "RunNotAttestedError",
     "SignedAttestation",
-    "attestation_page",
     "attestations",
     "latest",
     "reconcile",

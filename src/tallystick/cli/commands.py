@@ -26,7 +26,7 @@ from tallystick.cli import (
     screening,
     witnesses,
 )
-from tallystick.cli.options import ApiKey, AsJson, IssuerId, ServiceUrl
+from tallystick.cli.options import ApiKey, AsJson, HandOff, IssuerId, ServiceUrl
 from tallystick.cli.report import reported
 
 __all__ = ["application", "main"]
@@ -255,10 +255,7 @@ def export(  # noqa: PLR0913, PLR0917 Typer passes them by name.
     business_date_until: Annotated[
         str | None, typer.Option(metavar="DATE", help="The last of several whole days.")
     ] = None,
-    hand_off: Annotated[
-        str | None,
-        typer.Option(metavar="ID", help="With gl_csv and gl_jsonl: a business date's, as it was handed off."),
-    ] = None,
+    hand_off: HandOff = None,
     detail: Annotated[
         str | None, typer.Option(metavar="DETAIL", help="With gl_csv and gl_jsonl: lines or codes.")
     ] = None,

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["ApiKey", "AsJson", "IssuerId", "Reason", "ReasonToAsk", "ServiceUrl"]
+__all__ = ["ApiKey", "AsJson", "HandOff", "IssuerId", "Reason", "ReasonToAsk", "ServiceUrl"]
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
@@ -16,6 +16,10 @@ ApiKey = Annotated[
         show_default=False,
         help="API key of who acts. Better in the environment: other users of a machine see command lines.",
     ),
+]
+HandOff = Annotated[
+    str | None,
+    typer.Option(metavar="ID", help="With gl_csv and gl_jsonl: a business date's, as it was handed off."),
 ]
 IssuerId = Annotated[
     str | None, typer.Option("--issuer", metavar="ID", help="The issuer, where there is more than one.")

@@ -124,6 +124,7 @@ def entry_row(entry: ParsedEntry, statement_id: str, class_scale: int) -> Statem
         remittance=_remittance(entry),
         deposit_id=None,
         matched_by=None,
+        return_reason=None if single is None else single.return_reason_code,
     )
 
 

@@ -114,6 +114,13 @@ def _tables() -> None:
         sa.PrimaryKeyConstraint("issuer_id", "payout_id", "step", name=op.f("pk_payout_step")),
     )
     op.create_index(
+        "ix_payout_step_source",
+        "payout_step",
+        ["issuer_id", "source_id"],
+        unique=False,
+        postgresql_where=sa.text("source_id IS NOT NULL"),
+    )
+    op.create_index(
         "uq_payout_step_given_back",
         "payout_step",
         ["issuer_id", "payout_id"],

@@ -39,14 +39,16 @@ from tests import camt_writer
 from tests.api.date_examples import DATE_EXAMPLES
 from tests.api.edge import api_key
 from tests.api.match_examples import MATCH_EXAMPLES
+from tests.api.payout_examples import PAYOUT_EXAMPLES
 from tests.api.power_examples import POWER_EXAMPLES
 from tests.bank import Bank
 from tests.exports.exported import ask_for, workshop
 from tests.liabilities.attested import attest
+from tests.tokens.paying import pay_out
 
 __all__ = ["Example", "Strangers", "add_strangers", "examples", "integrate_all", "life_of", "staff_life_of"]
 
-_OTHERS: Final = POWER_EXAMPLES | MATCH_EXAMPLES
+_OTHERS: Final = POWER_EXAMPLES | MATCH_EXAMPLES | PAYOUT_EXAMPLES
 # For classes that an example closes; those that `/v1/token-classes` opens are others.
 _MORE_CURRENCIES: Final = (
     *("SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "RON", "TRY", "ILS", "AED", "SAR", "QAR"),
@@ -726,6 +728,7 @@ def life_of(bank: Bank, holder_id: str, payer: str, payee: str) -> dict[str, str
         "issuer_id": bank.issuer_id,
         "liability_id": owed.id,
         "mint_id": mint,
+        "payout_id": pay_out(bank, "2.22", account=payee),
         "redemption_id": bank.redeem(payee, "3.33"),
         "reversal_id": bank.reverse(transfer, "10.00"),
         "token_class_id": bank.classes["USD"].id,

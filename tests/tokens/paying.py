@@ -32,7 +32,8 @@ def payload(**changed: Any) -> dict[str, Any]:
         "beneficiary": {name: value for name, value in members.items() if value is not None},
         "remittance": "Invoice 4711",
         "uetr": str(uuid.uuid4()),
-    } | changed
+        **changed,
+    }
 
 
 def payout_request(
@@ -40,17 +41,15 @@ def payout_request(
 ) -> Request:
     principal = said.pop("principal", bank.maker)
     asked = {name: said.pop(name) for name in ("purpose", "reference", "currency") if name in said}
+    asked = {"currency": "USD", **asked}
     return bank.request(
         Kind.PAYOUT,
         principal,
         key=key,
-        **{
-            "payer_account_id": bank.account_id(account),
-            "amount": amount,
-            "currency": "USD",
-            "payload": payload(**said),
-            **asked,
-        },
+        payer_account_id=bank.account_id(account),
+        amount=amount,
+        payload=payload(**said),
+        **asked,
     )
 
 
@@ -69,9 +68,7 @@ def step(bank: Bank, kind: Kind, payout_id: str, **asked: Any) -> Outcome:
     return bank.ask(kind, principal, related_id=payout_id, payload=said, **asked)
 
 
-def make_file(
-    bank: Bank, currency: str = "USD", file_format: FileFormat = FileFormat.PAIN_001
-) -> PayoutFile:
+def make_file(bank: Bank, currency: str = "USD", file_format: FileFormat = FileFormat.PAIN_001) -> PayoutFile:
     """Have a file made of all that waits, by two people."""
     asked = ask_for_file(bank, currency, file_format)
     bank.approve(asked.resource_id)
@@ -79,7 +76,11 @@ def make_file(
 
 
 def ask_for_file(
-    bank: Bank, currency: str = "USD", file_format: FileFormat = FileFormat.PAIN_001, *, key: str | None = None
+    bank: Bank,
+    currency: str = "USD",
+    file_format: FileFormat = FileFormat.PAIN_001,
+    *,
+    key: str | None = None,
 ) -> Outcome:
     class_id = bank.classes[currency].id
     with bank.database.read() as connection:

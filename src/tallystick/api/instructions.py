@@ -74,7 +74,7 @@ def _transfer_events(
 
 
 def own_account_ids(connection: Connection, caller: Caller, account_id: str | None) -> list[str] | None:
-    """Return whose instructions a caller may list: of one account, of all of its own, or None for the whole issuer's."""
+    """Return whose instructions a caller may list: of one account, all of its own, or None for the whole issuer's."""
     if account_id is not None:
         return [participants.account(connection, caller.principal, account_id).id]
     if caller.principal.sees_whole_issuer:

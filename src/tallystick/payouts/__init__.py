@@ -71,7 +71,9 @@ __all__ = [
     "filed",
     "files",
     "findings",
+    "lock_statuses",
     "make_file",
+    "moved_by",
     "payment_information_id",
     "payouts",
     "record",
@@ -108,6 +110,13 @@ def by_uetr(connection: Connection, issuer_id: str, uetrs: Iterable[str]) -> dic
 def steps(connection: Connection, issuer_id: str, ids: Sequence[str]) -> dict[str, list[Step]]:
     """Return what moved money for these payouts, in the order of the log."""
     return store.read_steps(connection, issuer_id, ids)
+
+
+def moved_by(
+    connection: Connection, issuer_id: str, entry_ids: Sequence[str]
+) -> dict[str, list[tuple[int, int]]]:
+    """Return, by the bank's entry, what it settled and returned: places in the log, and what 1100 moved by there."""
+    return store.read_moved_by(connection, issuer_id, entry_ids)
 
 
 def filed(connection: Connection, issuer_id: str, ids: Iterable[str]) -> dict[str, FiledItem]:
@@ -163,6 +172,11 @@ def content_of_file(connection: Connection, issuer_id: str, file_id: str) -> byt
     if found is None:
         raise PayoutFileNotFoundError
     return found
+
+
+def lock_statuses(connection: Connection, issuer_id: str) -> None:
+    """Stand in line with whoever takes in another status message of the issuer, until the transaction ends."""
+    store.lock_statuses(connection, issuer_id)
 
 
 def status_known(

@@ -50,16 +50,12 @@ def ask_for_file(
     execution_date: date,
     limit: int = PAYOUTS_PER_FILE_MAX,
 ) -> dict[str, Any]:
-    """Return what a file of the payouts that wait now would be, for people to look at.
+    """Return what a file of the payouts that wait now would be, for people to look at; with none it is refused later.
 
-    Raises TokenClassNotFoundError, and PayoutFileOutdatedError where none waits.
+    Raises TokenClassNotFoundError.
     """
     of_class = participants.token_class(connection, issuer_id, token_class_id)
-    if of_class.backing_iban is None and of_class.backing_account_number is None:
-        raise PayoutFileOutdatedError("The class names no control account that the bank could debit.")
     ids = store.read_fileable(connection, issuer_id, token_class_id, min(limit, PAYOUTS_PER_FILE_MAX))
-    if not ids:
-        raise PayoutFileOutdatedError("No payout of this class waits for a file.")
     found = store.read_payouts(connection, issuer_id, ids)
     sum_minor = sum(one.amount_minor for one in found.values())
     return {
@@ -159,6 +155,10 @@ def _wanted(
     """Return what was asked for, if it still is what it was; raises PayoutFileOutdatedError."""
     ids: list[str] = payload["payout_ids"]
     of_class = participants.token_class(connection, issuer_id, token_class_id)
+    if of_class.backing_iban is None and of_class.backing_account_number is None:
+        raise PayoutFileOutdatedError("The class names no control account that the bank could debit.")
+    if not ids:
+        raise PayoutFileOutdatedError("No payout of this class waits for a file.")
     found = store.read_payouts(connection, issuer_id, ids)
     steps = store.read_steps(connection, issuer_id, ids)
     filed = store.read_filed(connection, issuer_id, ids)

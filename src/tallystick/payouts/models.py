@@ -75,6 +75,13 @@ payout_step = Table(
     ForeignKeyConstraint(
         ["issuer_id", "payout_id", "amount_minor"], ["payout.issuer_id", "payout.id", "payout.amount_minor"]
     ),
+    # What an entry of the bank brought about.
+    Index(
+        "ix_payout_step_source",
+        "issuer_id",
+        "source_id",
+        postgresql_where=text("source_id IS NOT NULL"),
+    ),
     # The bank has paid it, or the tokens were given back without that.
     Index(
         "uq_payout_step_left_transit",

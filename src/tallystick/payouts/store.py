@@ -83,6 +83,23 @@ def read_steps(connection: Connection, issuer_id: str, ids: Sequence[str]) -> di
     return found
 
 
+def read_moved_by(
+    connection: Connection, issuer_id: str, source_ids: Sequence[str]
+) -> dict[str, list[tuple[int, int]]]:
+    # What was given back moved nothing on the control account.
+    rows = connection.exec_driver_sql(
+        """SELECT source_id, event_index, CASE step WHEN 'settled' THEN -amount_minor ELSE amount_minor END
+           FROM payout_step
+           WHERE issuer_id = %s AND source_id = ANY(%s) AND source_id IS NOT NULL AND step IN ('settled', 'returned')
+           ORDER BY event_index""",
+        (issuer_id, list(source_ids)),
+    )
+    found: dict[str, list[tuple[int, int]]] = {}
+    for source_id, event_index, movement_minor in rows:
+        found.setdefault(source_id, []).append((event_index, movement_minor))
+    return found
+
+
 def read_filed(connection: Connection, issuer_id: str, ids: Iterable[str]) -> dict[str, FiledItem]:
     of = payout_file_item.c
     rows = connection.execute(
@@ -193,6 +210,12 @@ def read_unsettled(
         (issuer_id, after, token_class_id, limit),
     )
     return [row[0] for row in rows]
+
+
+def lock_statuses(connection: Connection, issuer_id: str) -> None:
+    connection.exec_driver_sql(
+        "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"payout_status {issuer_id}",)
+    )
 
 
 def insert_status(connection: Connection, new: StatusMessage, items: Sequence[NewStatusItem]) -> None:

@@ -7,7 +7,7 @@ looked at as it stands, whatever came first, and each step's key is made of its 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -24,6 +24,7 @@ from tallystick.tokens import Kind, Request, Settler, State, Submission
 __all__ = ["Followed", "follow", "leave_to_people", "step_request", "submit"]
 
 _PAGE: Final = 1_000
+_REJECTED_LATELY: Final = timedelta(days=90)
 
 
 @dataclass(slots=True)
@@ -66,6 +67,7 @@ def follow(connection: Connection, settler: Settler, issuer_id: str, token_class
     _give_back(of)
     if of.done.settled_count or of.done.returned_count:
         matching.match_class(connection, settler.clock, issuer_id, token_class_id)
+    _name_rejected(of)
     _name_strays(of)
     return of.done
 
@@ -281,6 +283,19 @@ def _return(of: _Class, payout: Payout, entry: StatementEntry) -> None:
     if codes[1] is not None:
         text = f"The money is back, and the account can't take the tokens ({codes[1]})."
         _leave(of, FindingKind.GIVE_BACK_REFUSED, entry.id, payout.id, text)
+
+
+def _name_rejected(of: _Class) -> None:
+    """Name the debits that matching tied to a payout which was rejected meanwhile. Older ones reconciliation finds."""
+    since = of.settler.clock.now() - _REJECTED_LATELY
+    rejected = payouts.rejected_since(of.connection, of.issuer_id, of.class_id, since)
+    items = matching.items(of.connection, of.issuer_id, [one.settlement_id for one in rejected])
+    for one in rejected:
+        item = items.get(one.settlement_id)
+        match = None if item is None or item.match_id is None else _standing(of, item.match_id)
+        for entry_id in () if match is None else match.bank_item_ids:
+            text = "The payout is rejected; the bank debited it."
+            _leave(of, FindingKind.DEBITED_AFTER_END, entry_id, one.payout_id, text)
 
 
 def _name_strays(of: _Class) -> None:

@@ -6,6 +6,7 @@ was not. Who may do what, and when, the write path decides from the payout's ins
 """
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from sqlalchemy import Connection
 
@@ -77,6 +78,7 @@ __all__ = [
     "payment_information_id",
     "payouts",
     "record",
+    "rejected_since",
     "settled_by",
     "status",
     "status_items",
@@ -134,6 +136,13 @@ def unsettled(
 ) -> list[str]:
     """Return a page of the payouts that are in a file, and neither paid nor rejected so far as the books know."""
     return store.read_unsettled(connection, issuer_id, token_class_id, after, limit)
+
+
+def rejected_since(
+    connection: Connection, issuer_id: str, token_class_id: str, since: datetime
+) -> list[FiledItem]:
+    """Return the payouts that the bank has rejected since a moment, with their places in files."""
+    return store.read_rejected_since(connection, issuer_id, token_class_id, since)
 
 
 def file(connection: Connection, issuer_id: str, file_id: str) -> PayoutFile:

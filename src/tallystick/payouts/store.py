@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, func, insert, select
@@ -216,6 +217,21 @@ def lock_statuses(connection: Connection, issuer_id: str) -> None:
     connection.exec_driver_sql(
         "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"payout_status {issuer_id}",)
     )
+
+
+def read_rejected_since(
+    connection: Connection, issuer_id: str, token_class_id: str, since: datetime
+) -> list[FiledItem]:
+    columns = ", ".join(f"i.{name}" for name in FiledItem._fields)
+    rows = connection.exec_driver_sql(
+        f"""SELECT {columns} FROM payout_step s
+            JOIN payout p ON p.issuer_id = s.issuer_id AND p.id = s.payout_id
+            JOIN payout_file_item i ON i.issuer_id = s.issuer_id AND i.payout_id = s.payout_id
+            WHERE s.issuer_id = %s AND s.step = 'rejected' AND s.done_at >= %s AND p.token_class_id = %s
+            ORDER BY i.payout_id""",
+        (issuer_id, since, token_class_id),
+    )
+    return [FiledItem._make(row) for row in rows]
 
 
 def insert_status(connection: Connection, new: StatusMessage, items: Sequence[NewStatusItem]) -> None:

@@ -182,7 +182,7 @@ class StatusMessage:
     id: str
     message_id: str
     content_hash: bytes
-    created_by_bank_at: str | None
+    said_to_be_of: str | None
     received_by: str
     received_at: datetime
 

@@ -44,7 +44,7 @@ from tests.api.power_examples import POWER_EXAMPLES
 from tests.bank import Bank
 from tests.exports.exported import ask_for, workshop
 from tests.liabilities.attested import attest
-from tests.tokens.paying import pay_out
+from tests.tokens.paying import make_file, pay_out
 
 __all__ = ["Example", "Strangers", "add_strangers", "examples", "integrate_all", "life_of", "staff_life_of"]
 
@@ -238,6 +238,11 @@ def _order_seizure(bank: Bank, path: str) -> Example:
     order_id = bank.place_order(_restrictable(bank))
     body = {"amount": "2.00", "currency": "USD", "reason": "Transfer order."}
     return _example(Role.TREASURY_MAKER, _filled(path, order_id), body, amount="1.00")
+
+
+def _payout_file(bank: Bank) -> str:
+    pay_out(bank, "5.00", account=_restrictable(bank))
+    return make_file(bank).id
 
 
 def _restrictable(bank: Bank) -> str:
@@ -829,6 +834,7 @@ async def staff_life_of(client: httpx.AsyncClient, bank: Bank) -> dict[str, str]
     assert change.status_code == 202
     return {
         "order_id": bank.place_order(_restrictable(bank), "2.00"),
+        "payout_file_id": _payout_file(bank),
         "principal_id": principal.id,
         "key_id": key.id,
         "client_id": new_client(bank, principal.id),

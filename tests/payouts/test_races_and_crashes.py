@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tallystick import tokens
+from tallystick.api.housekeeping import Housekeeping
 from tallystick.core.errors import DomainError
 from tallystick.core.ids import with_prefix
 from tallystick.payout_replies import TakenStatus
@@ -260,3 +261,19 @@ def test_a_batch_of_one_transaction_takes_each_step_once(bank: Bank) -> None:
     assert refused.code == "payout_state_conflict"
     assert code_of(lambda: step(bank, Kind.PAYOUT_REJECTION, one)) == "payout_state_conflict"
     oracle(bank)
+
+
+def test_a_statement_whose_import_was_cut_short_before_it_is_followed_later(bank: Bank) -> None:
+    [one] = open_with(bank, "40.00")
+    make_file(bank)
+    bank.import_statement(statement(debit(bank, one), opening="100.00", day="2026-11-21"))
+    looked_at: list[tuple[str, str]] = []
+
+    def following(issuer_id: str, class_id: str) -> None:
+        looked_at.append((issuer_id, class_id))
+        follow(bank)
+
+    Housekeeping(bank.database, bank.clock, 3_600, lambda _issuer, _request: None, following).follow()
+
+    assert looked_at == [(bank.issuer_id, bank.classes["USD"].id)]
+    assert (state(bank, one), figures(bank)) == ("settled", (6_000, 0, 6_000))

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from sqlalchemy import Connection
 
-from tallystick import audit, matching, participants, payout_replies, statements, tokens
+from tallystick import audit, matching, participants, statements, tokens
 from tallystick.api.access import Caller, StaffCaller, authenticated
 from tallystick.api.attempts import attempt_of
 from tallystick.api.bodies import Reason, Schema, idempotency_key, read_body, understood
@@ -29,7 +29,7 @@ from tallystick.participants import Principal, Role
 from tallystick.statements import Statement, StatementEntry, StatementFile, StatementFinding, StatementImport
 from tallystick.tokens import Made, Outcome
 
-__all__ = ["IMPORTERS", "follow_payouts", "match_imported", "router", "show_import"]
+__all__ = ["IMPORTERS", "match_imported", "router", "show_import"]
 
 router = APIRouter()
 
@@ -312,14 +312,7 @@ def match_imported(service: Service, importer: Principal, class_ids: Iterable[st
     with suppress(UnavailableError):
         for class_id in sorted(class_ids):
             matching.match_in_parts(service.database, service.clock, importer.issuer_id, class_id)
-            follow_payouts(service, importer.issuer_id, class_id)
-
-
-def follow_payouts(service: Service, issuer_id: str, class_id: str) -> payout_replies.Followed:
-    """Settle the payouts that the bank's statements have paid, and give those back that it returned."""
-    return service.database.run(
-        lambda connection: payout_replies.follow(connection, service.settler, issuer_id, class_id)
-    )
+            service.follow_payouts(importer.issuer_id, class_id)
 
 
 def _media_type(request: Request) -> str | None:

@@ -71,6 +71,7 @@ __all__ = [
     "file_of_message",
     "filed",
     "files",
+    "filing_classes",
     "findings",
     "lock_statuses",
     "make_file",
@@ -151,6 +152,11 @@ def file(connection: Connection, issuer_id: str, file_id: str) -> PayoutFile:
     if found is None:
         raise PayoutFileNotFoundError
     return found
+
+
+def filing_classes(connection: Connection, issuer_id: str) -> list[str]:
+    """Return the token classes that have files, whose statements are to be followed."""
+    return store.read_filing_classes(connection, issuer_id)
 
 
 def files(

@@ -149,6 +149,13 @@ def insert_file(connection: Connection, new: PayoutFile, content: bytes, items: 
     )
 
 
+def read_filing_classes(connection: Connection, issuer_id: str) -> list[str]:
+    rows = connection.exec_driver_sql(
+        "SELECT DISTINCT token_class_id FROM payout_file WHERE issuer_id = %s ORDER BY 1", (issuer_id,)
+    )
+    return [row[0] for row in rows]
+
+
 def read_file(connection: Connection, issuer_id: str, file_id: str) -> PayoutFile | None:
     row = connection.execute(
         select(*_FILE_COLUMNS).where(payout_file.c.issuer_id == issuer_id, payout_file.c.id == file_id)

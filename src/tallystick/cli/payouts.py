@@ -54,6 +54,27 @@ def list_payouts(
         )
 
 
+@payouts.command("ask")
+def ask_for_payout(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="The request, as the API reads it."),
+    ],
+    idempotency_key: IdempotencyKey = None,
+    key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Pay out to an account at another bank, by a JSON file with account, amount and beneficiary."""
+    with reported(as_json=as_json) as report:
+        from tallystick.core.strict_json import parse_json
+
+        content = file.read_bytes()
+        body = parse_json(content, size_max_bytes=len(content) + 1)
+        done = _ask("/v1/payouts", body if isinstance(body, dict) else {}, idempotency_key, key)
+        report.document(done)
+        report.say(f"{done['id']}: {done['state']}, {done['currency']} {done['amount']}, UETR {done['uetr']}")
+
+
 @payouts.command()
 def show(payout_id: PayoutId, key: ApiKey = None, as_json: AsJson = False) -> None:
     """Show one payout with its history."""

@@ -2,9 +2,9 @@
 
 (1) everything acknowledged is in the log exactly once; (2) every logged event has a valid signature and its
 approvals; (3) debits equal credits per entry and currency; (4) no balance lies below its floor; (5) balances replayed
-from the signed events equal the books; (6) supply is mints less redemptions and seizures, and never more than confirmed
-deposits; (7) what is restricted on an account is what its orders hold, and what they ever took is in their actions;
-(8) what was attested of liabilities is what supply was at that index.
+from the signed events equal the books; (6) supply is mints less redemptions, seizures and payouts, and never more than
+confirmed deposits; (7) what is restricted on an account is what its orders hold, and what they ever took is in their
+actions; (8) what was attested of liabilities is what supply was at that index.
 
 It reads the tables with plain SQL and verifies with PyJWT, so that it shares no code with what it checks.
 """
@@ -36,6 +36,17 @@ _IMMEDIATE = {
 }
 # Answers that are about no instruction: a vote, and what a reconciliation found.
 _FACTS = ("approval_", "attestation_")
+_SUPPLY_SIGNS = {
+    "token.minted": 1,
+    "token.redeemed": -1,
+    "order.seized": -1,
+    "payout.accepted": -1,
+    "payout.cancelled": 1,
+    "payout.rejected": 1,
+    "payout.given_back": 1,
+}
+# What the bank's statement bears out, by what it does to the control account.
+_DEPOSIT_SIGNS = {"deposit.confirmed": 1, "deposit.released": -1, "payout.settled": -1, "payout.returned": 1}
 _NEEDS_APPROVAL = frozenset(
     {"token.minted", "transfer.reversed", "account.unfrozen", "order.lifted", "order.seized"}
 )
@@ -181,14 +192,8 @@ def _replayed(payloads: list[dict[str, Any]]) -> _Replay:
             continue
         scale, currency = payload["scale"], payload["currency"]
         amount = _minor(payload["amount"], scale)
-        if payload["type"] == "token.minted":
-            replay.minted[currency] += amount
-        elif payload["type"] in {"token.redeemed", "order.seized"}:
-            replay.minted[currency] -= amount
-        elif payload["type"] == "deposit.confirmed":
-            replay.deposited[currency] += amount
-        elif payload["type"] == "deposit.released":
-            replay.deposited[currency] -= amount
+        replay.minted[currency] += _SUPPLY_SIGNS.get(payload["type"], 0) * amount
+        replay.deposited[currency] += _DEPOSIT_SIGNS.get(payload["type"], 0) * amount
         sides = 0
         for number, line in enumerate(payload["lines"]):
             account = line["account"]
@@ -294,11 +299,10 @@ def _check_supply(connection: psycopg.Connection[Any], issuer_id: str, replay: _
 
 
 def _check_attestations(payloads: list[dict[str, Any]]) -> None:
-    signs = {"token.minted": 1, "token.redeemed": -1, "order.seized": -1}
     for attested in payloads:
         if attested["type"] == "liabilities.attested":
             supply = sum(
-                signs.get(one["type"], 0) * _minor(one["amount"], one["scale"])
+                _SUPPLY_SIGNS.get(one["type"], 0) * _minor(one["amount"], one["scale"])
                 for one in payloads[: attested["as_of_index"] + 1]
                 if one.get("token_class_id") == attested["token_class_id"] and "amount" in one
             )

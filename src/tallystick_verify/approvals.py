@@ -179,7 +179,12 @@ class Approvals:
         else:
             operation = "change" if event.is_change else event.operation
             request_hash, principal_id = event.members["request_hash"], event.members["principal_id"]
-            amount = event.members.get("amount"), event.members.get("currency")
+            # Who approves a change types no amount, whatever the change's event tells of one.
+            amount = (
+                (None, None)
+                if event.is_change
+                else (event.members.get("amount"), event.members.get("currency"))
+            )
         told = (
             row["subject_id"],
             row["id"],

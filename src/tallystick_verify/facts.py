@@ -17,6 +17,7 @@ __all__ = [
     "BATCH_TYPE",
     "CLOSED_TYPE",
     "FACT_TYPES",
+    "PAYOUT_FILE_TYPE",
     "REOPENED_TYPE",
     "SUFFIX",
     "TEXTS",
@@ -37,10 +38,15 @@ TEXTS: Final = {
         "booked_amount": r"[0-9.]{1,40}",
         "booked_at": r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z",
         "currency": r"[A-Z]{3}",
+        "content_sha256": r"[0-9a-f]{64}",
+        "control_sum": r"[0-9.]{1,40}",
         "decision": r"approve|reject",
+        "file_id": rf"payout_file_{SUFFIX}",
+        "format": r"pain\.001\.001\.09|pacs\.008\.001\.08",
         "id": rf"event_{SUFFIX}",
         "instruction_id": rf"[a-z_]{{2,24}}_{SUFFIX}",
         "issuer_id": rf"issuer_{SUFFIX}",
+        "made_at": r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z",
         "manifest_sha256": r"[0-9a-f]{64}",
         "operation": r"[a-z_]{1,64}",
         "outcome_hash": r"[0-9a-f]{64}",
@@ -106,6 +112,21 @@ _ATTESTATION: Final = _CHANGE | {
 _DEPTH_MAX: Final = 32
 #: An evidence pack that was made: the SHA-256 of its manifest.json.
 _PACK: Final = _CHANGE | {"manifest_sha256"}
+#: A file that tells the bank to pay: exactly these payouts, in these bytes.
+PAYOUT_FILE_TYPE: Final = "payout_file.made"
+_PAYOUT_FILE: Final = _CHANGE | {
+    "content_sha256",
+    "control_sum",
+    "currency",
+    "file_id",
+    "format",
+    "made_at",
+    "payout_ids",
+    "scale",
+    "sequence",
+    "token_class_id",
+}
+_PAYOUT_ID: Final = re.compile(rf"payout_{SUFFIX}", re.ASCII)
 #: A breaker that trips by itself: nobody asked for it.
 _TRIP: Final = frozenset({"reason", "token_class_id"})
 
@@ -122,6 +143,7 @@ _MEMBERS: Final[dict[str, tuple[frozenset[str], ...]]] = {
     ATTESTATION_TYPE: (_ATTESTATION,),
     "export.made": (_PACK,),
     BATCH_TYPE: (_BATCH,),
+    PAYOUT_FILE_TYPE: (_PAYOUT_FILE,),
     CLOSED_TYPE: (_CHANGE | {"figures"},),
     REOPENED_TYPE: (_CHANGE | {"figures"},),
     ATTESTED_TYPE: (_ATTESTED,),
@@ -182,6 +204,8 @@ def read_fact(found: dict[str, Any]) -> Fact:
         _check_batch(found)
     if fact.type == ATTESTATION_TYPE:
         _check_attestation(found)
+    if fact.type == PAYOUT_FILE_TYPE:
+        _check_payout_file(found)
     if "reason" in own and not isinstance(found["reason"], str):
         raise odd("reason")
     for name in own & {"attestation", "figures"}:
@@ -209,6 +233,18 @@ def _check_attestation(found: dict[str, Any]) -> None:
         raise odd("as_of_index or depth")
     if not 0 <= found["scale"] <= 9:
         raise odd("scale")
+
+
+def _check_payout_file(found: dict[str, Any]) -> None:
+    if type(found["scale"]) is not int or type(found["sequence"]) is not int or not 0 <= found["scale"] <= 9:
+        raise odd("scale or sequence")
+    ids = found["payout_ids"]
+    if not isinstance(ids, list) or not all(
+        isinstance(one, str) and _PAYOUT_ID.fullmatch(one) for one in ids
+    ):
+        raise odd("payout_ids")
+    if found["subject_id"] != found["token_class_id"]:
+        raise odd("subject_id")
 
 
 def check_texts(found: dict[str, Any], patterns: dict[str, re.Pattern[str]]) -> None:

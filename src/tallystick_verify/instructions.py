@@ -30,7 +30,7 @@ CREATE TABLE closed (suffix TEXT PRIMARY KEY) WITHOUT ROWID;
 
 
 class Open(NamedTuple):
-    """A hold or a transfer that something can still be taken from, or an order that is in force."""
+    """A hold or a transfer that something can still be taken from, an order that is in force, or a payout."""
 
     operation: str
     remaining_minor: int
@@ -139,6 +139,21 @@ class Instructions:
                 "UPDATE instruction SET operation = 'ended order' WHERE suffix = ?", (suffix,)
             )
         return found
+
+    def move_payout(self, payout_id: str | None, wanted: str, becomes: str) -> Open:
+        """Return a payout that stands where it must, and let it stand where it goes from there.
+
+        Raises Failure (books) if there is none, or it stands elsewhere: so nothing is paid or given back twice.
+        """
+        suffix = (payout_id or "")[-26:]
+        row = self._database.execute(
+            "SELECT operation, remaining_minor, payer, payee, token_class_id FROM instruction WHERE suffix = ?",
+            (suffix,),
+        ).fetchone()
+        if row is None or row[0] != wanted or payout_id != f"payout_{suffix}":
+            raise Failure(ExitCode.BOOKS, f"The event relates to no {wanted}.")
+        self._database.execute("UPDATE instruction SET operation = ? WHERE suffix = ?", (becomes, suffix))
+        return Open(row[0], int(row[1]), *row[2:])
 
     def _related(self, event: Event, operation: str) -> tuple[str, Open]:
         suffix = (event.related or "")[-26:]

@@ -6,7 +6,7 @@ account: versions without gaps. Per class: one scale and one currency; tokens co
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from tallystick_verify.chart import (
     CLAIM_CODES,
@@ -18,14 +18,32 @@ from tallystick_verify.chart import (
 )
 from tallystick_verify.dates import BusinessDates
 from tallystick_verify.events import Event, Line, format_amount, minor_units
-from tallystick_verify.facts import Fact
+from tallystick_verify.facts import PAYOUT_FILE_TYPE, Fact
 from tallystick_verify.failures import ExitCode, Failure
 from tallystick_verify.instructions import Instructions
 
 __all__ = ["LedgerAccount", "Posted", "Replay", "TokenClass"]
 
 _BALANCE_MAX: Final = 2**63 - 1
-_CHANGES_SUPPLY: Final = frozenset({"token.minted", "token.redeemed", "order.seized"})
+_CHANGES_SUPPLY: Final = frozenset(
+    {
+        "token.minted",
+        "token.redeemed",
+        "order.seized",
+        "payout.accepted",
+        "payout.cancelled",
+        "payout.rejected",
+        "payout.given_back",
+    }
+)
+# Where a payout must stand for each of its steps, and where it stands behind it.
+_PAYOUT_STEPS: Final[dict[str, tuple[str, str]]] = {
+    "payout.cancelled": ("payout", "cancelled payout"),
+    "payout.rejected": ("filed payout", "rejected payout"),
+    "payout.settled": ("filed payout", "settled payout"),
+    "payout.returned": ("settled payout", "returned payout"),
+    "payout.given_back": ("returned payout", "given-back payout"),
+}
 
 
 @dataclass(slots=True)
@@ -54,11 +72,22 @@ class TokenClass:
     minted_minor: int = 0
     redeemed_minor: int = 0
     seized_minor: int = 0
+    # Payouts: what was accepted and not given back, and what of it the bank has paid and not returned.
+    paid_out_minor: int = 0
+    left_minor: int = 0
+    file_count: int = 0
 
     @property
     def supply_minor(self) -> int:
-        """All tokens of the class. What was seized is a holder's claim no more: the bank owes it to an authority."""
-        return self.minted_minor - self.redeemed_minor - self.seized_minor
+        """All tokens of the class. What was seized is a holder's claim no more: the bank owes it to an authority. What
+        is paid out it owes to another bank's customer, until it has paid.
+        """
+        return self.minted_minor - self.redeemed_minor - self.seized_minor - self.paid_out_minor
+
+    @property
+    def confirmed_minor(self) -> int:
+        """What the bank holds for the class, by all that its statements have told."""
+        return self.deposited_minor - self.released_minor - self.left_minor
 
 
 class Posted(NamedTuple):
@@ -101,6 +130,25 @@ class Replay:
     def take(self, fact: Fact) -> None:
         """Check what was signed of the books without moving any money; raises Failure (books)."""
         self.dates.take(fact, self.instructions.supply_at)
+        if fact.type == PAYOUT_FILE_TYPE:
+            self._take_file(fact.members)
+
+    def _take_file(self, told: dict[str, Any]) -> None:
+        """Let a file's payouts stand in it: each accepted before, in no other, and together the control sum."""
+        of_class = self.classes.get(told["token_class_id"])
+        if of_class is None or (of_class.currency, of_class.scale) != (told["currency"], told["scale"]):
+            raise _refused("A payout file is of a class, currency or scale that no payout has.")
+        of_class.file_count += 1
+        if told["sequence"] != of_class.file_count:
+            raise _refused(f"Payout file {told['sequence']} stands where {of_class.file_count} belongs.")
+        sum_minor = 0
+        for payout_id in told["payout_ids"]:
+            payout = self.instructions.move_payout(payout_id, "payout", "filed payout")
+            if payout.token_class_id != of_class.id:
+                raise _refused("A payout file pays a payout of another class.")
+            sum_minor += payout.remaining_minor
+        if not told["payout_ids"] or sum_minor != minor_units(told["control_sum"], of_class.scale):
+            raise _refused("A payout file's control sum is not what its payouts come to.")
 
     def check_attestation(self, fact: Fact) -> None:
         """Raise Failure (figures) unless an attested total is what supply was at the index that it tells of."""
@@ -134,9 +182,14 @@ class Replay:
                     sums["control"] += account.balance_minor if account.code == CONTROL_CODE else 0
                     sums["in_transit"] += account.balance_minor if account.code == IN_TRANSIT_CODE else 0
             if sums["claims"] != of_class.supply_minor:
-                raise _refused(f"Supply in {of_class.currency} is not mints less redemptions and seizures.")
-            if sums["in_transit"] != of_class.seized_minor:
-                raise _refused(f"What is in transit in {of_class.currency} is not what was seized.")
+                raise _refused(
+                    f"Supply in {of_class.currency} is not mints less redemptions, seizures and payouts."
+                )
+            in_transit_minor = of_class.seized_minor + of_class.paid_out_minor - of_class.left_minor
+            if sums["in_transit"] != in_transit_minor:
+                raise _refused(
+                    f"What is in transit in {of_class.currency} is not what was seized and is to be paid."
+                )
             if sums["control"] != sums["deposits"] + sums["claims"] + sums["in_transit"]:
                 raise _refused(f"Deposits at the core and claims in {of_class.currency} differ.")
         return (
@@ -168,7 +221,9 @@ class Replay:
 
         What is done under an authority's order is no payment, and a frozen account is as much in its reach as any.
         """
-        if event.type == "transfer.reversed":
+        if event.type in _PAYOUT_STEPS:
+            self._check_standing_of_payout(event)
+        elif event.type == "transfer.reversed":
             if self.statuses.get(event.payee or "") == "closed":
                 raise _refused("Tokens are given back to a closed account.")
         elif event.type == "order.placed":
@@ -179,6 +234,12 @@ class Replay:
                 status = self.statuses.get(account_id or "")
                 if status is not None:
                     raise _refused(f"An account takes part that is {status}.")
+
+    def _check_standing_of_payout(self, event: Event) -> None:
+        """The bank's own entries bind whatever became of the account; its tokens come back to no closed one."""
+        gives_back = event.type in _CHANGES_SUPPLY
+        if gives_back and self.statuses.get(event.payer or "") == "closed":
+            raise _refused("Tokens are given back to a closed account.")
 
     def _check_lines(self, event: Event, of_class: TokenClass) -> None:
         if sum(line.debit_minor for line in event.lines) != sum(line.credit_minor for line in event.lines):
@@ -233,10 +294,18 @@ class Replay:
                 of_class.redeemed_minor += event.amount_minor
             case "order.seized":
                 of_class.seized_minor += event.amount_minor
+            case "payout.accepted":
+                of_class.paid_out_minor += event.amount_minor
+            case "payout.cancelled" | "payout.rejected" | "payout.given_back":
+                of_class.paid_out_minor -= event.amount_minor
+            case "payout.settled":
+                of_class.left_minor += event.amount_minor
+            case "payout.returned":
+                of_class.left_minor -= event.amount_minor
         if event.type in _CHANGES_SUPPLY:
             self.instructions.note_supply(of_class.id, event.index, of_class.supply_minor)
         # Whatever path the tokens came by, they never exceed the deposits that the bank has confirmed.
-        confirmed_minor = of_class.deposited_minor - of_class.released_minor
+        confirmed_minor = of_class.confirmed_minor
         if of_class.supply_minor > confirmed_minor:
             raise _refused(
                 f"Supply of {format_amount(of_class.supply_minor, of_class.scale)} {of_class.currency} exceeds the "
@@ -274,6 +343,15 @@ def _order_acted_on(replay: Replay, event: Event) -> None:
         raise _refused("The order is on another account.")
 
 
+def _payout_stepped(replay: Replay, event: Event) -> None:
+    wanted, becomes = _PAYOUT_STEPS[event.type]
+    payout = replay.instructions.move_payout(event.related, wanted, becomes)
+    if (payout.payer, payout.token_class_id) != (event.payer, event.token_class_id):
+        raise _refused("The payout is another account's.")
+    if payout.remaining_minor != event.amount_minor:
+        raise _refused("The event is not of the payout's whole amount.")
+
+
 def _account_frozen(replay: Replay, event: Event) -> None:
     account_id = event.payer or ""
     if account_id in replay.statuses:
@@ -309,6 +387,7 @@ _RELATIONS: Final[dict[str, Callable[[Replay, Event], None]]] = {
     "order.lifted": _order_acted_on,
     "order.expired": _order_acted_on,
     "order.seized": _order_acted_on,
+    **dict.fromkeys(_PAYOUT_STEPS, _payout_stepped),
     "account.frozen": _account_frozen,
     "account.unfrozen": _account_unfrozen,
     "account.closed": _account_closed,

@@ -122,6 +122,7 @@ class Report:
                     "minted",
                     "redeemed",
                     "seized",
+                    "paid_out",
                     "supply",
                 )
             ]

@@ -362,6 +362,7 @@ class _Verification:
                 "minted": format_amount(one.minted_minor, one.scale),
                 "redeemed": format_amount(one.redeemed_minor, one.scale),
                 "seized": format_amount(one.seized_minor, one.scale),
+                "paid_out": format_amount(one.paid_out_minor, one.scale),
                 "supply": format_amount(one.supply_minor, one.scale),
             }
             for one in sorted(replay.classes.values(), key=lambda one: one.currency)

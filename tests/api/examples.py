@@ -39,14 +39,16 @@ from tests import camt_writer
 from tests.api.date_examples import DATE_EXAMPLES
 from tests.api.edge import api_key
 from tests.api.match_examples import MATCH_EXAMPLES, proposed
+from tests.api.payout_examples import PAYOUT_EXAMPLES
 from tests.api.power_examples import POWER_EXAMPLES
 from tests.bank import Bank
 from tests.exports.exported import ask_for, workshop
 from tests.liabilities.attested import attest
+from tests.tokens.paying import make_file, pay_out
 
 __all__ = ["Example", "Strangers", "add_strangers", "examples", "integrate_all", "life_of", "staff_life_of"]
 
-_OTHERS: Final = POWER_EXAMPLES | MATCH_EXAMPLES
+_OTHERS: Final = POWER_EXAMPLES | MATCH_EXAMPLES | PAYOUT_EXAMPLES
 # For classes that an example closes; those that `/v1/token-classes` opens are others.
 _MORE_CURRENCIES: Final = (
     *("SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "RON", "TRY", "ILS", "AED", "SAR", "QAR"),
@@ -236,6 +238,11 @@ def _order_seizure(bank: Bank, path: str) -> Example:
     order_id = bank.place_order(_restrictable(bank))
     body = {"amount": "2.00", "currency": "USD", "reason": "Transfer order."}
     return _example(Role.TREASURY_MAKER, _filled(path, order_id), body, amount="1.00")
+
+
+def _payout_file(bank: Bank) -> str:
+    pay_out(bank, "5.00", account=_restrictable(bank))
+    return make_file(bank).id
 
 
 def _restrictable(bank: Bank) -> str:
@@ -727,6 +734,7 @@ def life_of(bank: Bank, holder_id: str, payer: str, payee: str) -> dict[str, str
         "liability_id": owed.id,
         "match_id": proposed(bank),
         "mint_id": mint,
+        "payout_id": pay_out(bank, "2.22", account=payee),
         "redemption_id": bank.redeem(payee, "3.33"),
         "reversal_id": bank.reverse(transfer, "10.00"),
         "token_class_id": bank.classes["USD"].id,
@@ -827,6 +835,7 @@ async def staff_life_of(client: httpx.AsyncClient, bank: Bank) -> dict[str, str]
     assert change.status_code == 202
     return {
         "order_id": bank.place_order(_restrictable(bank), "2.00"),
+        "payout_file_id": _payout_file(bank),
         "principal_id": principal.id,
         "key_id": key.id,
         "client_id": new_client(bank, principal.id),

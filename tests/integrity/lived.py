@@ -44,10 +44,13 @@ from tests.camt_writer import Entry, notification, statement
 from tests.closing.days import FRIDAY, end_day, reopen, set_calendar
 from tests.exports.exported import workshop
 from tests.liabilities.attested import attest as attest_liabilities
+from tests.payouts.replying import report, take_in, transaction
 from tests.reconciliation.runs import reconcile
 from tests.screening.listed import company
 from tests.screening.screened import import_list, rescreen
 from tests.signing_keys import replace_key
+from tests.tokens.paying import HARBOUR as PAYING
+from tests.tokens.paying import make_file, pay_out, step
 from tests.tokens.waiting_batches import batch_of, item
 from tests.tokens.waiting_batches import settle as settle_batch
 from tests.tokens.waiting_batches import vote as vote_on_batch
@@ -80,6 +83,7 @@ def live_fully(bank: Bank) -> None:
     """Do something of every kind, and leave something waiting of every kind that can wait."""
     _close_a_day(bank)
     live(bank)
+    _pay_out(bank)
     bank.clock.at = max(bank.clock.at, datetime.now(UTC))
     _decide_rules(bank)
     _import_and_reconcile(bank)
@@ -300,6 +304,22 @@ def _replace_keys(bank: Bank) -> None:
         rooted = signing.list_manifests(connection, bank.issuer_id)
     if rooted:
         replace_key(bank)
+
+
+def _pay_out(bank: Bank) -> None:
+    """Let payouts go every way, with a file, a report of the bank, and something that it got wrong."""
+    bank.mint(PAYING, "100.00")
+    step(bank, Kind.PAYOUT_CANCELLATION, pay_out(bank, "10.00", account=PAYING))
+    amounts = ("11.00", "12.00", "13.00")
+    rejected, settled, given_back = (pay_out(bank, one, account=PAYING) for one in amounts)
+    message_id = make_file(bank).message_id
+    take_in(bank, report(message_id, transaction(rejected, "RJCT", "AC04"), message_id="BANK-1"))
+    for payout_id in (settled, given_back):
+        step(bank, Kind.PAYOUT_SETTLEMENT, payout_id)
+    step(bank, Kind.PAYOUT_RETURN, given_back)
+    step(bank, Kind.PAYOUT_GIVE_BACK, given_back)
+    take_in(bank, report(message_id, transaction(settled, "RJCT"), message_id="BANK-2"))
+    pay_out(bank, "14.00", account=PAYING)
 
 
 def _fill_a_tile(bank: Bank) -> None:

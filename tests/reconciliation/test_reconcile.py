@@ -26,6 +26,7 @@ def test_books_and_bank_tie_while_a_credit_waits(bank: Bank) -> None:
             "minted": "1000.00",
             "redeemed": "5.25",
             "seized": "0.00",
+            "paid_out": "0.00",
             "signed_events": "994.75",
             "holder_balances": "994.75",
             "trial_balance": "994.75",

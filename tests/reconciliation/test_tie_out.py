@@ -53,6 +53,7 @@ def test_what_agrees_ties() -> None:
         "minted": "4.50",
         "redeemed": "1.00",
         "seized": "0.50",
+        "paid_out": "0.00",
         "signed_events": "3.00",
         "holder_balances": "3.00",
         "trial_balance": "3.00",

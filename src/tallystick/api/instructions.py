@@ -12,7 +12,7 @@ from tallystick.api.pages import LIMIT_MAX, page
 from tallystick.ledger import CLAIM_CODES, ledger_account_id
 from tallystick.tokens import Instruction, Kind
 
-__all__ = ["show_instruction", "show_instructions", "show_transfers", "shown_instructions"]
+__all__ = ["own_account_ids", "show_instruction", "show_instructions", "show_transfers", "shown_instructions"]
 
 
 def show_instruction(caller: Caller, kind: str, instruction_id: str) -> Response:
@@ -35,7 +35,7 @@ def show_instructions(
             caller.issuer_id,
             kind,
             state=state,
-            account_ids=_account_ids(connection, caller, account_id),
+            account_ids=own_account_ids(connection, caller, account_id),
             after=cursor,
             limit=limit + 1,
         )
@@ -46,7 +46,7 @@ def show_instructions(
 def show_transfers(caller: Caller, *, account_id: str | None, after_index: int, limit: int) -> dict[str, Any]:
     """Return a page of settled transfers in the order of the log, found through the accounts they touched."""
     with caller.read() as connection:
-        account_ids = _account_ids(connection, caller, account_id)
+        account_ids = own_account_ids(connection, caller, account_id)
         found = _transfer_events(connection, caller.issuer_id, account_ids, after_index, limit + 1)
         rows = tokens.instructions_by_id(connection, caller.issuer_id, [event.subject_id for event in found])
         in_order = [rows[event.subject_id] for event in found]
@@ -73,7 +73,8 @@ def _transfer_events(
     return found[:limit]
 
 
-def _account_ids(connection: Connection, caller: Caller, account_id: str | None) -> list[str] | None:
+def own_account_ids(connection: Connection, caller: Caller, account_id: str | None) -> list[str] | None:
+    """Return whose instructions a caller may list: of one account, all of its own, or None for the whole issuer's."""
     if account_id is not None:
         return [participants.account(connection, caller.principal, account_id).id]
     if caller.principal.sees_whole_issuer:

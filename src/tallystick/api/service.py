@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from tallystick import audit, participants, transparency
+from tallystick import audit, participants, payout_replies, transparency
 from tallystick.api.bearers import Bearers
 from tallystick.api.housekeeping import Housekeeping
 from tallystick.api.pack_runs import read_runs
@@ -75,7 +75,7 @@ class Service:
         )
         self.closing = False
         self._housekeeping = Housekeeping(
-            self.database, self.clock, settings.expiry_check_seconds, self._close_expired
+            self.database, self.clock, settings.expiry_check_seconds, self._close_expired, self.follow_payouts
         )
         #: how late a scheduled run may be before it is an alert
         self.schedule_grace = timedelta(minutes=settings.schedule_grace_minutes)
@@ -109,6 +109,12 @@ class Service:
             self._follower.start()
         self._export_worker = ExportWorker(self.workshop, self._database_url)
         self._export_worker.start()
+
+    def follow_payouts(self, issuer_id: str, class_id: str) -> None:
+        """Settle the payouts that the bank's statements have paid, and give those back that it returned."""
+        self.database.run(
+            lambda connection: payout_replies.follow(connection, self.settler, issuer_id, class_id)
+        )
 
     def close(self) -> None:
         """Settle what is queued, put on record what waits for it, then close every connection."""

@@ -305,13 +305,14 @@ def show_import(connection: Connection, issuer_id: str, done: StatementImport) -
 
 
 def match_imported(service: Service, importer: Principal, class_ids: Iterable[str]) -> None:
-    """Match what was imported with the books, in transactions of their own behind it.
+    """Match what was imported with the books, and let payouts follow it, in transactions of their own behind it.
 
     If the database goes away meanwhile the import stands, and the next run makes up for it.
     """
     with suppress(UnavailableError):
         for class_id in sorted(class_ids):
             matching.match_in_parts(service.database, service.clock, importer.issuer_id, class_id)
+            service.follow_payouts(importer.issuer_id, class_id)
 
 
 def _media_type(request: Request) -> str | None:

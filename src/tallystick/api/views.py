@@ -15,8 +15,11 @@ __all__ = [
     "MintView",
     "OrderMoveView",
     "OrderView",
+    "PayoutMoveView",
+    "PayoutView",
     "ProblemView",
     "RecordedOrderView",
+    "RecordedPayoutView",
     "RedemptionView",
     "ReleaseView",
     "ReversalView",
@@ -199,6 +202,68 @@ class RecordedOrderView(OrderView):
     """An order with everything that was done under it."""
 
     actions: list[OrderActionView]
+
+
+class BeneficiaryView(View):
+    """Who is paid, and where."""
+
+    name: str
+    iban: str | None
+    account_number: str | None
+    bic: str | None
+    street_name: str | None
+    building_number: str | None
+    post_code: str | None
+    town_name: str
+    country: str
+
+
+class PayoutView(_AmountView):
+    """Tokens redeemed to an account at another bank.
+
+    `accepted_at` is when they left the holder's account, `settled_at` when the bank's statement showed the payment. The
+    answer to the request itself leaves the beneficiary out.
+    """
+
+    account_id: str
+    approval_id: str | None = None
+    accepted_at: str | None
+    uetr: str
+    end_to_end_id: str
+    purpose: str | None = None
+    beneficiary: BeneficiaryView | None = None
+    remittance: str | None = None
+    payout_file_id: str | None = None
+    bank_status: str | None = None
+    in_progress: bool | None = None
+    reason_code: str | None = None
+    ended_reason: str | None = None
+
+
+class PayoutHistoryView(View):
+    """One thing that happened to a payout: a step that moved money, its file, or a status of the bank."""
+
+    what: str
+    at: str
+    event_index: int | None = None
+    done_by: str | None = None
+    source_id: str | None = None
+    status: str | None = None
+    reason_code: str | None = None
+    reason: str | None = None
+
+
+class RecordedPayoutView(PayoutView):
+    """A payout with everything that happened to it."""
+
+    history: list[PayoutHistoryView]
+
+
+class PayoutMoveView(_AmountView):
+    """What ends a payout: here its cancellation."""
+
+    account_id: str
+    payout_id: str
 
 
 class ApprovalDecisionView(View):

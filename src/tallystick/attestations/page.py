@@ -184,7 +184,7 @@ def _verdict(page: _Page, signed: SignedAttestation, said: dict[str, Any], curre
 
 def _figures(page: _Page, said: dict[str, Any], currency: str) -> None:
     page.section(f"Supply in four records ({currency})")
-    page.row("Signed events", _grouped(said["supply"]), note="mints less redemptions and seizures")
+    page.row("Signed events", _grouped(said["supply"]), note="mints less redemptions, seizures, payouts")
     page.row("Holders' balances", _grouped(said["holder_balances"]), note="as kept, account by account")
     page.row("The books", _grouped(said["trial_balance"]), note="2110 to 2140 in the trial balance")
     page.row(

@@ -21,7 +21,16 @@ from tallystick.core.settings import Settings
 from tallystick.signing import KeyDirectory
 from tallystick.tokens import Settler
 
-__all__ = ["ask", "found", "look", "required_reason", "settler_of", "tell_change"]
+__all__ = [
+    "ask",
+    "found",
+    "look",
+    "look_at_bytes",
+    "required_reason",
+    "send_xml",
+    "settler_of",
+    "tell_change",
+]
 
 Result = TypeVar("Result")
 _HERE: Final = ("127.0.0.1", 0)
@@ -57,6 +66,26 @@ def look(settings: Settings, presented_key: str, path: str) -> dict[str, Any]:
         app = api.build()
         app.state.service = service
         answer = asyncio.run(_send(app, presented_key, "GET", path, None, None))
+    return _told(answer)
+
+
+def look_at_bytes(settings: Settings, presented_key: str, path: str) -> bytes:
+    """GET a file from the API's routes in this process; otherwise like `ask`."""
+    with opened_service(settings) as service:
+        app = api.build()
+        app.state.service = service
+        answer = asyncio.run(_send(app, presented_key, "GET", path, None, None))
+    if answer.status_code >= HTTPStatus.BAD_REQUEST:
+        _told(answer)
+    return answer.content
+
+
+def send_xml(settings: Settings, presented_key: str, path: str, content: bytes) -> dict[str, Any]:
+    """POST a bank's file to the API's routes in this process; otherwise like `ask`."""
+    with opened_service(settings) as service:
+        app = api.build()
+        app.state.service = service
+        answer = asyncio.run(_send(app, presented_key, "POST", path, content, None))
     return _told(answer)
 
 
@@ -131,7 +160,7 @@ async def _send(
     presented_key: str,
     method: str,
     path: str,
-    body: Mapping[str, Any] | None,
+    body: Mapping[str, Any] | bytes | None,
     idempotency_key: str | None,
 ) -> httpx.Response:
     async with httpx.AsyncClient(
@@ -140,5 +169,8 @@ async def _send(
         headers = {"Authorization": f"Bearer {presented_key}"}
         if body is None:
             return await client.request(method, path, headers=headers)
+        if isinstance(body, bytes):
+            headers["Content-Type"] = "application/xml"
+            return await client.request(method, path, headers=headers, content=body)
         headers["Idempotency-Key"] = idempotency_key or secrets.token_urlsafe(24)
         return await client.request(method, path, json=dict(body), headers=headers)

@@ -22,6 +22,7 @@ from tallystick.cli import (
     keys,
     liabilities,
     logs,
+    payouts,
     principals,
     screening,
     witnesses,
@@ -40,6 +41,9 @@ application.add_typer(business_dates.application, name="business-dates")
 application.add_typer(keys.application, name="keys")
 application.add_typer(screening.application, name="screening")
 application.add_typer(breaks.application, name="breaks")
+application.add_typer(payouts.payouts, name="payouts")
+application.add_typer(payouts.files, name="payout-file")
+application.command("payout-status")(payouts.take_in_status)
 application.add_typer(logs.application, name="log")
 application.add_typer(books.application, name="books")
 application.add_typer(liabilities.application, name="liabilities")

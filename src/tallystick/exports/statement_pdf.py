@@ -43,6 +43,10 @@ _WORDS: Final = {
     "hold.executed": ("Payment received from a hold", "Payment from a hold"),
     "transfer.reversed": ("Payment returned to you", "Payment reversed"),
     "order.seized": ("Seizure under an order", "Seized under an order"),
+    "payout.accepted": ("Paid out to another bank", "Paid out to another bank"),
+    "payout.cancelled": ("Payout cancelled", "Payout cancelled"),
+    "payout.rejected": ("Payout rejected by the bank", "Payout rejected by the bank"),
+    "payout.given_back": ("Payout returned", "Payout returned"),
 }
 _INCOMPLETE: Final = (
     "Characters that this document can't show are written by their Unicode number, as in [U+0627]."

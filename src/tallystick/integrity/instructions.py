@@ -10,13 +10,16 @@ __all__ = ["INSTRUCTIONS"]
 _KINDS: Final = "kinds(kind, type) AS (VALUES {})".format(
     ", ".join(f"('{kind}', '{event_type}')" for kind, event_type in EVENT_TYPES.items())
 )
-# Of what a hold paid out, and of what was taken back of a transfer.
+# Of what a hold paid out, of what was taken back of a transfer, and what became of a payout.
 _USED: Final = """
 used AS (
     SELECT p ->> 'related_id' AS id,
            sum(replace(p ->> 'amount', '.', '')::bigint) FILTER (WHERE type <> 'hold.voided') AS minor,
            bool_or(type = 'hold.voided') AS voided
     FROM signed WHERE type IN ('hold.executed', 'hold.voided', 'transfer.reversed') GROUP BY 1
+), ended AS (
+    SELECT DISTINCT ON (1) p ->> 'related_id' AS id, split_part(type, '.', 2) AS state
+    FROM signed WHERE type LIKE 'payout.%' AND p ? 'related_id' ORDER BY 1, event_index DESC
 )
 """
 _SETTLED: Final = Expectation(
@@ -59,7 +62,8 @@ _SETTLED: Final = Expectation(
                 ELSE coalesce((s.p ->> 'value_date')::date, (s.booked_at AT TIME ZONE 'UTC')::date) END AS value_date,
            s.booked_at AS settled_at, s.event_index, s.p ->> 'purpose' AS purpose,
            CASE WHEN k.kind IS NULL AND s.type <> 'transfer_batch.settled' THEN s.p ->> 'operation' END AS operation,
-           CASE WHEN s.type <> 'hold.placed' THEN 'settled' WHEN u.voided THEN 'voided'
+           CASE WHEN s.type = 'payout.accepted' THEN coalesce(e.state, 'accepted')
+                WHEN s.type <> 'hold.placed' THEN 'settled' WHEN u.voided THEN 'voided'
                 WHEN u.minor = replace(s.p ->> 'amount', '.', '')::bigint THEN 'executed' ELSE 'held' END AS state,
            CASE WHEN u.voided THEN 0
                 WHEN s.type = 'hold.placed' OR u.minor IS NOT NULL
@@ -67,6 +71,7 @@ _SETTLED: Final = Expectation(
     FROM (SELECT *, p ? 'payload_hash' AS is_change FROM signed) s
     LEFT JOIN kinds k ON k.type = s.type
     LEFT JOIN used u ON u.id = s.p ->> 'instruction_id'
+    LEFT JOIN ended e ON e.id = s.p ->> 'instruction_id'
     LEFT JOIN instruction i ON i.issuer_id = :issuer_id AND i.id = s.p ->> 'instruction_id'
     WHERE s.p ? 'instruction_id' AND s.type NOT LIKE 'approval.%'
     """,

@@ -1,4 +1,4 @@
-"""How things stand after all that was signed about them: accounts, classes, breakers, orders, screening, the trail."""
+"""How things stand after all that was signed about them: accounts, classes, breakers, orders, payouts, screening."""
 
 from typing import Final
 
@@ -150,6 +150,52 @@ _ORDER_EVENTS: Final = Expectation(
     WHERE n.issuer_id = :issuer_id AND n.action <> 'received' GROUP BY 1, 2, 3, 4
     """,
 )
+# Each step of a payout was signed, and so were the bytes of each file, its place, and what it pays.
+_PAYOUT_STEPS: Final = Expectation(
+    "payout_step",
+    ("payout_id", "step"),
+    ("amount_minor", "event_index", "done_by", "done_at"),
+    """
+    SELECT coalesce(p ->> 'related_id', p ->> 'instruction_id') AS payout_id, split_part(type, '.', 2) AS step,
+           replace(p ->> 'amount', '.', '')::bigint AS amount_minor, event_index, p ->> 'principal_id' AS done_by,
+           booked_at AS done_at
+    FROM signed WHERE type LIKE 'payout.%'
+    """,
+    types=("payout.%",),
+)
+_PAYOUT_FILES: Final = Expectation(
+    "payout_file",
+    ("id",),
+    (
+        "token_class_id",
+        "sequence",
+        "format",
+        "payout_count",
+        "control_sum_minor",
+        "content_hash",
+        "made_by",
+        "event_index",
+    ),
+    """
+    SELECT p ->> 'file_id' AS id, p ->> 'token_class_id' AS token_class_id, (p ->> 'sequence')::bigint AS sequence,
+           p ->> 'format' AS format, jsonb_array_length(p -> 'payout_ids') AS payout_count,
+           replace(p ->> 'control_sum', '.', '')::bigint AS control_sum_minor,
+           '\\x' || (p ->> 'content_sha256') AS content_hash, p ->> 'principal_id' AS made_by, event_index
+    FROM signed WHERE type = 'payout_file.made'
+    """,
+    types=("payout_file.made",),
+)
+_PAYOUT_FILE_ITEMS: Final = Expectation(
+    "payout_file_item",
+    ("payout_id",),
+    ("file_id", "number"),
+    """
+    SELECT paid.id AS payout_id, p ->> 'file_id' AS file_id, paid.number AS number
+    FROM signed, jsonb_array_elements_text(p -> 'payout_ids') WITH ORDINALITY AS paid(id, number)
+    WHERE type = 'payout_file.made'
+    """,
+    types=("payout_file.made",),
+)
 _SCOPE: Final = Expectation(
     "screening_scope",
     ("issuer_id",),
@@ -197,6 +243,9 @@ LIVES: Final = (
     _BREAKERS,
     _ORDERS,
     _ORDER_EVENTS,
+    _PAYOUT_STEPS,
+    _PAYOUT_FILES,
+    _PAYOUT_FILE_ITEMS,
     _SCOPE,
     _STANDINGS,
     _TRAIL_END,

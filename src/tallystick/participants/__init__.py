@@ -17,7 +17,14 @@ from tallystick.participants.api_keys import (
     secret_hash,
     secret_matches,
 )
-from tallystick.participants.identifiers import CountryUnknownError, check_country
+from tallystick.participants.identifiers import (
+    BicMalformedError,
+    CountryUnknownError,
+    IbanMalformedError,
+    check_country,
+    compact_bic,
+    compact_iban,
+)
 from tallystick.participants.key_life import (
     OVERLAP_HOURS_MAX,
     ApiKeyInvalidError,
@@ -112,6 +119,7 @@ __all__ = [
     "ApiKeyNotFoundError",
     "ApiKeyNotLiveError",
     "Bearer",
+    "BicMalformedError",
     "ClassMode",
     "ClassModeConflictError",
     "CountryUnknownError",
@@ -119,6 +127,7 @@ __all__ = [
     "Holder",
     "HolderKind",
     "HolderNotFoundError",
+    "IbanMalformedError",
     "IpAllowListMalformedError",
     "Issuer",
     "IssuerNotFoundError",
@@ -159,6 +168,8 @@ __all__ = [
     "check_rotation",
     "check_term",
     "checked_networks",
+    "compact_bic",
+    "compact_iban",
     "deposit_accounts",
     "generate_secret",
     "holder",
@@ -167,6 +178,7 @@ __all__ = [
     "holders_of_issuer",
     "issue_api_key",
     "issuer",
+    "issuer_by_id",
     "issuer_ids",
     "key_prefix",
     "key_text",
@@ -244,6 +256,14 @@ def named_key(presented: str) -> tuple[str, str] | None:
 def issuer(connection: Connection, viewer: Principal, issuer_id: str) -> Issuer:
     """Return the issuer that `viewer` belongs to, or raise IssuerNotFoundError for any other."""
     found = store.read_issuer(connection, issuer_id) if issuer_id == viewer.issuer_id else None
+    if found is None:
+        raise IssuerNotFoundError
+    return found
+
+
+def issuer_by_id(connection: Connection, issuer_id: str) -> Issuer:
+    """Return an issuer, for what the bank itself writes, or raise IssuerNotFoundError."""
+    found = store.read_issuer(connection, issuer_id)
     if found is None:
         raise IssuerNotFoundError
     return found

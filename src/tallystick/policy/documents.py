@@ -53,6 +53,7 @@ KindName = Literal[
     "hold",
     "hold_execution",
     "redemption",
+    "payout",
     "deposit_release",
     "hold_void",
     "reversal",
@@ -176,6 +177,7 @@ class Approvals(_Part):
     mint: CheckersRows = []
     deposit: CheckersRows = []
     redemption: CheckersRows = []
+    payout: CheckersRows = []
     deposit_release: CheckersRows = []
     transfer: CheckersRows = []
     hold: CheckersRows = []

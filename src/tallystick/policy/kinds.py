@@ -23,7 +23,7 @@ _PAYS: Final = frozenset({"transfer", "hold", "hold_execution"})
 # Payments that limits count. A hold counts when it is made: its execution was counted then.
 _COUNTED: Final = frozenset({"transfer", "hold"})
 # Tokens or deposits go back to where they came from: open while a class is wound down, in no corridor, under no limit.
-GIVES_BACK: Final = frozenset({"redemption", "deposit_release", "hold_void", "reversal"})
+GIVES_BACK: Final = frozenset({"redemption", "payout", "deposit_release", "hold_void", "reversal"})
 _TAKES_IN: Final = frozenset({"deposit", "deposit_assignment"})
 
 KINDS: Final = MINTS | _PAYS | GIVES_BACK | _TAKES_IN
@@ -31,7 +31,15 @@ HAS_PAYER: Final = _PAYS | GIVES_BACK
 HAS_PAYEE: Final = _PAYS | MINTS | _TAKES_IN | {"reversal"}
 
 # What an instruction of a kind does to the class's supply.
-SUPPLY_SIGN: Final[dict[str, int]] = {"mint": 1, "redemption": -1, "order_seizure": -1}
+SUPPLY_SIGN: Final[dict[str, int]] = {
+    "mint": 1,
+    "redemption": -1,
+    "order_seizure": -1,
+    "payout": -1,
+    "payout_cancellation": 1,
+    "payout_rejection": 1,
+    "payout_give_back": 1,
+}
 
 
 def is_payment(kind: str) -> bool:

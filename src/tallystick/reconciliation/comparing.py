@@ -88,6 +88,7 @@ def gather(
         minted_minor=part.minted_minor,
         redeemed_minor=part.redeemed_minor,
         seized_minor=part.seized_minor,
+        paid_out_minor=part.paid_out_minor,
         events_verified_count=part.events_verified_count,
         journal_minor=part.journal_minor,
         trial_minor=trial_minor,

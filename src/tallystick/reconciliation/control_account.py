@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from tallystick import statements, tokens
+from tallystick import payouts, statements, tokens
 from tallystick.core.clock import day_end
 from tallystick.reconciliation.breaks import BreakCollector
 from tallystick.reconciliation.pairing import DepositStanding, Pairing, Told
@@ -99,7 +99,8 @@ class ControlAccount:
             opening_minor = pairing.check_opening(one.id, one.opening_minor, balance_minor)
             booked_minor, entry_count = sums.get(one.id, (0, 0))
             for block in self._blocks(one, entry_count, part):
-                pairing.back(block, self._standings(block, part.unproven), self._told(ids, block))
+                paid = payouts.moved_by(self.connection, self.scope.issuer_id, [entry.id for entry in block])
+                pairing.back(block, self._standings(block, part.unproven), self._told(ids, block), paid)
             balance_minor = pairing.check_closing(one.id, one.closing_minor, opening_minor + booked_minor)
 
     def _blocks(self, one: Statement, entry_count: int, part: Part) -> Iterator[list[StatementEntry]]:

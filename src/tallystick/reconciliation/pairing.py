@@ -10,6 +10,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from tallystick.reconciliation.breaks import BreakCollector, BreakDraft, Money
@@ -23,6 +24,9 @@ _CREDIT_WAITS: Final[dict[str, str]] = {
     State.UNASSIGNED: "The bank's credit waits to be assigned to an account.",
     State.PENDING_APPROVAL: "The bank's credit waits for another person's approval.",
 }
+
+
+_NOTHING_PAID: Final[Mapping[str, Sequence[tuple[int, int]]]] = MappingProxyType({})
 
 
 class ControlMovement(NamedTuple):
@@ -196,12 +200,16 @@ class Pairing:
         entries: Iterable[StatementEntry],
         standings: Mapping[str, DepositStanding],
         told: Mapping[Told, tuple[str, int]],
+        paid: Mapping[str, Sequence[tuple[int, int]]] = _NOTHING_PAID,
     ) -> None:
         """Name the bank's booked entries that bear no deposit out, in the order of the statements.
 
-        `told` gives the first entry of each reference, amount and day.
+        `told` gives the first entry of each reference, amount and day; `paid` the places in the log, with what they
+        moved, of the payouts that an entry settled or returned: of a whole file, where the bank booked it as one.
         """
         for entry in entries:
+            if self._take_paid(entry, paid.get(entry.id, ())):
+                continue
             if entry.deposit_id is None and self._waiting[entry.signed_minor]:
                 self._waiting[entry.signed_minor].popleft()
                 continue
@@ -220,6 +228,22 @@ class Pairing:
                 )
             else:
                 self._name_entry(entry, standing)
+
+    def _take_paid(self, entry: StatementEntry, paid: Sequence[tuple[int, int]]) -> bool:
+        """Let an entry stand for the payouts that it settled or returned, if all of them wait and come to the same."""
+        if not paid or sum(movement_minor for _, movement_minor in paid) != entry.signed_minor:
+            return False
+        wanted = Counter(movement_minor for _, movement_minor in paid)
+        if any(len(self._waiting[movement_minor]) < count for movement_minor, count in wanted.items()):
+            return False
+        for event_index, movement_minor in paid:
+            waiting = self._waiting[movement_minor]
+            # Another entry of this amount may stand for it already: then this one stands for that one's.
+            if event_index in waiting:
+                waiting.remove(event_index)
+            else:
+                waiting.popleft()
+        return True
 
     def _name_entry(self, entry: StatementEntry, standing: DepositStanding | None) -> None:
         evidence, cause = _evidence_of_entry(entry), f"entry:{entry.id}"

@@ -59,6 +59,7 @@ class Part:
     minted_minor: int = 0
     redeemed_minor: int = 0
     seized_minor: int = 0
+    paid_out_minor: int = 0
     events_verified_count: int = 0
     journal_minor: Counter[str] = field(default_factory=Counter)
     unproven: set[int] = field(default_factory=set)
@@ -70,6 +71,7 @@ class Part:
         self.minted_minor += later.minted_minor
         self.redeemed_minor += later.redeemed_minor
         self.seized_minor += later.seized_minor
+        self.paid_out_minor += later.paid_out_minor
         self.events_verified_count += later.events_verified_count
         self.journal_minor.update(later.journal_minor)
         self.unproven |= later.unproven
@@ -223,7 +225,7 @@ def _trusted_key(
 
 
 def _count_supply(reader: _Reader, payload: dict[str, Any]) -> None:
-    # What leaves supply goes to one of two places: back into the holder's deposit, or to a court.
+    # What leaves supply goes to one of three places: back into the holder's deposit, to a court, or to another bank.
     match payload["type"]:
         case "token.minted":
             reader.result.minted_minor += _amount_minor(reader, payload)
@@ -231,6 +233,10 @@ def _count_supply(reader: _Reader, payload: dict[str, Any]) -> None:
             reader.result.redeemed_minor += _amount_minor(reader, payload)
         case "order.seized":
             reader.result.seized_minor += _amount_minor(reader, payload)
+        case "payout.accepted":
+            reader.result.paid_out_minor += _amount_minor(reader, payload)
+        case "payout.cancelled" | "payout.rejected" | "payout.given_back":
+            reader.result.paid_out_minor -= _amount_minor(reader, payload)
 
 
 def _amount_minor(reader: _Reader, payload: dict[str, Any]) -> int:
@@ -241,7 +247,7 @@ def _take_control_movement(reader: _Reader, payload: dict[str, Any], signed: _Mo
     movement_minor = signed.get(reader.control_id, 0)
     if not movement_minor or not reader.scope.covered:
         return
-    if movement_minor < 0:
+    if movement_minor < 0 or payload["type"] == "payout.returned":
         reader.result.forward.releases.append((payload["index"], movement_minor))
         return
     reader.queue.append(_control_movement(payload, movement_minor))

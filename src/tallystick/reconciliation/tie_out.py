@@ -1,8 +1,8 @@
 """The tie-out: five records of one thing, compared to the minor unit.
 
-Σ signed mints less redemptions and seizures = Σ holders' balances = 21xx in the trial balance = the liability register,
-and the control account (1100) = what the bank confirms (a statement's closing balance, or the core's holds) after
-timing. Pure: equal facts give equal figures and breaks.
+Σ signed mints less redemptions, seizures and payouts = Σ holders' balances = 21xx in the trial balance = the liability
+register, and the control account (1100) = what the bank confirms (a statement's closing balance, or the core's holds)
+after timing. Pure: equal facts give equal figures and breaks.
 
 A timing break explains its part of a difference and leaves the verdict alone. Every other break breaks it, however
 small, and whatever no break explains is a break of its own: nothing is ever rounded, netted or adjusted away.
@@ -39,6 +39,7 @@ class BooksFacts:
     register_minor: int
     register_account_ids: frozenset[str]
     log_breaks: list[BreakDraft] = field(default_factory=list)
+    paid_out_minor: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,7 @@ def _supply_breaks(money: Money, books: BooksFacts, explained: list[BreakDraft])
             )
     remainders = (
         (
-            "signed mints less redemptions and seizures",
+            "signed mints less redemptions, seizures and payouts",
             trial_minor - _supply(books) - supply_effect(explained),
         ),
         ("the liability register", trial_minor - books.register_minor - unregistered_minor),
@@ -206,6 +207,7 @@ def _figures(token_class_id: str, money: Money, books: BooksFacts, bank: BankFac
             "minted": money.text(books.minted_minor),
             "redeemed": money.text(books.redeemed_minor),
             "seized": money.text(books.seized_minor),
+            "paid_out": money.text(books.paid_out_minor),
             "signed_events": money.text(_supply(books)),
             "holder_balances": money.text(_claims(stored)),
             "trial_balance": money.text(_claims(books.trial_minor)),
@@ -227,7 +229,7 @@ def _figures(token_class_id: str, money: Money, books: BooksFacts, bank: BankFac
 
 
 def _supply(books: BooksFacts) -> int:
-    return books.minted_minor - books.redeemed_minor - books.seized_minor
+    return books.minted_minor - books.redeemed_minor - books.seized_minor - books.paid_out_minor
 
 
 def _of_code(books: BooksFacts, code: Code) -> int:

@@ -43,6 +43,7 @@ from tallystick.statements.open_items import (
     first_told,
     latest_holds,
     links_of_deposits,
+    payout_returns,
 )
 from tallystick.statements.records import (
     DepositBalance,
@@ -56,15 +57,19 @@ from tallystick.statements.records import (
     StatementNotFoundError,
     statement_entry_id,
 )
+from tallystick.statements.returned_payouts import payouts_named
 from tallystick.statements.taking_up import (
     StatementAccountUnknownError,
     StatementConflictError,
     StatementCurrencyMismatchError,
 )
+from tallystick.statements.xml_guard import guard_xml
+from tallystick.statements.xml_levels import Children, read_root_tag, stream_levels
 
 __all__ = [
     "MAPPING_SIZE_MAX_BYTES",
     "PART_SIZE_MAX",
+    "Children",
     "CsvMapping",
     "DepositBalance",
     "DepositBalanceConflictError",
@@ -102,6 +107,7 @@ __all__ = [
     "entries_of_amounts",
     "findings",
     "first_told",
+    "guard_xml",
     "holds",
     "holds_of_account",
     "import_ahead",
@@ -112,14 +118,18 @@ __all__ = [
     "links_of_deposits",
     "links_of_parts",
     "parse_camt",
+    "payout_returns",
+    "payouts_named",
     "read_file",
     "read_mapping",
+    "read_root_tag",
     "record_deposit_balance",
     "statement",
     "statement_entry_id",
     "statements",
     "statements_in_order",
     "stream_entries",
+    "stream_levels",
     "understood_mapping",
 ]
 

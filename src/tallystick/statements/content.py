@@ -117,14 +117,25 @@ def entry_row(entry: ParsedEntry, statement_id: str, class_scale: int) -> Statem
         booking_date=entry.booking_date,
         value_date=entry.value_date,
         bank_reference=entry.account_servicer_reference or entry.entry_reference,
-        end_to_end_id=None if single is None else single.end_to_end_id,
+        end_to_end_id=_batch_reference(entry) if single is None else single.end_to_end_id,
         uetr=None if single is None else single.uetr,
         counterparty_name=None if party is None else party.name,
         counterparty_account=None if party is None else party.iban or party.account,
         remittance=_remittance(entry),
         deposit_id=None,
         matched_by=None,
+        return_reason=None if single is None else single.return_reason_code,
     )
+
+
+def _batch_reference(entry: ParsedEntry) -> str | None:
+    """Return by what the bank names a whole file of ours that it booked as one debit."""
+    if entry.credit:
+        return None
+    named = {one.payment_information_id or one.message_id for one in entry.batches}
+    named |= {one.payment_information_id or one.message_id for one in entry.details}
+    named.discard(None)
+    return named.pop() if len(named) == 1 else None
 
 
 def _remittance(entry: ParsedEntry) -> str | None:

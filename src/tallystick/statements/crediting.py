@@ -23,6 +23,7 @@ from tallystick.statements.drafts import NO_REFERENCE, Place, StatementDraft, is
 from tallystick.statements.matching import AccountIndex, Match, match, payers_of, words_of
 from tallystick.statements.notified import confirmable_before_statement
 from tallystick.statements.parsed import ParsedEntry
+from tallystick.statements.returned_payouts import leave_returns_out, tells_of_return
 from tallystick.tokens import Kind, Request, Settler, Submission
 
 __all__ = ["find_accounts", "settle_credits"]
@@ -48,9 +49,10 @@ def find_accounts(connection: Connection, drafts: Sequence[StatementDraft]) -> N
     """Match the credits that may be confirmed, and note why others may not."""
     seen: set[Booking] = set()
     for draft in drafts:
+        leave_returns_out(connection, draft)
         if draft.waits:
             continue
-        credit_entries = draft.credits
+        credit_entries = [one for one in draft.credits if draft.rows[one.sequence].matched_by is None]
         if draft.statement.intraday:
             credit_entries = confirmable_before_statement(connection, draft, credit_entries)
             _match_entries(draft, credit_entries, _account_index(connection, draft, credit_entries), None)
@@ -63,6 +65,11 @@ def _match_entries(
     draft: StatementDraft, entries: Sequence[ParsedEntry], index: AccountIndex, seen: set[Booking] | None
 ) -> None:
     for entry in entries:
+        if tells_of_return(entry):
+            draft.note(
+                "return_of_unknown_payment", entry, "Gives a payment back that is no payout; it waits."
+            )
+            continue
         booking = None if seen is None else _booking(draft, entry)
         if seen is not None and booking is not None:
             if booking in seen:

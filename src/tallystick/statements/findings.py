@@ -62,6 +62,7 @@ FINDING_SEVERITIES: Final[dict[str, Severity]] = {
     "sequence_gap": "warning",
     "sequence_not_ascending": "warning",
     "servicer_reference_duplicated": "warning",
+    "return_of_unknown_payment": "warning",
     "statement_id_duplicated": "warning",
     "statement_is_copy": "info",
     "summary_mismatch": "warning",

@@ -30,7 +30,7 @@ class MatchedBy(StrEnum):
     `notified`: by the bank's references, or by one of the others, and by the deposit that an earlier report or
     notification had become; `notified_in_parts`: by several of them, or with other credits by one. `retold`: likewise,
     and the deposit had come of a statement that was abandoned. `told_before`: by the bank's references, in a report or
-    notification that repeats one.
+    notification that repeats one. `payout_return`: it names a payout, which it gives back.
     """
 
     REFERENCE = "reference"
@@ -41,6 +41,7 @@ class MatchedBy(StrEnum):
     NOTIFIED_IN_PARTS = "notified_in_parts"
     RETOLD = "retold"
     TOLD_BEFORE = "told_before"
+    PAYOUT_RETURN = "payout_return"
 
 
 class Match(NamedTuple):

@@ -73,8 +73,17 @@ statement_entry = Table(
     text_column("remittance", nullable=True),
     id_column("deposit_id", nullable=True),
     text_column("matched_by", nullable=True),
+    text_column("return_reason", nullable=True),
     ForeignKeyConstraint(["issuer_id", "statement_id"], ["statement.issuer_id", "statement.id"]),
     CheckConstraint("amount_minor >= 0", name="amount"),
+    # Payouts that came back are few among all the entries.
+    Index(
+        "ix_statement_entry_payout_return",
+        "issuer_id",
+        "statement_id",
+        "entry_number",
+        postgresql_where=text("matched_by = 'payout_return'"),
+    ),
     # A deposit that people confirmed stands for one credit of the bank, whatever the code does.
     Index(
         "ix_statement_entry_confirmed_by_hand",

@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from tallystick.statements import open_items_store as store
-from tallystick.statements.records import DepositBalance, EntryLink, StatementEntry
+from tallystick.statements.records import INTRADAY_TYPES, DepositBalance, EntryLink, StatementEntry
 
 __all__ = [
     "booked_sums",
@@ -19,6 +19,7 @@ __all__ = [
     "first_told",
     "latest_holds",
     "links_of_deposits",
+    "payout_returns",
 ]
 
 _PAGE: Final = 1_000
@@ -113,3 +114,8 @@ def latest_holds(
 ) -> list[DepositBalance]:
     """Return the last hold that the core told of each customer's account, up to a moment, by the account's id."""
     return store.read_latest_holds(connection, issuer_id, token_class_id, as_of, recorded_until)
+
+
+def payout_returns(connection: Connection, issuer_id: str, token_class_id: str) -> list[StatementEntry]:
+    """Return the credits of whole end-of-day statements that name a payout."""
+    return store.read_payout_returns(connection, issuer_id, token_class_id, sorted(INTRADAY_TYPES))

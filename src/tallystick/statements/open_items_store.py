@@ -96,6 +96,22 @@ def read_entries_in(
     return [StatementEntry._make(row) for row in rows]
 
 
+def read_payout_returns(
+    connection: Connection, issuer_id: str, token_class_id: str, intraday_types: Sequence[str]
+) -> list[StatementEntry]:
+    columns = ", ".join(f"e.{name}" for name in StatementEntry._fields)
+    rows = connection.exec_driver_sql(
+        f"""SELECT {columns} FROM statement_entry e
+            JOIN statement s ON s.issuer_id = e.issuer_id AND s.id = e.statement_id
+            JOIN statement_completion c ON c.issuer_id = e.issuer_id AND c.statement_id = e.statement_id
+            WHERE e.issuer_id = %s AND e.matched_by = 'payout_return' AND s.token_class_id = %s
+              AND NOT s.message_type = ANY(%s) AND {_STANDING}
+            ORDER BY e.statement_id, e.entry_number""",
+        (issuer_id, token_class_id, list(intraday_types)),
+    )
+    return [StatementEntry._make(row) for row in rows]
+
+
 def read_of_amounts(
     connection: Connection, issuer_id: str, statement_ids: Sequence[str], amounts_minor: Sequence[int]
 ) -> list[EntryLink]:

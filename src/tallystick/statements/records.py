@@ -78,6 +78,7 @@ class StatementEntry(NamedTuple):
     and `notified` if a report or notification had; `retold` if a statement had that was abandoned; `told_before` in a
     report or notification that repeats another; and None if it waited for assignment. With `notified_in_parts` it is
     linked to several deposits, or with other entries to one: `deposit_id` is None then, and `links_of_parts` has them.
+    With `payout_return` it gives a payout back, and is no deposit; `return_reason` is why, as the bank codes it.
     A reversal is already signed: a reversed credit is a debit.
     """
 
@@ -97,6 +98,7 @@ class StatementEntry(NamedTuple):
     remittance: str | None
     deposit_id: str | None
     matched_by: str | None
+    return_reason: str | None = None
 
     @property
     def id(self) -> str:

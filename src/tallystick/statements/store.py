@@ -428,5 +428,5 @@ def _entry_line(issuer_id: str, row: StatementEntry) -> str:
         f"\t{row.reversal}\t{row.booking_date or NULL}\t{row.value_date or NULL}"
         f"\t{escape(row.bank_reference)}\t{escape(row.end_to_end_id)}\t{escape(row.uetr)}"
         f"\t{escape(row.counterparty_name)}\t{escape(row.counterparty_account)}\t{escape(row.remittance)}"
-        f"\t{row.deposit_id or NULL}\t{row.matched_by or NULL}"
+        f"\t{row.deposit_id or NULL}\t{row.matched_by or NULL}\t{escape(row.return_reason)}"
     )

@@ -58,4 +58,8 @@ def told(issuer_id: str, plan: Plan, shown: Instruction) -> dict[str, Any]:
     if plan.step is not None and plan.step.is_new:
         # What people ask about an order later is what its own record says, so that is what is answered.
         return order_resource(plan.step.order, shown, plan.currency, plan.scale)
-    return resource(issuer_id, shown, plan.currency, plan.scale)
+    said = resource(issuer_id, shown, plan.currency, plan.scale)
+    if plan.payout is not None:
+        # Whom it pays stays out of what is kept for ever; these two name nobody.
+        said |= {"uetr": plan.payout.uetr, "end_to_end_id": plan.payout.end_to_end_id}
+    return said

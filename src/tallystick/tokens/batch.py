@@ -10,7 +10,7 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import Connection
 
-from tallystick import approvals, business_dates, events, ledger, orders, participants, policy
+from tallystick import approvals, business_dates, events, ledger, orders, participants, payouts, policy
 from tallystick.approvals import Approval, Vote
 from tallystick.business_dates import LateItem
 from tallystick.core.clock import format_time
@@ -92,6 +92,7 @@ class Batch:
         self._breakers: list[store.BreakerRow] = []
         self._steps: list[tuple[Step, Instruction, tuple[bytes, ...]]] = []
         self._late: list[LateItem] = []
+        self._plans: list[Plan] = []
         self._atomic: Mark | None = None
         self._checks: list[Callable[[], None]] = []
         self._signing: deque[tuple[list[EventDraft], str, CompactSigning]] = deque()
@@ -234,6 +235,12 @@ class Batch:
                 approvals=[one.hex() for one in approval_hashes],
                 done_at=self.booked_at,
             )
+        payouts.record(
+            connection,
+            self.issuer_id,
+            [plan.payout for plan in self._plans if plan.payout is not None],
+            [plan.payout_step for plan in self._plans if plan.payout_step is not None],
+        )
         business_dates.record_late(connection, self.issuer_id, self._late)
         for apply, applied in self._changes:
             apply(connection, applied)
@@ -331,6 +338,7 @@ class Batch:
             account_id, status, _ = plan.account_status
             self._statuses.append(plan.account_status)
             self.facts.set_status(account_id, status)
+        self._plans.append(plan)
         if plan.step is not None and plan.settled is not None:
             self._steps.append((plan.step, plan.settled, plan.approval_hashes))
             self.facts.take_step(plan.step)

@@ -5,10 +5,11 @@ All of it is read under the issuer's log head, so nothing of it can move until t
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Final
 
 from sqlalchemy import Connection
 
-from tallystick import ledger, policy
+from tallystick import ledger, payouts, policy
 from tallystick.core.errors import DomainError
 from tallystick.core.pipeline import pipelined
 from tallystick.participants import AccountFacts
@@ -22,6 +23,8 @@ from tallystick.tokens.ruling import Asking, asked_of_rules, facts_for_rules
 from tallystick.tokens.settler import Settler
 
 __all__ = ["read_beyond_transfers"]
+
+_ENDS_PAYOUT: Final = frozenset({Kind.PAYOUT_CANCELLATION, Kind.PAYOUT_REJECTION, Kind.PAYOUT_SETTLEMENT})
 
 
 def read_beyond_transfers(
@@ -37,6 +40,7 @@ def read_beyond_transfers(
         _read_usage(connection, issuer_id, facts, askings)
     if any(_kind_of(facts, request) == Kind.MINT for request in requests):
         _read_issuance(connection, issuer_id, facts)
+    _read_payouts(connection, issuer_id, facts, requests)
     for request in requests:
         if request.kind == Kind.CHANGE:
             facts.changes[request.id] = _check(
@@ -69,6 +73,19 @@ def _read_usage(connection: Connection, issuer_id: str, facts: Facts, askings: S
     facts.usage = asked.result()
     for class_id in of_supply:
         facts.usage.set_supply(class_id, ledger.supply_minor(connection, issuer_id, class_id))
+
+
+def _read_payouts(connection: Connection, issuer_id: str, facts: Facts, requests: Sequence[Request]) -> None:
+    """Read what decides on payouts, and on closing accounts that have some under way."""
+    ended = [one.related_id or "" for one in requests if one.kind in _ENDS_PAYOUT]
+    if ended:
+        facts.filed_payouts = set(payouts.filed(connection, issuer_id, ended))
+    uetrs = [(one.payload or {}).get("uetr") for one in requests if one.kind == Kind.PAYOUT]
+    if uetrs:
+        facts.uetrs = set(payouts.by_uetr(connection, issuer_id, [one for one in uetrs if one is not None]))
+    closing = [one.payer_account_id or "" for one in requests if one.kind == Kind.ACCOUNT_CLOSURE]
+    if closing:
+        facts.paying_out = store.read_paying_out(connection, issuer_id, closing)
 
 
 def _read_issuance(connection: Connection, issuer_id: str, facts: Facts) -> None:

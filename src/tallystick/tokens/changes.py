@@ -16,6 +16,7 @@ from tallystick.core.errors import ConflictError
 from tallystick.participants import ClassMode
 from tallystick.tokens import store
 from tallystick.tokens.changes_of_matching import CHANGES_OF_MATCHING
+from tallystick.tokens.changes_of_payouts import CHANGES_OF_PAYOUTS
 from tallystick.tokens.changes_of_principals import CHANGES_OF_PRINCIPALS
 from tallystick.tokens.changes_of_signing_keys import CHANGES_OF_SIGNING_KEYS
 from tallystick.tokens.changing import Applied, Change, Told, Wanted
@@ -206,6 +207,7 @@ CHANGES: Final[dict[str, Change]] = {
     "export_making": Change("export.made", _nothing_to_check, _nothing_to_do, _tell_pack),
     "business_calendar": Change("business_calendar.set", _check_calendar, _set_calendar),
     **CHANGES_OF_MATCHING,
+    **CHANGES_OF_PAYOUTS,
     **CHANGES_OF_PRINCIPALS,
     **CHANGES_OF_SIGNING_KEYS,
 }

@@ -20,12 +20,14 @@ from tallystick.participants import (
 from tallystick.tokens.decide_approvals import approval_expiry, approve, reject
 from tallystick.tokens.decide_changes import change
 from tallystick.tokens.decide_orders import order, order_expiry, order_lift, order_seizure, order_top_up
+from tallystick.tokens.decide_payouts import payout, payout_step
 from tallystick.tokens.instructions import Instruction, Kind, Request, State
 from tallystick.tokens.journals import journal
 from tallystick.tokens.outlines import new_instruction, settled_now, settles, settles_or_waits, waits
 from tallystick.tokens.plans import Facts, Plan
 from tallystick.tokens.refusals import (
     AccountHasOrdersError,
+    AccountHasPayoutsError,
     AccountNotEmptyError,
     CurrencyMismatchError,
     DepositNotAssignableError,
@@ -246,6 +248,8 @@ def _account_closure(facts: Facts, request: Request) -> Plan:
         raise AccountNotEmptyError
     if any(one.state == OrderState.ACTIVE for one in facts.orders_on(account.account_id)):
         raise AccountHasOrdersError
+    if account.account_id in facts.paying_out:
+        raise AccountHasPayoutsError
     status = (account.account_id, AccountStatus.CLOSED, request.reason or "")
     return settles(facts, request, account, 0, ())._replace(account_status=status)
 
@@ -281,6 +285,12 @@ _DECIDERS: Final[dict[str, Callable[[Facts, Request], Plan]]] = {
     Kind.ORDER_LIFT: order_lift,
     Kind.ORDER_SEIZURE: order_seizure,
     Kind.ORDER_EXPIRY: order_expiry,
+    Kind.PAYOUT: payout,
+    Kind.PAYOUT_CANCELLATION: payout_step,
+    Kind.PAYOUT_REJECTION: payout_step,
+    Kind.PAYOUT_SETTLEMENT: payout_step,
+    Kind.PAYOUT_RETURN: payout_step,
+    Kind.PAYOUT_GIVE_BACK: payout_step,
     Kind.CHANGE: change,
     Kind.APPROVE: approve,
     Kind.REJECT: reject,

@@ -15,6 +15,7 @@ from tallystick.approvals import (
 from tallystick.participants import AccountFacts, AccountStatus, AccountStatusConflictError
 from tallystick.tokens.decide_changes import settle_change
 from tallystick.tokens.decide_orders import settle_lift, settle_seizure
+from tallystick.tokens.decide_payouts import settle_payout
 from tallystick.tokens.instructions import Instruction, Kind, Request, State
 from tallystick.tokens.issuance import BreakerTrippedError, Trip, trips
 from tallystick.tokens.journals import journal
@@ -210,6 +211,7 @@ _SETTLERS: Final[dict[str, Callable[[Facts, Instruction, AccountFacts], Plan]]] 
     Kind.TRANSFER_BATCH: _settle_batch,
     Kind.HOLD: _settle_posting,
     Kind.REDEMPTION: _settle_posting,
+    Kind.PAYOUT: settle_payout,
     Kind.DEPOSIT_RELEASE: _settle_posting,
     Kind.REVERSAL: _settle_reversal,
     Kind.ACCOUNT_UNFREEZE: _settle_unfreeze,

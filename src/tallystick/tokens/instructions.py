@@ -2,7 +2,7 @@
 
 received → settled, or refused without a trace in the books; with four eyes: received → pending_approval → settled or
 rejected, or expired when nobody decided; a deposit that no account could be found for: unassigned → settled; a hold:
-held → executed or voided.
+held → executed or voided; a payout: accepted → cancelled, rejected or settled → returned → given back.
 """
 
 from collections.abc import Mapping
@@ -47,6 +47,12 @@ class Kind(StrEnum):
     ORDER_LIFT = "order_lift"
     ORDER_SEIZURE = "order_seizure"
     ORDER_EXPIRY = "order_expiry"
+    PAYOUT = "payout"
+    PAYOUT_CANCELLATION = "payout_cancellation"
+    PAYOUT_REJECTION = "payout_rejection"
+    PAYOUT_SETTLEMENT = "payout_settlement"
+    PAYOUT_RETURN = "payout_return"
+    PAYOUT_GIVE_BACK = "payout_give_back"
     CHANGE = "change"
     APPROVE = "approve"
     REJECT = "reject"
@@ -65,6 +71,10 @@ class State(StrEnum):
     HELD = "held"
     EXECUTED = "executed"
     VOIDED = "voided"
+    ACCEPTED = "accepted"
+    CANCELLED = "cancelled"
+    RETURNED = "returned"
+    GIVEN_BACK = "given_back"
 
 
 ID_PREFIX: Final[dict[str, str]] = {
@@ -87,6 +97,12 @@ ID_PREFIX: Final[dict[str, str]] = {
     Kind.ORDER_LIFT: "lift",
     Kind.ORDER_SEIZURE: "seizure",
     Kind.ORDER_EXPIRY: "order_expiry",
+    Kind.PAYOUT: "payout",
+    Kind.PAYOUT_CANCELLATION: "payout_cancellation",
+    Kind.PAYOUT_REJECTION: "payout_rejection",
+    Kind.PAYOUT_SETTLEMENT: "payout_settlement",
+    Kind.PAYOUT_RETURN: "payout_return",
+    Kind.PAYOUT_GIVE_BACK: "payout_give_back",
     Kind.CHANGE: "change",
     Kind.APPROVE: "decision",
     Kind.REJECT: "decision",
@@ -102,7 +118,8 @@ class Request(NamedTuple):
     still text, since only the token class tells its scale. `evidence` says that a bank statement shows the deposit;
     `source` where the request came from, as it is kept for the audit trail;
     `purpose` is a payment's purpose code; `operation` and `payload` say what a change does to `related_id`. A batch's
-    `payload` is its body as it was sent, an order's who ordered what of the account, an attestation's what it says;
+    `payload` is its body as it was sent, an order's who ordered what of the account, an attestation's what it says, a
+    payout's whom it pays, and that of a payout's step what the bank said and where;
     `approval_hashes` are of the votes that let an item's whole batch through.
     """
 

@@ -28,6 +28,12 @@ _JOURNALS: dict[str, tuple[str, int, str, int]] = {
     "order_top_up": (_AVAILABLE, _PAYER, _RESTRICTED, _PAYER),
     "order_lift": (_RESTRICTED, _PAYER, _AVAILABLE, _PAYER),
     "order_expiry": (_RESTRICTED, _PAYER, _AVAILABLE, _PAYER),
+    "payout": (_AVAILABLE, _PAYER, _IN_TRANSIT, _CLASS),
+    "payout_cancellation": (_IN_TRANSIT, _CLASS, _AVAILABLE, _PAYER),
+    "payout_rejection": (_IN_TRANSIT, _CLASS, _AVAILABLE, _PAYER),
+    "payout_settlement": (_IN_TRANSIT, _CLASS, _CORE, _CLASS),
+    "payout_return": (_CORE, _CLASS, _IN_TRANSIT, _CLASS),
+    "payout_give_back": (_IN_TRANSIT, _CLASS, _AVAILABLE, _PAYER),
     "order_seizure": (_RESTRICTED, _PAYER, _IN_TRANSIT, _CLASS),
 }
 

@@ -33,7 +33,17 @@ from tallystick.tokens.transfer_batches import items_let_through
 
 __all__ = ["Locked", "lock_and_read"]
 
-_POSTS_TO_CLASS: Final = frozenset({Kind.DEPOSIT, Kind.DEPOSIT_ASSIGNMENT, Kind.DEPOSIT_RELEASE})
+_POSTS_TO_CLASS: Final = frozenset({Kind.DEPOSIT, Kind.DEPOSIT_ASSIGNMENT, Kind.DEPOSIT_RELEASE, Kind.PAYOUT})
+# What becomes of a payout that was accepted before.
+_OF_PAYOUT: Final = frozenset(
+    {
+        Kind.PAYOUT_CANCELLATION,
+        Kind.PAYOUT_REJECTION,
+        Kind.PAYOUT_SETTLEMENT,
+        Kind.PAYOUT_RETURN,
+        Kind.PAYOUT_GIVE_BACK,
+    }
+)
 _DECIDES_APPROVAL: Final = frozenset({Kind.APPROVE, Kind.REJECT, Kind.APPROVAL_EXPIRY})
 # What is done under an order that was placed before.
 _UNDER_ORDER: Final = frozenset({Kind.ORDER_TOP_UP, Kind.ORDER_LIFT, Kind.ORDER_SEIZURE, Kind.ORDER_EXPIRY})
@@ -210,7 +220,7 @@ def _ledger_account_ids(
             row = earlier[waiting[request.related_id][0].subject_id]
             kind = row.kind
             payer_id, payee_id = row.payer_account_id, row.payee_account_id
-        elif row is not None and kind in _UNDER_ORDER:
+        elif row is not None and kind in (*_UNDER_ORDER, *_OF_PAYOUT):
             payer_id = row.payer_account_id
         elif row is not None and kind in (Kind.HOLD_EXECUTION, Kind.HOLD_VOID):
             payer_id, payee_id = row.payer_account_id, row.payee_account_id

@@ -13,7 +13,7 @@ __all__ = ["new_instruction", "settled_now", "settles", "settles_or_waits", "wai
 
 # What a machine may ask for although people have to look at it.
 _MACHINES_MAY_ASK = frozenset(
-    {Kind.TRANSFER, Kind.HOLD, Kind.HOLD_EXECUTION, Kind.REDEMPTION, Kind.DEPOSIT_RELEASE}
+    {Kind.TRANSFER, Kind.HOLD, Kind.HOLD_EXECUTION, Kind.REDEMPTION, Kind.PAYOUT, Kind.DEPOSIT_RELEASE}
 )
 
 

@@ -11,6 +11,8 @@ from tallystick.core.errors import DomainError
 from tallystick.ledger import Book, Posting
 from tallystick.orders import Order, Step
 from tallystick.participants import AccountFacts, AccountStatus, TokenClass
+from tallystick.payouts import Payout
+from tallystick.payouts import Step as PayoutStep
 from tallystick.policy import ALLOW, ClassFacts, CompiledPolicy, Decision, Party, PoliciesInForce, UsageBook
 from tallystick.tokens.changing import CheckedChange
 from tallystick.tokens.instructions import Instruction, Kind, Submission
@@ -48,6 +50,10 @@ class Facts:
     # By instruction: what batches ask for that people may let through now.
     batches: dict[str, Submission] = field(default_factory=dict)
     late: dict[str, date] = field(default_factory=dict)
+    # Of payouts: which are in a file, whose accounts have one under way, and the UETRs that are taken.
+    filed_payouts: set[str] = field(default_factory=set)
+    paying_out: set[str] = field(default_factory=set)
+    uetrs: set[str] = field(default_factory=set)
     business_date: date = field(init=False)
     _policies: dict[str, CompiledPolicy] = field(default_factory=dict)
     _class_facts: dict[str, ClassFacts] = field(default_factory=dict)
@@ -147,7 +153,8 @@ class Plan(NamedTuple):
     """What a request will do. `settled` is the instruction whose event is recorded (None: nothing is settled yet).
 
     `added` is new, `changed` were there before. `quorum` and `details` are of the approval that an added one waits
-    for. `batch` is what people let through, to be decided item by item; `step` what is done to an account's orders.
+    for. `batch` is what people let through, to be decided item by item; `step` what is done to an account's orders;
+    `payout` is a new one, and `payout_step` what becomes of one.
     """
 
     answers_with: Instruction
@@ -167,6 +174,8 @@ class Plan(NamedTuple):
     expired: Approval | None = None
     batch: Submission | None = None
     step: Step | None = None
+    payout: Payout | None = None
+    payout_step: PayoutStep | None = None
 
 
 def count(facts: Facts, plan: Plan, settled: Instruction) -> str | None:
@@ -177,7 +186,7 @@ def count(facts: Facts, plan: Plan, settled: Instruction) -> str | None:
         if facts.usage is not None or plan.ruling.policy.counts_usage:
             plan.ruling.policy.count(plan.ruling.facts, facts.usage)
     elif facts.usage is not None and settled.kind in policy.SUPPLY_SIGN:
-        # No rule decides on a seizure, and the supply that rules look at falls by it all the same.
+        # No rule decides on a seizure or a payout's end, and the supply that rules look at moves by it all the same.
         movement_minor = policy.SUPPLY_SIGN[settled.kind] * settled.amount_minor
         facts.usage.move_supply(settled.token_class_id or "", movement_minor)
     if settled.kind == Kind.MINT and settled.token_class_id is not None:

@@ -4,6 +4,7 @@ from tallystick.core.errors import ConflictError, DeniedError, DomainError, Malf
 
 __all__ = [
     "AccountHasOrdersError",
+    "AccountHasPayoutsError",
     "AccountNotEmptyError",
     "ApprovalNeededError",
     "AtomicBatchRefusedError",
@@ -115,6 +116,13 @@ class AccountHasOrdersError(ConflictError):
 
     code = "account_has_orders"
     title = "Orders are in force on the account"
+
+
+class AccountHasPayoutsError(ConflictError):
+    """An account can't be closed while a payout from it is under way: its tokens may come back."""
+
+    code = "account_has_payouts"
+    title = "Payouts from the account are under way"
 
 
 class OrderChangedError(ConflictError):

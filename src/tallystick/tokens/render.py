@@ -46,6 +46,12 @@ EVENT_TYPES: Final[dict[str, str]] = {
     Kind.ORDER_LIFT: "order.lifted",
     Kind.ORDER_SEIZURE: "order.seized",
     Kind.ORDER_EXPIRY: "order.expired",
+    Kind.PAYOUT: "payout.accepted",
+    Kind.PAYOUT_CANCELLATION: "payout.cancelled",
+    Kind.PAYOUT_REJECTION: "payout.rejected",
+    Kind.PAYOUT_SETTLEMENT: "payout.settled",
+    Kind.PAYOUT_RETURN: "payout.returned",
+    Kind.PAYOUT_GIVE_BACK: "payout.given_back",
 }
 
 _EVENT_VERSION: Final = 1
@@ -64,6 +70,12 @@ _ACCOUNT_ONLY: Final = frozenset(
         Kind.ORDER_LIFT,
         Kind.ORDER_SEIZURE,
         Kind.ORDER_EXPIRY,
+        Kind.PAYOUT,
+        Kind.PAYOUT_CANCELLATION,
+        Kind.PAYOUT_REJECTION,
+        Kind.PAYOUT_SETTLEMENT,
+        Kind.PAYOUT_RETURN,
+        Kind.PAYOUT_GIVE_BACK,
     }
 )
 _WAITED_FOR_APPROVAL: Final = frozenset(
@@ -79,6 +91,11 @@ _RELATED_NAMES: Final[dict[str, str]] = {
     Kind.ORDER_LIFT: "order_id",
     Kind.ORDER_SEIZURE: "order_id",
     Kind.ORDER_EXPIRY: "order_id",
+    Kind.PAYOUT_CANCELLATION: "payout_id",
+    Kind.PAYOUT_REJECTION: "payout_id",
+    Kind.PAYOUT_SETTLEMENT: "payout_id",
+    Kind.PAYOUT_RETURN: "payout_id",
+    Kind.PAYOUT_GIVE_BACK: "payout_id",
 }
 
 
@@ -118,13 +135,17 @@ def resource(issuer_id: str, row: Instruction, currency: str | None, scale: int)
     if (
         kind in _WAITED_FOR_APPROVAL
         or (kind == Kind.DEPOSIT and row.related_id is None)
-        or row.state in _WAITS_OR_WAITED
+        or (row.state in _WAITS_OR_WAITED and row.settled_at is None)
     ):
         shown["approval_id"] = with_prefix("approval", row.id)
     shown["reference"] = row.reference
     if row.purpose is not None:
         shown["purpose"] = row.purpose
-    return shown | _settled_members(row)
+    settled = _settled_members(row)
+    if kind == Kind.PAYOUT:
+        # Its own event accepts it; the bank settles it later, by an event of its own.
+        settled |= {"accepted_at": settled["settled_at"], "settled_at": None, "final_at": None}
+    return shown | settled
 
 
 def order_resource(order: Order, placed: Instruction, currency: str | None, scale: int) -> dict[str, Any]:

@@ -21,6 +21,7 @@ RULED: Final = frozenset(
         Kind.MINT,
         Kind.TRANSFER,
         Kind.REDEMPTION,
+        Kind.PAYOUT,
         Kind.HOLD,
         Kind.HOLD_EXECUTION,
     }

@@ -335,6 +335,15 @@ def read_minted_since(
     return int(row[0]), int(row[1])
 
 
+def read_paying_out(connection: Connection, issuer_id: str, account_ids: Sequence[str]) -> set[str]:
+    rows = connection.exec_driver_sql(
+        """SELECT DISTINCT payer_account_id FROM instruction
+           WHERE issuer_id = %s AND kind = 'payout' AND state = ANY(%s) AND payer_account_id = ANY(%s)""",
+        (issuer_id, ["accepted", "returned"], list(account_ids)),
+    )
+    return {row[0] for row in rows}
+
+
 def read_expired_hold_ids(connection: Connection, issuer_id: str, at: datetime, limit: int) -> list[str]:
     rows = connection.exec_driver_sql(
         """SELECT id FROM instruction WHERE issuer_id = %s AND state = 'held' AND expires_at <= %s

@@ -421,7 +421,7 @@ def _walk(world: World, pairing: Pairing, forward: Forward) -> int:
         assert [number for first, last in missing for number in range(first, last + 1)] == [
             entry.entry_number for entry in open_entries
         ]
-        pairing.back(open_entries, world.standings, told)
+        pairing.back(pairing.paid_out(open_entries), world.standings, told)
         closing = start + booked + day.closing_shift_minor
         balance = pairing.check_closing(day.id, closing, start + booked)
     return balance or 0

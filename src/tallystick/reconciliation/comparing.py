@@ -17,7 +17,7 @@ from tallystick.reconciliation.control_account import (
     gaps_between,
 )
 from tallystick.reconciliation.holds import Held, compare_holds
-from tallystick.reconciliation.in_parts import replay
+from tallystick.reconciliation.in_parts import NOTHING_VERIFIED, Replayed, VerifiedLog, replay
 from tallystick.reconciliation.records import Backing
 from tallystick.reconciliation.replay import Scope
 from tallystick.reconciliation.tie_out import BankFacts, BooksFacts
@@ -49,6 +49,7 @@ class Compared(NamedTuple):
 
     books: BooksFacts
     bank: BankFacts
+    log: Replayed
     statement_id: str | None
     bank_as_of: datetime | None
     gaps: Sequence[tuple[int, int]] = ()
@@ -61,10 +62,13 @@ def gather(
     money: Money,
     backing: Backing,
     as_of: AsOf,
+    *,
+    earlier: VerifiedLog = NOTHING_VERIFIED,
 ) -> Compared:
     """Read log, journal, balances, register and the bank's data of a class.
 
-    Everything is bound to `as_of`, so that what is committed meanwhile does not matter.
+    Everything is bound to `as_of`, so that what is committed meanwhile does not matter. `earlier` is how much of the
+    log was verified before.
     """
     issuer_id, class_id, last_index = actor.issuer_id, of_class.id, as_of.last_index
     trial_minor = {
@@ -82,7 +86,8 @@ def gather(
         frozenset(one.id for one in covered),
         frozenset(one.id for one in in_order),
     )
-    part = replay(connection, scope, last_index)
+    log = replay(connection, scope, last_index, earlier)
+    part = log.part
     register_minor, register_account_ids = _register(connection, actor, class_id, last_index)
     books = BooksFacts(
         minted_minor=part.minted_minor,
@@ -98,10 +103,11 @@ def gather(
     )
     if backing is Backing.CUSTOMER_HOLDS:
         bank, bank_as_of = _holds(connection, actor, of_class, money, trial_minor, as_of)
-        return Compared(books, bank, None, bank_as_of)
+        return Compared(books, bank, log, None, bank_as_of)
     return Compared(
         books,
         ControlAccount(connection, scope, covered, last_index).compare(part),
+        log,
         covered[-1].id if covered else None,
         bank_time_of(covered[-1]) if covered else None,
         gaps_between(in_order),

@@ -191,20 +191,28 @@ class Pairing:
         for event_index, movement_minor in forward.releases:
             self._waiting[movement_minor].append(event_index)
 
+    def paid_out(self, entries: Iterable[StatementEntry]) -> list[StatementEntry]:
+        """Return the entries that no release waits for; the first release of an amount goes with its first debit."""
+        left = []
+        for entry in entries:
+            waiting = self._waiting.get(entry.signed_minor) if entry.deposit_id is None else None
+            if waiting:
+                waiting.popleft()
+            else:
+                left.append(entry)
+        return left
+
     def back(
         self,
         entries: Iterable[StatementEntry],
         standings: Mapping[str, DepositStanding],
         told: Mapping[Told, tuple[str, int]],
     ) -> None:
-        """Name the bank's booked entries that bear no deposit out, in the order of the statements.
+        """Name the bank's booked entries that bear neither a deposit out nor a release, in the order of the statements.
 
         `told` gives the first entry of each reference, amount and day.
         """
         for entry in entries:
-            if entry.deposit_id is None and self._waiting[entry.signed_minor]:
-                self._waiting[entry.signed_minor].popleft()
-                continue
             standing = standings.get(entry.deposit_id or "")
             if standing is not None and standing.settled and not standing.proven:
                 # That its event is missing is a break of its own, which explains the books' side of this pair.

@@ -141,6 +141,7 @@ def _attest(connection: Connection, settler: Settler, actor: Principal, run: Rec
         bank_as_of = statements.statement(connection, run.issuer_id, run.statement_id).closed_on
     breaks = _count_breaks(connection, run, of_class)
     supply, control = run.figures["supply"], run.figures["control_account"]
+    root = run.figures["liability_root"]
     said: dict[str, Any] = {
         "backing": run.backing or Backing.CONTROL_ACCOUNT.value,
         "bank_as_of": None if bank_as_of is None else bank_as_of.isoformat(),
@@ -152,7 +153,9 @@ def _attest(connection: Connection, settler: Settler, actor: Principal, run: Rec
         "holder_balances": supply["holder_balances"],
         "ledger_as_of": format_time(run.ledger_as_of),
         "ledger_index": run.event_index,
+        "liability_attestation_id": root["attestation_id"],
         "liability_register": supply["liability_register"],
+        "liability_root": root["total"],
         "log_root_hash": run.figures["log"]["root_hash"],
         "payments_in_transit": control["payments_in_transit"],
         "scale": of_class.scale,

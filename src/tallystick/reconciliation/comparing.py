@@ -7,7 +7,9 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from tallystick import events, ledger, liabilities, statements
+from tallystick.core.money import parse_amount
 from tallystick.ledger import CLAIM_CODES, Code, ledger_account_id
+from tallystick.liabilities import AttestationNotFoundError
 from tallystick.participants import Principal, TokenClass
 from tallystick.reconciliation.breaks import Money
 from tallystick.reconciliation.control_account import (
@@ -19,8 +21,8 @@ from tallystick.reconciliation.control_account import (
 from tallystick.reconciliation.holds import Held, compare_holds
 from tallystick.reconciliation.in_parts import NOTHING_VERIFIED, Replayed, VerifiedLog, replay
 from tallystick.reconciliation.records import Backing
-from tallystick.reconciliation.replay import Scope
-from tallystick.reconciliation.tie_out import BankFacts, BooksFacts
+from tallystick.reconciliation.replay import Scope, proven_payload
+from tallystick.reconciliation.tie_out import AttestedRoot, BankFacts, BooksFacts
 
 __all__ = ["AsOf", "Compared", "gather"]
 
@@ -99,6 +101,8 @@ def gather(
         stored_minor=_stored_balances(connection, issuer_id, class_id, last_index),
         register_minor=register_minor,
         register_account_ids=register_account_ids,
+        root_minor=liabilities.total_minor_at(connection, issuer_id, class_id, last_index),
+        attested=_attested_root(connection, of_class, last_index),
         log_breaks=part.found.collected(),
     )
     if backing is Backing.CUSTOMER_HOLDS:
@@ -192,10 +196,7 @@ def _stored_balances(
 def _register(
     connection: Connection, actor: Principal, token_class_id: str, last_index: int
 ) -> tuple[int, frozenset[str]]:
-    """Return what the register says is owed in all, and the accounts that its records cover.
-
-    The one place where the tie-out learns of liabilities: the root of a tree of sums has its total, and may stand here.
-    """
+    """Return what the register says is owed in all, and the accounts that its records cover."""
     total_minor, account_ids = 0, set[str]()
     after = ""
     while page := liabilities.liabilities(
@@ -206,3 +207,28 @@ def _register(
             total_minor += claim.total_minor
             account_ids.update(claim.account_ids)
     return total_minor, frozenset(account_ids)
+
+
+def _attested_root(connection: Connection, of_class: TokenClass, last_index: int) -> AttestedRoot | None:
+    """Return what the newest signed tree of a class says, up to an index of the log; None where none is signed.
+
+    The row only says where to look: what counts is the signed event.
+    """
+    issuer_id = of_class.issuer_id
+    try:
+        newest = liabilities.newest_attestation(connection, issuer_id, of_class.id, last_index)
+    except AttestationNotFoundError:
+        return None
+    said = proven_payload(connection, issuer_id, newest.event_index) or {}
+    if said.get("type") != "liabilities.attested" or said.get("token_class_id") != of_class.id:
+        # That the event is missing or invalid is a break of the log.
+        return None
+    index = said["as_of_index"]
+    trial = ledger.trial_balance(connection, issuer_id, of_class.id, index)
+    return AttestedRoot(
+        newest.tree.id,
+        index,
+        said["root_hash"],
+        parse_amount(said["total"], said["scale"]),
+        sum(row.balance_minor for row in trial if row.code in CLAIM_CODES),
+    )

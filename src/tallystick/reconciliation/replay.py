@@ -27,7 +27,14 @@ from tallystick.ledger import CLAIM_CODES, DEBIT_NORMAL_CODES, Code, ledger_acco
 from tallystick.reconciliation.breaks import BreakCollector, BreakDraft, Money
 from tallystick.reconciliation.pairing import ControlMovement, Forward
 from tallystick.reconciliation.records import BreakType
-from tallystick.signing import JwsInvalidError, SigningKey, VerificationKey, content_of, verify_compact
+from tallystick.signing import (
+    JwsInvalidError,
+    SigningKey,
+    VerificationKey,
+    content_of,
+    key_id_of,
+    verify_compact,
+)
 
 __all__ = ["LogChangedError", "Part", "Scope", "movements_at", "proven_payload", "replay_part"]
 
@@ -169,9 +176,18 @@ def _replay_page(connection: Connection, reader: _Reader, first_index: int, last
             _check_entry(reader, index, event, posted)
             if len(reader.queue) >= _PAIRED_AT_ONCE:
                 _pair(connection, reader)
-        elif index >= reader.verified_size and _signed(reader, index, event)[0] is None:
+        elif not _stands(reader, index, event):
             # It is another class's to tell; but nobody may say of this log that all of it is valid.
             result.whole = False
+
+
+def _stands(reader: _Reader, index: int, event: Event | None) -> bool:
+    """Tell whether an event of another class is there and valid."""
+    if event is None or index >= reader.verified_size:
+        return _signed(reader, index, event)[0] is not None
+    if _trusted_key(reader, key_id_of(event.jws), index, event.booked_at) is None:
+        raise LogChangedError
+    return True
 
 
 def _take_leaves(reader: _Reader, log: Sequence[Event], wanted_count: int) -> None:

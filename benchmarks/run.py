@@ -59,7 +59,14 @@ class Plan:
     packs_only: bool = False
 
 
-QUICK: Final = Plan(rounds=3, seconds=0.7, sides_repeated=False, accounts=100_000, growth_events=None)
+QUICK: Final = Plan(
+    rounds=3,
+    seconds=0.7,
+    sides_repeated=False,
+    accounts=100_000,
+    growth_events=None,
+    reconciled_events=20_000,
+)
 FULL: Final = Plan(
     rounds=5,
     seconds=3.0,

@@ -35,6 +35,8 @@ _CLASS: Final = frozenset(
         "verdict",
     }
 )
+#: What later releases say further: the root over all liabilities, and how much of the log was verified.
+_FURTHER: Final = frozenset({"liability_attestation_id", "liability_root", "log_root_hash", "verified_size"})
 _ATTESTED: Final = frozenset(
     {
         "backing",
@@ -132,7 +134,12 @@ class BusinessDates:
 
     def _attested(self, fact: Fact, supply_at: Callable[[str, int], int]) -> None:
         found = fact.members["attestation"]
-        if found.keys() != _ATTESTED or type(found["ledger_index"]) is not int:
+        further = found.keys() - _ATTESTED
+        if (
+            not found.keys() >= _ATTESTED
+            or further not in {frozenset(), _FURTHER}
+            or type(found["ledger_index"]) is not int
+        ):
             raise _refused("The attestation has other members than are known here.")
         if found["verdict"] not in {"tied", "broken"} or found["ledger_index"] >= fact.index:
             raise _refused("The attestation has an unknown verdict, or tells of what came behind it.")
@@ -140,7 +147,8 @@ class BusinessDates:
         if found["verdict"] != "tied":
             return
         of_log = supply_at(fact.members["token_class_id"], found["ledger_index"])
-        if {_minor(found, name) for name in ("supply", "holder_balances", "trial_balance")} != {of_log}:
+        told = ["supply", "holder_balances", "trial_balance", *further & {"liability_root"}]
+        if {_minor(found, name) for name in told} != {of_log}:
             raise _refused("The attested supply is not what the log leads to.")
 
     def _is_closed(self, day: str) -> bool:

@@ -14,7 +14,7 @@ from tallystick.attestations import RunNotAttestedError, SignedAttestation
 from tallystick.attestations.page import attestation_page
 from tests.bank import Bank, oracle
 from tests.closing.days import FRIDAY, attest, bring_statement
-from tests.reconciliation.runs import live, reconcile
+from tests.reconciliation.runs import live, reconcile, root_hash_of
 from tests.tokens.changing import log_of, rows
 
 PATH = "https://tokens.example/v1/reconciliations/{}/attestation"
@@ -53,7 +53,10 @@ def test_a_run_ends_in_a_signed_fact(bank: Bank) -> None:
         "holder_balances": "994.75",
         "ledger_as_of": "2026-11-20T08:00:00.000000Z",
         "ledger_index": made.ledger_index,
+        "liability_attestation_id": None,
         "liability_register": "994.75",
+        "liability_root": "994.75",
+        "log_root_hash": root_hash_of(bank, made.ledger_index + 1),
         "payments_in_transit": "0.00",
         "scale": 2,
         "statement_id": statement.id,
@@ -61,6 +64,7 @@ def test_a_run_ends_in_a_signed_fact(bank: Bank) -> None:
         "timing": "-777.77",
         "trial_balance": "994.75",
         "verdict": "tied",
+        "verified_size": str(made.ledger_index + 1),
     }
     assert (made.supply_minor, made.bank_minor, made.timing_minor) == (99_475, 126_327_827, -77_777)
     # A run that looks at the log finds nothing of an attestation in its class's money.

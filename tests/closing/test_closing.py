@@ -361,6 +361,12 @@ class TestVerifier:
         def attestation(payload: dict[str, Any]) -> None:
             payload["attestation"]["supply"] = "61.00"
 
+        def root(payload: dict[str, Any]) -> None:
+            payload["attestation"]["liability_root"] = "61.00"
+
+        def further(payload: dict[str, Any]) -> None:
+            del payload["attestation"]["log_root_hash"]
+
         def period(payload: dict[str, Any]) -> None:
             payload["figures"]["period_from"] = "2026-11-21"
 
@@ -373,6 +379,8 @@ class TestVerifier:
             (closed, left_out, "leaves out"),
             (reopened, period, "period is not its own"),
             (attested, attestation, "not what the log leads to"),
+            (attested, root, "not what the log leads to"),
+            (attested, further, "other members than are known"),
         ]
         for number, (index, change, words) in enumerate(forgeries):
             insider = evidence.insider()

@@ -1,9 +1,10 @@
 """Running a reconciliation of the test bank, after a day of its life."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from tallystick import reconciliation
+from tallystick import events, reconciliation
 from tallystick.reconciliation import Break, Finding, Reconciliation
 from tallystick.statements import Statement
 from tests.bank import Bank
@@ -25,6 +26,28 @@ def reconcile(bank: Bank, currency: str = "USD", **asked: object) -> tuple[Recon
         assert reconciliation.reconciliation(connection, bank.issuer_id, run.id) == run
         found = reconciliation.findings(connection, bank.issuer_id, run.id, limit=1_000)
     return run, found
+
+
+def compared(run: Reconciliation) -> dict[str, object]:
+    """A run's figures but those of the whole log, which grows by what runs themselves sign."""
+    return {name: figures for name, figures in run.figures.items() if name != "log"}
+
+
+def root_hash_of(bank: Bank, size: int) -> str:
+    """The log's root over its first events, by the rule of RFC 6962 itself: halves, the left one a power of two."""
+    with bank.database.read() as connection:
+        leaves = [
+            hashlib.sha256(b"\0" + jws.encode()).digest()
+            for jws in events.jws_from(connection, bank.issuer_id, 0, size)
+        ]
+    return _root_of(leaves).hex()
+
+
+def _root_of(leaves: list[bytes]) -> bytes:
+    if len(leaves) == 1:
+        return leaves[0]
+    left = 1 << (len(leaves) - 1).bit_length() - 1
+    return hashlib.sha256(b"\1" + _root_of(leaves[:left]) + _root_of(leaves[left:])).digest()
 
 
 def told(found: Sequence[Break | Finding]) -> list[tuple[str, int]]:

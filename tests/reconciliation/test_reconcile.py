@@ -10,7 +10,7 @@ from tallystick.core.errors import DomainError
 from tallystick.tokens import Kind
 from tests.bank import OPENED_AT, Bank, oracle
 from tests.camt_writer import EUR_CONTROL, Entry, Stated, message, statement
-from tests.reconciliation.runs import EXAMPLES, carried, live, reconcile, told
+from tests.reconciliation.runs import EXAMPLES, carried, live, reconcile, root_hash_of, told
 
 
 def test_books_and_bank_tie_while_a_credit_waits(bank: Bank) -> None:
@@ -33,6 +33,14 @@ def test_books_and_bank_tie_while_a_credit_waits(bank: Bank) -> None:
             "liability_register": "994.75",
             "events_verified": "10",
         },
+        "liability_root": {
+            "total": "994.75",
+            "attestation_id": None,
+            "attested_index": None,
+            "attested_root_hash": None,
+            "attested_total": None,
+            "books_at_attested_index": None,
+        },
         "control_account": {
             "ledger": "1262500.50",
             "deposits_available": "1261505.75",
@@ -41,6 +49,11 @@ def test_books_and_bank_tie_while_a_credit_waits(bank: Bank) -> None:
             "difference": "-777.77",
             "timing": "-777.77",
             "difference_after_timing": "0.00",
+        },
+        "log": {
+            "root_hash": root_hash_of(bank, run.event_index + 1),
+            "verified_size": str(run.event_index + 1),
+            "verified_before": "0",
         },
         "breaks": {"timing": "-777.77"},
     }

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tallystick.reconciliation.breaks import BreakCollector, BreakDraft, Money
 from tallystick.reconciliation.records import BreakType, Verdict
-from tallystick.reconciliation.tie_out import BankFacts, BooksFacts, TieOut, tie_out
+from tallystick.reconciliation.tie_out import AttestedRoot, BankFacts, BooksFacts, TieOut, tie_out
 
 USD = Money("USD", 2)
 CLASS = "class_1"
@@ -31,6 +31,7 @@ BOOKS = BooksFacts(
     stored_minor=BALANCES,
     register_minor=300,
     register_account_ids=frozenset({"a", "b"}),
+    root_minor=300,
 )
 BANK = BankFacts(closing_minor=700)
 
@@ -112,7 +113,10 @@ def test_one_cent_in_the_stored_balance_is_one_break() -> None:
 def test_one_cent_in_the_trial_balance_is_traced_to_its_account() -> None:
     same = changed({"2120.a": 1})
     result = tie_out(
-        CLASS, USD, replace(BOOKS, trial_minor=same, stored_minor=same, register_minor=301), BANK
+        CLASS,
+        USD,
+        replace(BOOKS, trial_minor=same, stored_minor=same, register_minor=301, root_minor=301),
+        BANK,
     )
     assert told(result) == [("amount", 1)]
     assert result.breaks[0].evidence == {"ledger_account": "2120.a"}
@@ -125,9 +129,28 @@ def test_two_errors_that_cancel_are_two_breaks() -> None:
 
 
 def test_what_nothing_explains_is_a_break_of_its_own() -> None:
-    result = tie_out(CLASS, USD, replace(BOOKS, minted_minor=449, register_minor=302), BankFacts(701))
-    assert told(result) == [("amount", 1), ("amount", -2), ("amount", -1)]
+    result = tie_out(
+        CLASS, USD, replace(BOOKS, minted_minor=449, register_minor=302, root_minor=297), BankFacts(701)
+    )
+    assert told(result) == [("amount", 1), ("amount", -2), ("amount", 3), ("amount", -1)]
     assert all("nothing explains" in draft.explanation for draft in result.breaks)
+
+
+def test_a_signed_root_must_be_what_the_books_say_of_then() -> None:
+    attested = AttestedRoot("attestation_1", 7, "00" * 32, 250, 250)
+    result = tie_out(CLASS, USD, replace(BOOKS, attested=attested), BANK)
+    assert (result.verdict, result.breaks) == (Verdict.TIED, [])
+    assert result.figures["liability_root"] == {
+        "total": "3.00",
+        "attestation_id": "attestation_1",
+        "attested_index": "7",
+        "attested_root_hash": "00" * 32,
+        "attested_total": "2.50",
+        "books_at_attested_index": "2.50",
+    }
+    result = tie_out(CLASS, USD, replace(BOOKS, attested=attested._replace(books_minor=249)), BANK)
+    assert (result.verdict, told(result)) == (Verdict.BROKEN, [("amount", -1)])
+    assert "As of event 7" in result.breaks[0].explanation
 
 
 def test_what_the_log_lacks_explains_the_supply() -> None:
@@ -137,7 +160,7 @@ def test_what_the_log_lacks_explains_the_supply() -> None:
 
 
 def test_no_statement_breaks_even_an_empty_class() -> None:
-    empty = BooksFacts(0, 0, 0, 0, {}, {}, {}, 0, frozenset())
+    empty = BooksFacts(0, 0, 0, 0, {}, {}, {}, 0, frozenset(), 0)
     result = tie_out(CLASS, USD, empty, BankFacts(None))
     assert (result.verdict, told(result)) == (Verdict.BROKEN, [("missing_bank_entry", 0)])
     assert result.figures["control_account"]["difference"] is None

@@ -62,6 +62,7 @@ class World:
     minted_minor: int = 0
     redeemed_minor: int = 0
     register_minor: int = 0
+    root_shift_minor: int = 0
     registered: set[str] = field(default_factory=lambda: set(ACCOUNTS))
     log: BreakCollector = field(default_factory=lambda: BreakCollector(USD))
     expected: list[tuple[str, int]] = field(default_factory=list)
@@ -307,6 +308,14 @@ def register_remainder(world: World) -> None:
     """Nothing explains it: the remainder is a break itself."""
     odd = _odd(world)
     world.register_minor += odd
+    world.root_shift_minor -= odd
+    world.expected.append(("amount", -odd))
+
+
+def root_remainder(world: World) -> None:
+    """The leaves of a tree come to something else than the register's records, and so than the books."""
+    odd = _odd(world)
+    world.root_shift_minor += odd
     world.expected.append(("amount", -odd))
 
 
@@ -344,6 +353,7 @@ ONCE: Final[tuple[Callable[[World], None], ...]] = (
     stored_balance,
     unregistered,
     register_remainder,
+    root_remainder,
     supply_remainder,
 )
 
@@ -398,6 +408,7 @@ def decompose(world: World, *, block: int = 7, order: random.Random | None = Non
         stored_minor=world.stored,
         register_minor=world.register_minor,
         register_account_ids=frozenset(world.registered),
+        root_minor=world.register_minor + world.root_shift_minor,
         log_breaks=world.log.collected(),
     )
     return tie_out(CLASS, USD, books, bank)
@@ -421,7 +432,7 @@ def _walk(world: World, pairing: Pairing, forward: Forward) -> int:
         assert [number for first, last in missing for number in range(first, last + 1)] == [
             entry.entry_number for entry in open_entries
         ]
-        pairing.back(open_entries, world.standings, told)
+        pairing.back(pairing.paid_out(open_entries, {}), world.standings, told)
         closing = start + booked + day.closing_shift_minor
         balance = pairing.check_closing(day.id, closing, start + booked)
     return balance or 0

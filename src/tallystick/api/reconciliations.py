@@ -29,12 +29,13 @@ class ReconciliationRequest(Schema):
     """Reconcile a token class as it stands, or as of two times.
 
     `as_of`: what was booked and what of the bank's had come by then. `bank_as_of`: what of the bank's tells of a moment
-    up to then.
+    up to then. `verify_all`: verify every signature of the log, those too that an earlier, signed run has verified.
     """
 
     token_class_id: ObjectId
     as_of: Moment | None = None
     bank_as_of: Moment | None = None
+    verify_all: bool = False
 
 
 class FindingView(View):
@@ -96,6 +97,7 @@ def _make(
         body.token_class_id,
         as_of=body.as_of,
         bank_as_of=body.bank_as_of,
+        verify_all=body.verify_all,
     )
     return show_run(connection, run)
 

@@ -23,7 +23,7 @@ from tallystick.core.clock import format_time, parse_time
 from tallystick.core.errors import InvariantError
 from tallystick.core.money import format_amount
 from tallystick.participants import Principal, TokenClass
-from tallystick.reconciliation import Backing, Reconciliation
+from tallystick.reconciliation import Backing, Reconciliation, VerifiedLog
 from tallystick.tokens import Kind, Settler, Submission
 
 __all__ = [
@@ -35,9 +35,13 @@ __all__ = [
     "latest",
     "reconcile",
     "signed_attestation",
+    "verified_log",
 ]
 
 _FINDINGS_AT_ONCE = 1_000
+_EVENT_TYPE = "reconciliation.attested"
+# Those of a log that lacks an event vouch for nothing, and there may be some.
+_ATTESTATIONS_LOOKED_AT_MAX = 20
 
 
 class Attested(NamedTuple):
@@ -55,14 +59,22 @@ def reconcile(
     *,
     as_of: datetime | None = None,
     bank_as_of: datetime | None = None,
+    verify_all: bool = False,
 ) -> Attested:
     """Reconcile a token class, sign what was found, and keep both; the caller commits.
 
-    The log's head is locked from the signing to the commit, so whatever takes long belongs in front of this. Raises
-    what `reconciliation.reconcile` raises.
+    What an earlier attestation says to be verified is verified once more only with `verify_all`, or where it is no
+    longer the same. The log's head is locked from the signing to the commit, so whatever takes long belongs in front
+    of this. Raises what `reconciliation.reconcile` raises.
     """
     run = reconciliation.reconcile(
-        connection, settler, actor, token_class_id, as_of=as_of, bank_as_of=bank_as_of
+        connection,
+        settler,
+        actor,
+        token_class_id,
+        as_of=as_of,
+        bank_as_of=bank_as_of,
+        earlier=None if verify_all else verified_log,
     )
     return Attested(run, _attest(connection, settler, actor, run))
 
@@ -105,6 +117,20 @@ def latest(connection: Connection, issuer_id: str, token_class_id: str) -> Attes
     return store.read_latest(connection, issuer_id, token_class_id)
 
 
+def verified_log(connection: Connection, issuer_id: str, last_index: int) -> VerifiedLog:
+    """Return how much of the log up to an index an earlier run verified, as far as its signed attestation tells.
+
+    The rows of attestations only say where to look: what counts is the signature, by the keys' present standing.
+    """
+    for event_index in store.read_indexes(connection, issuer_id, last_index, _ATTESTATIONS_LOOKED_AT_MAX):
+        payload = reconciliation.proven_payload(connection, issuer_id, event_index) or {}
+        said = payload.get("attestation", {}) if payload.get("type") == _EVENT_TYPE else {}
+        size = said.get("verified_size")
+        if size is not None and int(size) <= last_index + 1:
+            return VerifiedLog(int(size), bytes.fromhex(said["log_root_hash"]))
+    return reconciliation.NOTHING_VERIFIED
+
+
 def _attest(connection: Connection, settler: Settler, actor: Principal, run: Reconciliation) -> Attestation:
     of_class = participants.token_class(connection, run.issuer_id, run.token_class_id)
     bank_as_of = None if run.bank_as_of is None else run.bank_as_of.date()
@@ -113,6 +139,7 @@ def _attest(connection: Connection, settler: Settler, actor: Principal, run: Rec
         bank_as_of = statements.statement(connection, run.issuer_id, run.statement_id).closed_on
     breaks = _count_breaks(connection, run, of_class)
     supply, control = run.figures["supply"], run.figures["control_account"]
+    root = run.figures["liability_root"]
     said: dict[str, Any] = {
         "backing": run.backing or Backing.CONTROL_ACCOUNT.value,
         "bank_as_of": None if bank_as_of is None else bank_as_of.isoformat(),
@@ -124,7 +151,10 @@ def _attest(connection: Connection, settler: Settler, actor: Principal, run: Rec
         "holder_balances": supply["holder_balances"],
         "ledger_as_of": format_time(run.ledger_as_of),
         "ledger_index": run.event_index,
+        "liability_attestation_id": root["attestation_id"],
         "liability_register": supply["liability_register"],
+        "liability_root": root["total"],
+        "log_root_hash": run.figures["log"]["root_hash"],
         "payments_in_transit": control["payments_in_transit"],
         "scale": of_class.scale,
         "statement_id": run.statement_id,
@@ -132,6 +162,7 @@ def _attest(connection: Connection, settler: Settler, actor: Principal, run: Rec
         "timing": control["timing"],
         "trial_balance": supply["trial_balance"],
         "verdict": run.verdict,
+        "verified_size": run.figures["log"]["verified_size"],
     }
     event_index, attested_at = _sign(connection, settler, actor, run, said)
     attested = Attestation(

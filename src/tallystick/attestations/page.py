@@ -183,13 +183,17 @@ def _verdict(page: _Page, signed: SignedAttestation, said: dict[str, Any], curre
 
 
 def _figures(page: _Page, said: dict[str, Any], currency: str) -> None:
-    page.section(f"Supply in four records ({currency})")
+    # What was signed before there were roots over all liabilities has one record less.
+    root = said.get("liability_root")
+    page.section(f"Supply in {'four' if root is None else 'five'} records ({currency})")
     page.row("Signed events", _grouped(said["supply"]), note="mints less redemptions, seizures, payouts")
     page.row("Holders' balances", _grouped(said["holder_balances"]), note="as kept, account by account")
     page.row("The books", _grouped(said["trial_balance"]), note="2110 to 2140 in the trial balance")
     page.row(
         "Liability register", _grouped(said["liability_register"]), note="what is owed, holder by holder"
     )
+    if root is not None:
+        page.row("Root over all liabilities", _grouped(root), note="the sum of a tree's leaves")
     page.section(f"Deposits behind it ({currency})")
     page.row("Supply", _grouped(said["supply"]), note="as above")
     page.row(

@@ -22,6 +22,18 @@ def read(connection: Connection, issuer_ids: Sequence[str], reconciliation_id: s
     return None if row is None else Attestation(**row._mapping)
 
 
+def read_indexes(connection: Connection, issuer_id: str, ledger_index_max: int, limit: int) -> list[int]:
+    """Return where attestations are in the log that tell of no more of it than this, those of the most first."""
+    return list(
+        connection.execute(
+            select(attestation.c.event_index)
+            .where(attestation.c.issuer_id == issuer_id, attestation.c.ledger_index <= ledger_index_max)
+            .order_by(attestation.c.ledger_index.desc(), attestation.c.event_index.desc())
+            .limit(limit)
+        ).scalars()
+    )
+
+
 def read_latest(connection: Connection, issuer_id: str, token_class_id: str) -> Attestation | None:
     row = connection.execute(
         select(attestation)

@@ -201,7 +201,7 @@ def watch_statements(
 
 
 @application.command()
-def reconcile(
+def reconcile(  # noqa: PLR0917 Typer passes them by name.
     token_class: Annotated[
         str | None,
         typer.Option("--token-class", metavar="CLASS", help="A token class's id, or its currency."),
@@ -214,6 +214,9 @@ def reconcile(
         str | None,
         typer.Option("--bank-as-of", metavar="TIME", help="Leave out bank data that tell of a later moment."),
     ] = None,
+    verify_all: Annotated[
+        bool, typer.Option("--verify-all", help="Verify what an earlier run has verified once more.")
+    ] = False,
     key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:
@@ -230,6 +233,7 @@ def reconcile(
             every_class=every_class,
             as_of=as_of,
             bank_as_of=bank_as_of,
+            verify_all=verify_all,
         )
 
 

@@ -28,6 +28,7 @@ def reconcile(
     every_class: bool,
     as_of: str | None,
     bank_as_of: str | None = None,
+    verify_all: bool = False,
 ) -> None:
     """Reconcile, keep each run, and tell it; the exit code is 1 where a verdict is `broken`."""
     presented = require_api_key(presented_key)
@@ -39,7 +40,7 @@ def reconcile(
         actor = authorized(service.database, presented, RECONCILERS, operation="reconciliation")
         for of_class in classes_chosen(service.database, actor, token_class):
             report.note(f"reconciling {of_class.currency} {of_class.id}")
-            runs.append(_run(service, actor, presented, of_class, at, bank_at))
+            runs.append(_run(service, actor, presented, of_class, at, bank_at, verify_all=verify_all))
     report.document({"object": "list", "data": runs})
     for run in runs:
         _tell(report, run)
@@ -66,10 +67,18 @@ def _run(
     of_class: TokenClass,
     at: datetime | None,
     bank_at: datetime | None,
+    *,
+    verify_all: bool,
 ) -> dict[str, Any]:
     def work(connection: Connection) -> dict[str, Any]:
         run, _ = attestations.reconcile(
-            connection, service.settler, actor, of_class.id, as_of=at, bank_as_of=bank_at
+            connection,
+            service.settler,
+            actor,
+            of_class.id,
+            as_of=at,
+            bank_as_of=bank_at,
+            verify_all=verify_all,
         )
         shown = show_run(connection, run)
         done = drafted(actor, presented_key, "reconciliation", subject_id=run.id)

@@ -19,6 +19,7 @@ __all__ = [
     "Head",
     "append",
     "begin_signing",
+    "between",
     "event",
     "event_by_index",
     "events",
@@ -104,6 +105,11 @@ def events(connection: Connection, issuer_id: str, *, after_index: int = -1, lim
 def events_at(connection: Connection, issuer_id: str, indexes: Sequence[int]) -> list[Event]:
     """Return the events at these indexes, in order."""
     return store.read_events_at(connection, issuer_id, indexes)
+
+
+def between(connection: Connection, issuer_id: str, first_index: int, last_index: int) -> list[Event]:
+    """Return the events from one index to another, both included, in order; how many that may be, the caller says."""
+    return store.read_between(connection, issuer_id, first_index, last_index)
 
 
 def subjects_at(connection: Connection, issuer_id: str, indexes: Sequence[int]) -> dict[int, str]:

@@ -96,6 +96,14 @@ def read_events(connection: Connection, issuer_id: str, after_index: int, limit:
     return [Event(*row) for row in rows]
 
 
+def read_between(connection: Connection, issuer_id: str, first_index: int, last_index: int) -> list[Event]:
+    rows = connection.exec_driver_sql(
+        f"SELECT {_COLUMNS} FROM event WHERE issuer_id = %s AND event_index BETWEEN %s AND %s ORDER BY event_index",
+        (issuer_id, first_index, last_index),
+    )
+    return [Event._make(row) for row in rows.cursor.fetchall()]
+
+
 def read_events_at(connection: Connection, issuer_id: str, indexes: Sequence[int]) -> list[Event]:
     rows = connection.exec_driver_sql(
         f"SELECT {_COLUMNS} FROM event WHERE issuer_id = %s AND event_index = ANY(%s) ORDER BY event_index",

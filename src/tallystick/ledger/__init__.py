@@ -26,7 +26,7 @@ from tallystick.ledger.chart import (
     LedgerCode,
     ledger_account_id,
 )
-from tallystick.ledger.records import EntryLine, LedgerAccount, Moved, Position, TrialBalanceRow
+from tallystick.ledger.records import EntryLine, LedgerAccount, Position, TrialBalanceRow
 from tallystick.ledger.standpoints import Standpoint, standpoint
 
 __all__ = [
@@ -44,7 +44,6 @@ __all__ = [
     "LedgerAccount",
     "LedgerCode",
     "Line",
-    "Moved",
     "Position",
     "Posting",
     "Standpoint",
@@ -61,6 +60,7 @@ __all__ = [
     "lines_dated",
     "lines_of_accounts",
     "lock",
+    "moved_between",
     "open_class_accounts",
     "open_holder_accounts",
     "positions",
@@ -69,7 +69,6 @@ __all__ = [
     "stream_account_lines",
     "stream_claims",
     "stream_lines",
-    "stream_moved",
     "stream_movements",
     "stream_trial_balance",
     "supply_at_minor",
@@ -269,11 +268,14 @@ def stream_account_lines(
     return store.stream_account_lines(connection, issuer_id, ledger_account_id, first_index, last_index)
 
 
-def stream_moved(
+def moved_between(
     connection: Connection, issuer_id: str, first_index: int, last_index: int
-) -> Iterator[Moved]:
-    """Yield of every line from one index to another only what it moved, in constant memory."""
-    return store.stream_moved(connection, issuer_id, first_index, last_index)
+) -> Sequence[tuple[int, str, int, int]]:
+    """Return of every line from one index to another what it moved: (index, ledger account, debit, credit), in order.
+
+    How many that may be, the caller says.
+    """
+    return store.read_moved(connection, issuer_id, first_index, last_index)
 
 
 def lines_dated(

@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import NamedTuple
 
-__all__ = ["EntryLine", "LedgerAccount", "Moved", "Position", "TrialBalanceRow"]
+__all__ = ["EntryLine", "LedgerAccount", "Position", "TrialBalanceRow"]
 
 
 class LedgerAccount(NamedTuple):
@@ -33,15 +33,6 @@ class EntryLine(NamedTuple):
     account_version: int
     booked_at: datetime
     value_date: date
-
-
-class Moved(NamedTuple):
-    """Of a journal line what it moved, minor units."""
-
-    event_index: int
-    ledger_account_id: str
-    debit_minor: int
-    credit_minor: int
 
 
 class TrialBalanceRow(NamedTuple):

@@ -24,6 +24,7 @@ from tallystick.liabilities.attesting import (
     proof,
     rebuilt,
     told,
+    total_minor_at,
     tree_for,
 )
 from tallystick.liabilities.records import (
@@ -63,6 +64,7 @@ __all__ = [
     "proof",
     "rebuilt",
     "told",
+    "total_minor_at",
     "tree_for",
 ]
 

@@ -20,7 +20,7 @@ from tallystick.core.database import Database
 from tallystick.core.errors import InvariantError
 from tallystick.core.ids import new_id
 from tallystick.core.money import format_amount
-from tallystick.ledger import CLAIM_CODES, ledger_account_id, standpoint
+from tallystick.ledger import CLAIM_CODES, INDEX_MAX, ledger_account_id, standpoint
 from tallystick.liabilities import store
 from tallystick.liabilities.merkle_sum import (
     LEVELS_PER_TILE,
@@ -55,6 +55,7 @@ __all__ = [
     "proof",
     "rebuilt",
     "told",
+    "total_minor_at",
     "tree_for",
 ]
 
@@ -176,9 +177,11 @@ def attestation(connection: Connection, issuer_id: str, attestation_id: str) -> 
     return found
 
 
-def newest_attestation(connection: Connection, issuer_id: str, token_class_id: str) -> Attestation:
+def newest_attestation(
+    connection: Connection, issuer_id: str, token_class_id: str, event_index_max: int = INDEX_MAX
+) -> Attestation:
     """Return what was attested last of a class, by its place in the log; raises AttestationNotFoundError."""
-    found = store.read_newest_attestation(connection, issuer_id, token_class_id)
+    found = store.read_newest_attestation(connection, issuer_id, token_class_id, event_index_max)
     if found is None:
         raise AttestationNotFoundError
     return found
@@ -211,6 +214,25 @@ def proof(connection: Connection, record: Liability, of: Attestation) -> Liabili
         nodes = store.read_tile(connection, record.issuer_id, tree.id, level, place >> LEVELS_PER_TILE)
         path += path_within(nodes, place % 2**LEVELS_PER_TILE)
     return LiabilityProof(of, record.id, own.sum_minor, salt, position, path)
+
+
+def total_minor_at(connection: Connection, issuer_id: str, token_class_id: str, event_index: int) -> int:
+    """Return what the root of a tree as of an index would come to: the sum of its leaves, without making it.
+
+    A tree has a leaf for each liability on record; what is owed to somebody without a record is in none. Constant
+    memory, and no hash: whoever needs the root makes a tree.
+    """
+    claims = ledger.stream_claims(
+        connection, issuer_id, token_class_id, standpoint(connection, issuer_id, event_index)
+    )
+    total_minor = 0
+    while page := list(islice(claims, _RECORDS_AT_ONCE)):
+        owners = participants.owners_of_accounts(
+            connection, issuer_id, [account_id for account_id, _ in page]
+        )
+        on_record = store.read_registered(connection, issuer_id, token_class_id, sorted(set(owners.values())))
+        total_minor += sum(minor for account_id, minor in page if owners.get(account_id) in on_record)
+    return total_minor
 
 
 def rebuilt(connection: Connection, of: Attestation) -> Node:

@@ -55,6 +55,20 @@ def read_liabilities(
     ]
 
 
+def read_registered(
+    connection: Connection, issuer_id: str, token_class_id: str, holder_ids: Sequence[str]
+) -> set[str]:
+    """Return those of these holders that have a record in a class."""
+    rows = connection.execute(
+        select(liability.c.holder_id).where(
+            liability.c.issuer_id == issuer_id,
+            liability.c.token_class_id == token_class_id,
+            liability.c.holder_id.in_(holder_ids),
+        )
+    )
+    return set(rows.scalars())
+
+
 def read_tree(connection: Connection, issuer_id: str, tree_id: str) -> PreparedTree | None:
     row = connection.execute(
         select(*_TREE).where(liability_tree.c.issuer_id == issuer_id, liability_tree.c.id == tree_id)
@@ -149,11 +163,14 @@ def read_attestation(connection: Connection, issuer_id: str, tree_id: str) -> At
 
 
 def read_newest_attestation(
-    connection: Connection, issuer_id: str, token_class_id: str
+    connection: Connection, issuer_id: str, token_class_id: str, event_index_max: int
 ) -> Attestation | None:
     row = connection.execute(
         _attestations(issuer_id)
-        .where(liability_tree.c.token_class_id == token_class_id)
+        .where(
+            liability_tree.c.token_class_id == token_class_id,
+            liability_attestation.c.event_index <= event_index_max,
+        )
         .order_by(liability_attestation.c.event_index.desc())
         .limit(1)
     ).one_or_none()

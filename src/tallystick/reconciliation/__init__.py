@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from tallystick.reconciliation import store
+from tallystick.reconciliation.in_parts import NOTHING_VERIFIED, VerifiedLog
 from tallystick.reconciliation.records import (
     ENDED_STATES,
     EXPLAINED_TYPES,
@@ -38,7 +39,8 @@ from tallystick.reconciliation.refusals import (
     BreakWorkNotAllowedError,
     CorrectionUnfitError,
 )
-from tallystick.reconciliation.running import reconcile
+from tallystick.reconciliation.replay import proven_payload
+from tallystick.reconciliation.running import VerifiedEarlier, reconcile
 from tallystick.reconciliation.working import (
     FILE_SIZE_MAX_BYTES,
     FILES_MAX,
@@ -57,6 +59,7 @@ __all__ = [
     "EXPLAINED_TYPES",
     "FILES_MAX",
     "FILE_SIZE_MAX_BYTES",
+    "NOTHING_VERIFIED",
     "WORKERS",
     "WRITE_OFF",
     "ActionKind",
@@ -83,6 +86,8 @@ __all__ = [
     "ReconciliationNotAllowedError",
     "ReconciliationNotFoundError",
     "Verdict",
+    "VerifiedEarlier",
+    "VerifiedLog",
     "actions",
     "add_evidence",
     "add_note",
@@ -93,6 +98,7 @@ __all__ = [
     "evidence_content",
     "explain",
     "findings",
+    "proven_payload",
     "reconcile",
     "reconciliation",
     "reconciliations",

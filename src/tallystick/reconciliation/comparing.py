@@ -7,7 +7,9 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from tallystick import events, ledger, liabilities, statements
+from tallystick.core.money import parse_amount
 from tallystick.ledger import CLAIM_CODES, Code, ledger_account_id
+from tallystick.liabilities import AttestationNotFoundError
 from tallystick.participants import Principal, TokenClass
 from tallystick.reconciliation.breaks import Money
 from tallystick.reconciliation.control_account import (
@@ -17,10 +19,10 @@ from tallystick.reconciliation.control_account import (
     gaps_between,
 )
 from tallystick.reconciliation.holds import Held, compare_holds
-from tallystick.reconciliation.in_parts import replay
+from tallystick.reconciliation.in_parts import NOTHING_VERIFIED, Replayed, VerifiedLog, replay
 from tallystick.reconciliation.records import Backing
-from tallystick.reconciliation.replay import Scope
-from tallystick.reconciliation.tie_out import BankFacts, BooksFacts
+from tallystick.reconciliation.replay import Scope, proven_payload
+from tallystick.reconciliation.tie_out import AttestedRoot, BankFacts, BooksFacts
 
 __all__ = ["AsOf", "Compared", "gather"]
 
@@ -49,6 +51,7 @@ class Compared(NamedTuple):
 
     books: BooksFacts
     bank: BankFacts
+    log: Replayed
     statement_id: str | None
     bank_as_of: datetime | None
     gaps: Sequence[tuple[int, int]] = ()
@@ -61,10 +64,13 @@ def gather(
     money: Money,
     backing: Backing,
     as_of: AsOf,
+    *,
+    earlier: VerifiedLog = NOTHING_VERIFIED,
 ) -> Compared:
     """Read log, journal, balances, register and the bank's data of a class.
 
-    Everything is bound to `as_of`, so that what is committed meanwhile does not matter.
+    Everything is bound to `as_of`, so that what is committed meanwhile does not matter. `earlier` is how much of the
+    log was verified before.
     """
     issuer_id, class_id, last_index = actor.issuer_id, of_class.id, as_of.last_index
     trial_minor = {
@@ -82,7 +88,8 @@ def gather(
         frozenset(one.id for one in covered),
         frozenset(one.id for one in in_order),
     )
-    part = replay(connection, scope, last_index)
+    log = replay(connection, scope, last_index, earlier)
+    part = log.part
     register_minor, register_account_ids = _register(connection, actor, class_id, last_index)
     books = BooksFacts(
         minted_minor=part.minted_minor,
@@ -95,14 +102,17 @@ def gather(
         stored_minor=_stored_balances(connection, issuer_id, class_id, last_index),
         register_minor=register_minor,
         register_account_ids=register_account_ids,
+        root_minor=liabilities.total_minor_at(connection, issuer_id, class_id, last_index),
+        attested=_attested_root(connection, of_class, last_index),
         log_breaks=part.found.collected(),
     )
     if backing is Backing.CUSTOMER_HOLDS:
         bank, bank_as_of = _holds(connection, actor, of_class, money, trial_minor, as_of)
-        return Compared(books, bank, None, bank_as_of)
+        return Compared(books, bank, log, None, bank_as_of)
     return Compared(
         books,
         ControlAccount(connection, scope, covered, last_index).compare(part),
+        log,
         covered[-1].id if covered else None,
         bank_time_of(covered[-1]) if covered else None,
         gaps_between(in_order),
@@ -187,10 +197,7 @@ def _stored_balances(
 def _register(
     connection: Connection, actor: Principal, token_class_id: str, last_index: int
 ) -> tuple[int, frozenset[str]]:
-    """Return what the register says is owed in all, and the accounts that its records cover.
-
-    The one place where the tie-out learns of liabilities: the root of a tree of sums has its total, and may stand here.
-    """
+    """Return what the register says is owed in all, and the accounts that its records cover."""
     total_minor, account_ids = 0, set[str]()
     after = ""
     while page := liabilities.liabilities(
@@ -201,3 +208,28 @@ def _register(
             total_minor += claim.total_minor
             account_ids.update(claim.account_ids)
     return total_minor, frozenset(account_ids)
+
+
+def _attested_root(connection: Connection, of_class: TokenClass, last_index: int) -> AttestedRoot | None:
+    """Return what the newest signed tree of a class says, up to an index of the log; None where none is signed.
+
+    The row only says where to look: what counts is the signed event.
+    """
+    issuer_id = of_class.issuer_id
+    try:
+        newest = liabilities.newest_attestation(connection, issuer_id, of_class.id, last_index)
+    except AttestationNotFoundError:
+        return None
+    said = proven_payload(connection, issuer_id, newest.event_index) or {}
+    if said.get("type") != "liabilities.attested" or said.get("token_class_id") != of_class.id:
+        # That the event is missing or invalid is a break of the log.
+        return None
+    index = said["as_of_index"]
+    trial = ledger.trial_balance(connection, issuer_id, of_class.id, index)
+    return AttestedRoot(
+        newest.tree.id,
+        index,
+        said["root_hash"],
+        parse_amount(said["total"], said["scale"]),
+        sum(row.balance_minor for row in trial if row.code in CLAIM_CODES),
+    )

@@ -3,7 +3,7 @@ balance to the latest closing one.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
@@ -100,25 +100,16 @@ class ControlAccount:
             booked_minor, entry_count = sums.get(one.id, (0, 0))
             for block in self._blocks(one, entry_count, part):
                 paid = payouts.moved_by(self.connection, self.scope.issuer_id, [entry.id for entry in block])
-                pairing.back(block, self._standings(block, part.unproven), self._told(ids, block), paid)
+                # Of the debits that releases and payouts wait for nothing more needs to be known.
+                left = pairing.paid_out(block, paid)
+                pairing.back(left, self._standings(left, part.unproven), self._told(ids, left))
             balance_minor = pairing.check_closing(one.id, one.closing_minor, opening_minor + booked_minor)
 
     def _blocks(self, one: Statement, entry_count: int, part: Part) -> Iterator[list[StatementEntry]]:
         """Yield the statement's booked entries that bear no deposit out, a bounded number at once."""
-        block: list[StatementEntry] = []
-        for first, last in _near(part.forward.marks.missing(one.id, entry_count)):
-            for entry in statements.entries_in(self.connection, self.scope.issuer_id, one.id, first, last):
-                if (
-                    entry.booked
-                    and entry.amount_minor
-                    and not part.forward.marks.has(one.id, entry.entry_number)
-                ):
-                    block.append(entry)
-                    if len(block) == _AT_ONCE:
-                        yield block
-                        block = []
-        if block:
-            yield block
+        for numbers in _in_blocks(part.forward.marks.missing(one.id, entry_count)):
+            found = statements.entries_numbered(self.connection, self.scope.issuer_id, one.id, numbers)
+            yield [entry for entry in found if entry.booked and entry.amount_minor]
 
     def _standings(self, block: Sequence[StatementEntry], unproven: set[int]) -> dict[str, DepositStanding]:
         ids = [entry.deposit_id for entry in block if entry.deposit_id is not None]
@@ -167,15 +158,17 @@ class ControlAccount:
         return latest.closed_on or latest.imported_at.date()
 
 
-def _near(runs: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Yield the runs, those that are close together as one, so that each is not read by itself."""
-    pending: tuple[int, int] | None = None
+def _in_blocks(runs: Iterable[tuple[int, int]]) -> Iterator[list[int]]:
+    """Yield the numbers of the runs, from first to last, a bounded number at once."""
+    block: list[int] = []
     for first, last in runs:
-        if pending is not None and first - pending[1] < _AT_ONCE // 10:
-            pending = (pending[0], last)
-            continue
-        if pending is not None:
-            yield pending
-        pending = (first, last)
-    if pending is not None:
-        yield pending
+        start = first
+        while start <= last:
+            taken = range(start, min(last, start + _AT_ONCE - len(block) - 1) + 1)
+            block += taken
+            start = taken.stop
+            if len(block) == _AT_ONCE:
+                yield block
+                block = []
+    if block:
+        yield block

@@ -10,7 +10,6 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from tallystick.reconciliation.breaks import BreakCollector, BreakDraft, Money
@@ -24,9 +23,6 @@ _CREDIT_WAITS: Final[dict[str, str]] = {
     State.UNASSIGNED: "The bank's credit waits to be assigned to an account.",
     State.PENDING_APPROVAL: "The bank's credit waits for another person's approval.",
 }
-
-
-_NOTHING_PAID: Final[Mapping[str, Sequence[tuple[int, int]]]] = MappingProxyType({})
 
 
 class ControlMovement(NamedTuple):
@@ -195,24 +191,36 @@ class Pairing:
         for event_index, movement_minor in forward.releases:
             self._waiting[movement_minor].append(event_index)
 
+    def paid_out(
+        self, entries: Iterable[StatementEntry], paid: Mapping[str, Sequence[tuple[int, int]]]
+    ) -> list[StatementEntry]:
+        """Return the entries that no release or payout waits for; the first of an amount goes with its first debit.
+
+        `paid` gives the places in the log, with what they moved, of the payouts that an entry settled or returned: of a
+        whole file, where the bank booked it as one.
+        """
+        left = []
+        for entry in entries:
+            if self._take_paid(entry, paid.get(entry.id, ())):
+                continue
+            waiting = self._waiting.get(entry.signed_minor) if entry.deposit_id is None else None
+            if waiting:
+                waiting.popleft()
+            else:
+                left.append(entry)
+        return left
+
     def back(
         self,
         entries: Iterable[StatementEntry],
         standings: Mapping[str, DepositStanding],
         told: Mapping[Told, tuple[str, int]],
-        paid: Mapping[str, Sequence[tuple[int, int]]] = _NOTHING_PAID,
     ) -> None:
-        """Name the bank's booked entries that bear no deposit out, in the order of the statements.
+        """Name the bank's booked entries that bear neither a deposit out nor a release, in the order of the statements.
 
-        `told` gives the first entry of each reference, amount and day; `paid` the places in the log, with what they
-        moved, of the payouts that an entry settled or returned: of a whole file, where the bank booked it as one.
+        `told` gives the first entry of each reference, amount and day.
         """
         for entry in entries:
-            if self._take_paid(entry, paid.get(entry.id, ())):
-                continue
-            if entry.deposit_id is None and self._waiting[entry.signed_minor]:
-                self._waiting[entry.signed_minor].popleft()
-                continue
             standing = standings.get(entry.deposit_id or "")
             if standing is not None and standing.settled and not standing.proven:
                 # That its event is missing is a break of its own, which explains the books' side of this pair.

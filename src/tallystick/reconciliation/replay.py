@@ -3,10 +3,14 @@
 Both are read in the order of the log's index, a page at a time, so that memory grows with the number of ledger
 accounts and never with that of events. A part of the log is looked at by itself, so that several can be at once; what
 the parts leave behind is put together in the order of the log.
+
+Every event is hashed as it is read, and the hash of all of them is kept with what was found. Where that of the log's
+beginning is still what an earlier run signed, the very bytes are there that it verified, and the arithmetic of their
+signatures is not done once more; all else is. See decision 26.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Final, NamedTuple
@@ -16,20 +20,35 @@ from sqlalchemy import Connection
 
 from tallystick import events, ledger, signing, statements, transparency
 from tallystick.core.clock import format_time
+from tallystick.core.errors import DomainError
 from tallystick.core.money import parse_amount
 from tallystick.events import Event
-from tallystick.ledger import CLAIM_CODES, DEBIT_NORMAL_CODES, Code, Moved, ledger_account_id
+from tallystick.ledger import CLAIM_CODES, DEBIT_NORMAL_CODES, Code, ledger_account_id
 from tallystick.reconciliation.breaks import BreakCollector, BreakDraft, Money
 from tallystick.reconciliation.pairing import ControlMovement, Forward
 from tallystick.reconciliation.records import BreakType
-from tallystick.signing import JwsInvalidError, SigningKey, VerificationKey, verify_compact
+from tallystick.signing import (
+    JwsInvalidError,
+    SigningKey,
+    VerificationKey,
+    content_of,
+    key_id_of,
+    verify_compact,
+)
 
-__all__ = ["Part", "Scope", "movements_at", "replay_part"]
+__all__ = ["LogChangedError", "Part", "Scope", "movements_at", "proven_payload", "replay_part"]
 
 #: Movements of one entry by ledger account, in each one's normal sense.
 _Movements = dict[str, int]
 #: So many deposits are held against the bank's entries at once.
 _PAIRED_AT_ONCE: Final = 1_000
+#: So many indexes of the log are read at once.
+_PAGE: Final = 2_000
+_NO_LEAF: Final = bytes(32)
+
+
+class LogChangedError(Exception):
+    """What an earlier run had verified is no longer what is there; all is to be verified anew."""
 
 
 class Scope(NamedTuple):
@@ -53,6 +72,8 @@ class Part:
 
     `journal_minor` is by ledger account, in its normal sense. `unproven` are indexes without a valid signed event.
     `forward` are the control account's movements, paired with the bank's entries as far as these bear them out.
+    `roots` are the Merkle tree hashes of the parts of the log, from left to right, and `verified_roots` those of what
+    an earlier run had verified. `whole` tells whether every event was there, of whichever class, and was valid.
     """
 
     found: BreakCollector
@@ -64,6 +85,9 @@ class Part:
     journal_minor: Counter[str] = field(default_factory=Counter)
     unproven: set[int] = field(default_factory=set)
     forward: Forward = field(default_factory=Forward)
+    roots: list[bytes] = field(default_factory=list)
+    verified_roots: list[bytes] = field(default_factory=list)
+    whole: bool = True
 
     def take(self, later: "Part") -> None:
         """Take over the part of the log behind this one."""
@@ -76,6 +100,9 @@ class Part:
         self.journal_minor.update(later.journal_minor)
         self.unproven |= later.unproven
         self.forward.take(later.forward)
+        self.roots += later.roots
+        self.verified_roots += later.verified_roots
+        self.whole = self.whole and later.whole
 
 
 @dataclass(slots=True)
@@ -89,32 +116,90 @@ class _Reader:
     control_id: str
     result: Part
     queue: list[ControlMovement] = field(default_factory=list)
+    # Below this index an earlier run had verified the very bytes that are hashed now.
+    verified_size: int = 0
+    leaves: list[bytes] = field(default_factory=list)
+    # Of each ledger account of the class: 1 where a debit adds to it.
+    signs: dict[str, int] = field(default_factory=dict)
 
 
-def replay_part(connection: Connection, scope: Scope, first_index: int, last_index: int) -> Part:
-    """Verify every event of a class within these indexes and compare it with what the journal has at its index.
+def replay_part(
+    connection: Connection, scope: Scope, first_index: int, last_index: int, verified_size: int = 0
+) -> Part:
+    """Compare every event of a class within these indexes with what the journal has, and verify those from
+    `verified_size` on.
 
     Each signed movement of the control account is held against the bank's entries. Equal rows give equal results.
+    Raises LogChangedError for what is no event below `verified_size`.
     """
     reader = _reader(connection, scope)
-    result, ledger_ids = reader.result, scope.ledger_ids
-    for index, event, lines in _side_by_side(connection, scope.issuer_id, first_index, last_index):
+    reader.verified_size = verified_size
+    reader.signs = {
+        account_id: 1 if account_id[:4] in DEBIT_NORMAL_CODES else -1 for account_id in scope.ledger_ids
+    }
+    for start in range(first_index, last_index + 1, _PAGE):
+        try:
+            _replay_page(connection, reader, start, min(start + _PAGE - 1, last_index))
+        except (DomainError, LookupError, TypeError, ValueError, AttributeError):
+            # Only what nobody verified yet can be no event at all; what is signed is as it was made.
+            if start >= verified_size:
+                raise
+            raise LogChangedError from None
+    _pair(connection, reader)
+    result = reader.result
+    result.roots.append(transparency.root_of_leaves(reader.leaves))
+    if first_index < verified_size:
+        result.verified_roots.append(
+            transparency.root_of_leaves(reader.leaves[: verified_size - first_index])
+        )
+    return result
+
+
+def _replay_page(connection: Connection, reader: _Reader, first_index: int, last_index: int) -> None:
+    scope, result = reader.scope, reader.result
+    log = events.between(connection, scope.issuer_id, first_index, last_index)
+    journal = ledger.moved_between(connection, scope.issuer_id, first_index, last_index)
+    _take_leaves(reader, log, last_index - first_index + 1)
+    at_index = {event.event_index: event for event in log}
+    place, line_count = 0, len(journal)
+    for index in range(first_index, last_index + 1):
         posted: _Movements = {}
-        for line in lines:
-            account_id = line.ledger_account_id
-            if account_id in ledger_ids:
-                moved = line.debit_minor - line.credit_minor
-                posted[account_id] = posted.get(account_id, 0) + (
-                    moved if account_id[:4] in DEBIT_NORMAL_CODES else -moved
-                )
+        first_line = place
+        while place < line_count and journal[place][0] == index:
+            _, account_id, debit_minor, credit_minor = journal[place]
+            place += 1
+            sign = reader.signs.get(account_id)
+            if sign is not None:
+                posted[account_id] = posted.get(account_id, 0) + sign * (debit_minor - credit_minor)
         for account_id, moved in posted.items():
             result.journal_minor[account_id] += moved
-        if posted or (event is None and not lines) or _says_to_be_of(event, scope.token_class_id):
+        event = at_index.get(index)
+        if posted or (event is None and place == first_line) or _says_to_be_of(event, scope.token_class_id):
             _check_entry(reader, index, event, posted)
             if len(reader.queue) >= _PAIRED_AT_ONCE:
                 _pair(connection, reader)
-    _pair(connection, reader)
-    return result
+        elif not _stands(reader, index, event):
+            # It is another class's to tell; but nobody may say of this log that all of it is valid.
+            result.whole = False
+
+
+def _stands(reader: _Reader, index: int, event: Event | None) -> bool:
+    """Tell whether an event of another class is there and valid."""
+    if event is None or index >= reader.verified_size:
+        return _signed(reader, index, event)[0] is not None
+    if _trusted_key(reader, key_id_of(event.jws), index, event.booked_at) is None:
+        raise LogChangedError
+    return True
+
+
+def _take_leaves(reader: _Reader, log: Sequence[Event], wanted_count: int) -> None:
+    """Hash a page of the log; what lacks an event has another tree than any log."""
+    entries = [event.jws for event in log]
+    if len(entries) == wanted_count and all(map(str.isascii, entries)):
+        reader.leaves += transparency.leaf_hashes(entries)
+    else:
+        reader.leaves += [_NO_LEAF] * wanted_count
+        reader.result.whole = False
 
 
 def movements_at(connection: Connection, scope: Scope, indexes: Sequence[int]) -> list[ControlMovement]:
@@ -132,6 +217,13 @@ def movements_at(connection: Connection, scope: Scope, indexes: Sequence[int]) -
     return found
 
 
+def proven_payload(connection: Connection, issuer_id: str, event_index: int) -> dict[str, Any] | None:
+    """Return what the event at an index says, or None unless it is there and valid by the keys' present standing."""
+    reader = _reader(connection, Scope(issuer_id, "", Money("", 0), *[frozenset[str]()] * 3))
+    found = events.events_at(connection, issuer_id, [event_index])
+    return _signed(reader, event_index, found[0] if found else None)[0]
+
+
 def _reader(connection: Connection, scope: Scope) -> _Reader:
     keys: dict[str | None, SigningKey] = {
         key.id: key for key in signing.list_keys(connection, scope.issuer_id)
@@ -146,24 +238,6 @@ def _reader(connection: Connection, scope: Scope) -> _Reader:
     return _Reader(scope, keys, cosigned, control_id, Part(BreakCollector(scope.money)))
 
 
-def _side_by_side(
-    connection: Connection, issuer_id: str, first_index: int, last_index: int
-) -> Iterator[tuple[int, Event | None, list[Moved]]]:
-    """Yield each index of the log with its event, if there is one, and the journal's lines at it."""
-    log = events.stream(connection, issuer_id, first_index, last_index)
-    journal = ledger.stream_moved(connection, issuer_id, first_index, last_index)
-    event, line = next(log, None), next(journal, None)
-    for index in range(first_index, last_index + 1):
-        lines = []
-        while line is not None and line.event_index == index:
-            lines.append(line)
-            line = next(journal, None)
-        at_index = event if event is not None and event.event_index == index else None
-        if at_index is not None:
-            event = next(log, None)
-        yield index, at_index, lines
-
-
 def _says_to_be_of(event: Event | None, token_class_id: str) -> bool:
     return event is not None and event.token_class_id in (token_class_id, None)
 
@@ -172,6 +246,7 @@ def _check_entry(reader: _Reader, index: int, event: Event | None, posted: _Move
     """Compare one index, and let what was signed for this class count."""
     payload, doubt = _signed(reader, index, event)
     if payload is None:
+        reader.result.whole = False
         reader.result.unproven.add(index)
         _add(reader, "log", BreakType.MISSING_EVENT, index, posted, f"{doubt}")
         return
@@ -197,12 +272,18 @@ def _signed(reader: _Reader, index: int, event: Event | None) -> tuple[dict[str,
     """Return the payload of a valid event, or None and why there is none."""
     if event is None:
         return None, f"The log has no event at index {index}."
-    try:
-        content = verify_compact(
-            event.jws, lambda key_id: _trusted_key(reader, key_id, index, event.booked_at)
-        )
-    except JwsInvalidError as error:
-        return None, f"The event at index {index} does not verify ({error.code})."
+    if index < reader.verified_size:
+        key_id, content = content_of(event.jws)
+        # Of a key that was revoked since, nothing that it signed counts because it did once.
+        if _trusted_key(reader, key_id, index, event.booked_at) is None:
+            raise LogChangedError
+    else:
+        try:
+            content = verify_compact(
+                event.jws, lambda key_id: _trusted_key(reader, key_id, index, event.booked_at)
+            )
+        except JwsInvalidError as error:
+            return None, f"The event at index {index} does not verify ({error.code})."
     payload: dict[str, Any] = orjson.loads(content)
     told = (payload["issuer_id"], payload["index"], payload["id"], payload["type"], payload["booked_at"])
     row = (reader.scope.issuer_id, index, event.id, event.type, format_time(event.booked_at))

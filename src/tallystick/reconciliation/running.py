@@ -1,8 +1,8 @@
 """One run: gather, compare, decide, and keep all of it in one transaction, a suspension of issuance included."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from sqlalchemy import Connection
 
@@ -16,6 +16,7 @@ from tallystick.reconciliation import store
 from tallystick.reconciliation.breaks import BreakDraft, Money
 from tallystick.reconciliation.carrying import accepted, carry, corrected, with_causes
 from tallystick.reconciliation.comparing import AsOf, Compared, gather
+from tallystick.reconciliation.in_parts import NOTHING_VERIFIED, Replayed, VerifiedLog
 from tallystick.reconciliation.records import (
     EXPLAINED_TYPES,
     AsOfInFutureError,
@@ -31,7 +32,10 @@ from tallystick.reconciliation.suspending import RunFacts, suspends_because
 from tallystick.reconciliation.tie_out import TieOut, tie_out
 from tallystick.tokens import Settler
 
-__all__ = ["reconcile"]
+__all__ = ["VerifiedEarlier", "reconcile"]
+
+#: Tells how much of an issuer's log, up to an index and no further, an earlier run had verified.
+VerifiedEarlier: TypeAlias = Callable[[Connection, str, int], VerifiedLog]
 
 
 class _Judged(NamedTuple):
@@ -52,6 +56,7 @@ def reconcile(
     *,
     as_of: datetime | None = None,
     bank_as_of: datetime | None = None,
+    earlier: VerifiedEarlier | None = None,
 ) -> Reconciliation:
     """Reconcile a token class, keep the run with what it found, and return it; the caller commits.
 
@@ -60,8 +65,9 @@ def reconcile(
     bank's data are missing, old, out of order or less than what is issued, it suspends issuance by a signed event in
     this same transaction. A run of a past moment is kept beside and changes nothing.
 
-    The same state gives the same figures, verdict and breaks. Raises ReconciliationNotAllowedError, AsOfInFutureError
-    and TokenClassNotFoundError.
+    The same state gives the same figures, verdict and breaks. What `earlier` says to have been verified is not verified
+    once more as long as it is still the same, byte for byte; without it all is. Raises ReconciliationNotAllowedError,
+    AsOfInFutureError and TokenClassNotFoundError.
     """
     if not actor.sees_whole_issuer:
         raise ReconciliationNotAllowedError
@@ -79,7 +85,8 @@ def reconcile(
     else:
         last_index = events.index_as_of(connection, issuer_id, as_of)
     times = AsOf(last_index, as_of, bank_as_of, now)
-    compared = gather(connection, actor, of_class, money, backing, times)
+    before = NOTHING_VERIFIED if earlier is None else earlier(connection, issuer_id, last_index)
+    compared = gather(connection, actor, of_class, money, backing, times, earlier=before)
     result = tie_out(token_class_id, money, compared.books, compared.bank)
     judged = _judge(connection, of_class, money, terms, compared, result, as_of or now)
     # What was begun earlier and ends later knows less than what is there already.
@@ -96,7 +103,7 @@ def reconcile(
         ledger_as_of=as_of or now,
         statement_id=compared.statement_id,
         verdict=judged.verdict.value,
-        figures={**result.figures, "breaks": _by_type(money, judged)},
+        figures={**result.figures, "log": _of_log(compared.log), "breaks": _by_type(money, judged)},
         run_by=actor.id,
         created_at=now,
         bank_as_of=compared.bank_as_of,
@@ -186,6 +193,15 @@ def _overdue(draft: BreakDraft, known: Mapping[str, Break], at: datetime) -> boo
     """What was to follow and did not come in time covers nothing any more."""
     before = known.get(draft.cause)
     return before is not None and before.ended_at is None and before.due_at < at
+
+
+def _of_log(log: Replayed) -> dict[str, str | None]:
+    """What the run can vouch for of the whole log, whatever class its events are of."""
+    return {
+        "root_hash": log.root_hash.hex(),
+        "verified_size": None if log.verified is None else str(log.verified.size),
+        "verified_before": str(log.verified_before.size),
+    }
 
 
 def _by_type(money: Money, judged: _Judged) -> dict[str, str | None]:

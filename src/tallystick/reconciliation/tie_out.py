@@ -1,8 +1,8 @@
 """The tie-out: five records of one thing, compared to the minor unit.
 
 Σ signed mints less redemptions, seizures and payouts = Σ holders' balances = 21xx in the trial balance = the liability
-register, and the control account (1100) = what the bank confirms (a statement's closing balance, or the core's holds)
-after timing. Pure: equal facts give equal figures and breaks.
+register = the root over all liabilities, and the control account (1100) = what the bank confirms (a statement's closing
+balance, or the core's holds) after timing. Pure: equal facts give equal figures and breaks.
 
 A timing break explains its part of a difference and leaves the verdict alone. Every other break breaks it, however
 small, and whatever no break explains is a break of its own: nothing is ever rounded, netted or adjusted away.
@@ -16,7 +16,20 @@ from tallystick.ledger import CLAIM_CODES, Code, ledger_account_id
 from tallystick.reconciliation.breaks import BreakCollector, BreakDraft, Money, control_effect, supply_effect
 from tallystick.reconciliation.records import EXPLAINED_TYPES, BreakType, Figures, Verdict
 
-__all__ = ["BankFacts", "BooksFacts", "TieOut", "tie_out"]
+__all__ = ["AttestedRoot", "BankFacts", "BooksFacts", "TieOut", "tie_out"]
+
+
+class AttestedRoot(NamedTuple):
+    """The newest root over all liabilities that is in the log: what was signed, and what the books say of then.
+
+    `total_minor` is that of the signed event, and `books_minor` that of 21xx as of the same index, `as_of_index`.
+    """
+
+    attestation_id: str
+    as_of_index: int
+    root_hash: str
+    total_minor: int
+    books_minor: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +38,9 @@ class BooksFacts:
 
     By ledger account, each in its normal sense: `journal_minor` is the sum of its lines, `trial_minor` the balance
     that its last line tells, and `stored_minor` the one that is kept beside them (only where it can be compared: of
-    accounts that were not touched since). `register_minor` is by holders' account; `log_breaks` are those between
-    log and journal.
+    accounts that were not touched since). `register_minor` is by holders' account; `root_minor` is what the leaves of a
+    tree over all liabilities come to as of this very index, and `attested` the newest such tree that was signed.
+    `log_breaks` are those between log and journal.
     """
 
     minted_minor: int
@@ -38,6 +52,8 @@ class BooksFacts:
     stored_minor: Mapping[str, int]
     register_minor: int
     register_account_ids: frozenset[str]
+    root_minor: int
+    attested: AttestedRoot | None = None
     log_breaks: list[BreakDraft] = field(default_factory=list)
     paid_out_minor: int = 0
 
@@ -156,9 +172,33 @@ def _supply_breaks(money: Money, books: BooksFacts, explained: list[BreakDraft])
             trial_minor - _supply(books) - supply_effect(explained),
         ),
         ("the liability register", trial_minor - books.register_minor - unregistered_minor),
+        ("the root over all liabilities", trial_minor - books.root_minor - unregistered_minor),
     )
-    return unregistered.collected() + [
-        _unexplained(money, "the trial balance's 21xx", what, minor) for what, minor in remainders if minor
+    return (
+        unregistered.collected()
+        + [
+            _unexplained(money, "the trial balance's 21xx", what, minor)
+            for what, minor in remainders
+            if minor
+        ]
+        + _attested_breaks(money, books.attested)
+    )
+
+
+def _attested_breaks(money: Money, attested: AttestedRoot | None) -> list[BreakDraft]:
+    """What the bank signed that it owed is what its books say that it owed then."""
+    if attested is None or attested.books_minor == attested.total_minor:
+        return []
+    difference_minor = attested.books_minor - attested.total_minor
+    return [
+        BreakDraft(
+            BreakType.AMOUNT,
+            difference_minor,
+            f"As of event {attested.as_of_index} the books say {money.words(attested.books_minor)}, and the signed "
+            f"root over all liabilities {money.words(attested.total_minor)}.",
+            {"liability_attestation_id": attested.attestation_id, "as_of_index": attested.as_of_index},
+            cause=f"attested:{attested.attestation_id}",
+        )
     ]
 
 
@@ -214,6 +254,7 @@ def _figures(token_class_id: str, money: Money, books: BooksFacts, bank: BankFac
             "liability_register": money.text(books.register_minor),
             "events_verified": str(books.events_verified_count),
         },
+        "liability_root": _root_figures(money, books),
         "control_account": {
             "ledger": money.text(ledger_minor),
             "deposits_available": money.text(_of_code(books, Code.DEPOSITS_AVAILABLE)),
@@ -225,6 +266,19 @@ def _figures(token_class_id: str, money: Money, books: BooksFacts, bank: BankFac
             if difference is None
             else money.text(difference - bank.timing_minor),
         },
+    }
+
+
+def _root_figures(money: Money, books: BooksFacts) -> dict[str, str | None]:
+    """`total` is added up as a tree's root is, as of the run's index; the others are of the newest signed tree."""
+    attested = books.attested
+    return {
+        "total": money.text(books.root_minor),
+        "attestation_id": None if attested is None else attested.attestation_id,
+        "attested_index": None if attested is None else str(attested.as_of_index),
+        "attested_root_hash": None if attested is None else attested.root_hash,
+        "attested_total": None if attested is None else money.text(attested.total_minor),
+        "books_at_attested_index": None if attested is None else money.text(attested.books_minor),
     }
 
 

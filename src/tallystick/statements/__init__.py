@@ -38,7 +38,7 @@ from tallystick.statements.importing import (
 from tallystick.statements.matching import MatchedBy
 from tallystick.statements.open_items import (
     booked_sums,
-    entries_in,
+    entries_numbered,
     entries_of_amounts,
     first_told,
     latest_holds,
@@ -103,7 +103,7 @@ __all__ = [
     "entries",
     "entries_by_id",
     "entries_confirmed_by_hand",
-    "entries_in",
+    "entries_numbered",
     "entries_of_amounts",
     "findings",
     "first_told",

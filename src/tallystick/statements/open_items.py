@@ -3,7 +3,7 @@
 The one place where entries and deposits are brought together from the books' side: what else links the two joins here.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Final
 
@@ -14,7 +14,7 @@ from tallystick.statements.records import INTRADAY_TYPES, DepositBalance, EntryL
 
 __all__ = [
     "booked_sums",
-    "entries_in",
+    "entries_numbered",
     "entries_of_amounts",
     "first_told",
     "latest_holds",
@@ -22,7 +22,6 @@ __all__ = [
     "payout_returns",
 ]
 
-_PAGE: Final = 1_000
 #: A way to say that there is no reference.
 _NO_REFERENCE: Final = ("NONREF", "NOTPROVIDED", "")
 
@@ -70,14 +69,11 @@ def booked_sums(
     return store.read_booked_sums(connection, issuer_id, statement_ids)
 
 
-def entries_in(
-    connection: Connection, issuer_id: str, statement_id: str, first: int, last: int
-) -> Iterator[StatementEntry]:
-    """Yield a statement's entries from one number to another, both included, in constant memory."""
-    after = first - 1
-    while page := store.read_entries_in(connection, issuer_id, statement_id, after, last, _PAGE):
-        yield from page
-        after = page[-1].entry_number
+def entries_numbered(
+    connection: Connection, issuer_id: str, statement_id: str, numbers: Sequence[int]
+) -> list[StatementEntry]:
+    """Return a statement's entries of these numbers, in their order."""
+    return store.read_entries_numbered(connection, issuer_id, statement_id, numbers)
 
 
 def entries_of_amounts(

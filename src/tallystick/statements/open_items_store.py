@@ -53,7 +53,8 @@ def read_links(
                 WHERE e.issuer_id = %s AND e.statement_id = %s AND e.entry_number = ANY(%s)""",
             (issuer_id, statement_id, numbers),
         )
-        found += [(EntryLink._make(row), statement_id in intraday) for row in rows]
+        told_early = statement_id in intraday
+        found += [(EntryLink._make(row), told_early) for row in rows.cursor.fetchall()]
     return found
 
 
@@ -84,16 +85,15 @@ def read_booked_sums(
     return {row[0]: (int(row[1]), row[2]) for row in rows}
 
 
-def read_entries_in(
-    connection: Connection, issuer_id: str, statement_id: str, after: int, last: int, limit: int
+def read_entries_numbered(
+    connection: Connection, issuer_id: str, statement_id: str, numbers: Sequence[int]
 ) -> list[StatementEntry]:
     rows = connection.exec_driver_sql(
         f"""SELECT {_ENTRY_COLUMNS} FROM statement_entry
-            WHERE issuer_id = %s AND statement_id = %s AND entry_number > %s AND entry_number <= %s
-            ORDER BY entry_number LIMIT %s""",
-        (issuer_id, statement_id, after, last, limit),
+            WHERE issuer_id = %s AND statement_id = %s AND entry_number = ANY(%s) ORDER BY entry_number""",
+        (issuer_id, statement_id, list(numbers)),
     )
-    return [StatementEntry._make(row) for row in rows]
+    return [StatementEntry._make(row) for row in rows.cursor.fetchall()]
 
 
 def read_payout_returns(

@@ -8,6 +8,7 @@ from tallystick.transparency.auditing import LogAudit, audit
 from tallystick.transparency.checkpoints import Checkpoint, CheckpointMalformedError, parse_checkpoint
 from tallystick.transparency.following import LogFollower
 from tallystick.transparency.integrating import Log, checkpoint_keys, integrate
+from tallystick.transparency.merkle import leaf_hashes, root_of_leaves
 from tallystick.transparency.proofs import (
     Receipt,
     ReceiptInvalidError,
@@ -86,6 +87,7 @@ __all__ = [
     "inclusion",
     "inclusions",
     "integrate",
+    "leaf_hashes",
     "log_keys",
     "log_origin",
     "parse_checkpoint",
@@ -93,6 +95,7 @@ __all__ = [
     "parse_witness_policy",
     "published_checkpoint",
     "receipt",
+    "root_of_leaves",
     "standing",
     "tile_store",
     "verify_receipt",

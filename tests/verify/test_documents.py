@@ -25,10 +25,11 @@ def test_the_exit_codes_are_told() -> None:
 
 
 def test_the_files_are_told(evidence: Evidence) -> None:
-    told = {row[0].strip("`") for row in table(DOCUMENT, "file")}
+    told = {row[0].strip("`") for row in table(DOCUMENT, "file", "a row")}
     optional = {"checkpoint.txt", "consistency.txt", "checkpoint_<size>.txt", "root_manifests.jsonl"}
+    optional |= {"policies.jsonl", "reconciliations.jsonl"}
     assert told - optional == ISSUER_FILES | {"manifest.json", "manifest.jws"}
-    assert evidence.files.keys() == told - optional | {"root_manifests.jsonl"}
+    assert evidence.files.keys() == told - {"checkpoint.txt", "consistency.txt", "checkpoint_<size>.txt"}
     assert told > HOLDER_FILES
 
 

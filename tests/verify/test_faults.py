@@ -676,7 +676,8 @@ def test_the_table_has_every_class() -> None:
 
 def test_a_changed_byte_is_found_in_every_file(evidence: Evidence, tmp_path: Path) -> None:
     for name, content in evidence.files.items():
-        for place in chunks(content):
+        # Of a file without rows nothing can change but that there are any: that is a fault of its own.
+        for place in chunks(content) if content else []:
             flipped = content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
             report = verified(evidence.files | {name: flipped}, tmp_path / f"{name}-{place}", evidence.policy)
             wanted = {ExitCode.PACK}

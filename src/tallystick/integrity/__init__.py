@@ -31,6 +31,7 @@ from tallystick.integrity.instructions import INSTRUCTIONS
 from tallystick.integrity.lives import LIVES
 from tallystick.integrity.matches import MATCHES
 from tallystick.integrity.records import NO_ROW, Finding, Integrity, IntegrityBrokenError, Progress
+from tallystick.integrity.sealing import Sealer, SealStanding, seal_standing
 from tallystick.integrity.usage import limit_usage
 from tallystick.participants import Principal, Role
 from tallystick.tokens import Kind, Request, Settler, Submission
@@ -43,9 +44,12 @@ __all__ = [
     "Integrity",
     "IntegrityBrokenError",
     "Progress",
+    "SealStanding",
+    "Sealer",
     "check",
     "know_every_table",
     "seal_records",
+    "seal_standing",
     "unclassed",
     "uncovered",
 ]

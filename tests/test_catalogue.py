@@ -115,6 +115,7 @@ EPHEMERAL = {"access_token", "client_nonce"}
 WORTHLESS = {
     "export_run",
     "facts_version",
+    "matching_progress",
     "rate_bucket",
     "scheduled_run",
     "schedule_leader",

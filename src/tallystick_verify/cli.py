@@ -34,7 +34,7 @@ exit codes, the most fundamental of what was found:
   17  unsupported: something that this version does not know
   18  the verifier itself failed; nothing is verified
 """
-_HELPERS_MAX: Final = 3
+_HELPERS_MAX: Final = 4
 _EPILOG: Final = f"""\
 One file instead of a pack:
   tallystick-verify liability-proof FILE --policy FILE   what a holder was given of an attestation
@@ -178,12 +178,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--helpers",
         type=int,
-        default=min(_HELPERS_MAX, (os.cpu_count() or 1) - 1),
+        default=_helpers(),
         metavar="N",
-        help="processes that verify signatures beside this one; one less than there are processors, unless given",
+        help="processes that read events and verify signatures beside this one; as many as processors, unless given",
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     return parser
+
+
+def _helpers() -> int:
+    """Return how many processes help: this one has a quarter of the work, and leaves a processor to them meanwhile."""
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return 0 if processors == 1 else min(_HELPERS_MAX, processors)
 
 
 class _Bar:

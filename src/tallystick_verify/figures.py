@@ -28,6 +28,7 @@ __all__ = [
     "compare_all",
     "differs",
     "journal_row",
+    "journal_text",
     "liability_row",
     "parsed",
 ]
@@ -81,7 +82,9 @@ class Journal:
             return
         self._lost = True
         for number, one in enumerate(posted):
-            compare(next(self._rows, None), journal_row(event, number, one), "journal.jsonl")
+            line = next(self._rows, None)
+            if line != journal_text(event, number, one):
+                compare(line, journal_row(event, number, one), "journal.jsonl")
             self.line_count += 1
         self._lost = False
 
@@ -220,6 +223,22 @@ def journal_row(event: Event, number: int, posted: Posted) -> dict[str, Any]:
         "balance": format_amount(posted.balance_minor, scale),
         "account_version": posted.version,
     }
+
+
+def journal_text(event: Event, number: int, posted: Posted) -> bytes:
+    """Return `journal_row` as it is written. Of all files it has the most rows, and no text in them needs an escape."""
+    line, scale = posted.line, event.scale
+    account = f'"{line.account[5:]}"' if line.code in HOLDER_CODES else "null"
+    debit = f'"{format_amount(line.debit_minor, scale)}"' if line.debit_minor else "null"
+    credit = f'"{format_amount(line.credit_minor, scale)}"' if line.credit_minor else "null"
+    return (
+        f'{{"event_index":{event.index},"line_number":{number},"event_id":"{event.id}","event_type":"{event.type}",'
+        f'"instruction_id":"{event.instruction_id}","booked_at":"{event.booked_at}","value_date":"{event.value_date}",'
+        f'"ledger_account_id":"{line.account}","code":"{line.code}","name":"{CHART[line.code][0]}",'
+        f'"account_id":{account},"token_class_id":"{event.token_class_id}","currency":"{event.currency}",'
+        f'"debit":{debit},"credit":{credit},"previous_balance":"{format_amount(posted.previous_minor, scale)}",'
+        f'"balance":"{format_amount(posted.balance_minor, scale)}","account_version":{posted.version}}}'
+    ).encode()
 
 
 def balance_row(account_id: str, account: LedgerAccount, of_class: TokenClass) -> dict[str, Any]:

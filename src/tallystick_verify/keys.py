@@ -100,9 +100,13 @@ class KeyBook:
         known.told = row
         self._told_count += 1
 
-    def named(self, kid: str) -> PublicKey:
-        """Return a key that may have signed events at some index. Raises Failure (key)."""
-        return self._trusted(kid).public_key
+    def octets(self) -> dict[str, bytes]:
+        """Return every known key by its kid, trusted or not: whose signatures can be verified at all."""
+        return {kid: known.public_key.octets for kid, known in self._known.items()}
+
+    def check_named(self, kid: str) -> None:
+        """Raise Failure (key) unless the key may have signed events at some index."""
+        self._trusted(kid)
 
     def pinned_at(self, kid: str, index: int) -> PublicKey:
         """Return a key that is pinned for `index`: for single events, which don't show any key's state."""

@@ -47,9 +47,9 @@ class LogTree:
         """Return the root over all events added so far."""
         return self.tree.root()
 
-    def add(self, leaf: bytes) -> None:
-        """Add the next event's JWS."""
-        self.tree.add(leaf)
+    def add(self, leaf_hash: bytes) -> None:
+        """Add the next event's JWS by its hash."""
+        self.tree.add_hash(leaf_hash)
         if self.tree.size in self.wanted:
             self.roots[self.tree.size] = self.tree.root()
 

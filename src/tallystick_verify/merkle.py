@@ -48,7 +48,11 @@ class RunningRoot:
 
     def add(self, leaf: bytes) -> None:
         """Add a leaf by its bytes."""
-        peak, size = leaf_hash(leaf), self.size
+        self.add_hash(leaf_hash(leaf))
+
+    def add_hash(self, peak: bytes) -> None:
+        """Add a leaf by its hash."""
+        size = self.size
         while size & 1:
             peak = node_hash(self._peaks.pop(), peak)
             size >>= 1

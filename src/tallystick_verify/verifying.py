@@ -81,7 +81,7 @@ class Options(NamedTuple):
     """What the auditor asks for.
 
     `held` is a folder of earlier checkpoints; `remember` adds to it what was verified. `helpers` are processes that
-    verify signatures beside this one, where the log is long.
+    take leaves apart beside this one, where the log is long.
     """
 
     allow_no_checkpoint: bool = False

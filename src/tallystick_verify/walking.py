@@ -6,21 +6,21 @@ not at its place, ends it; one that can't be posted ends the replay, for the boo
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from tallystick_verify.approvals import Approvals
 from tallystick_verify.canonical import JsonRefusedError, parse
-from tallystick_verify.events import Event, read_event
+from tallystick_verify.events import Event
 from tallystick_verify.facts import ATTESTATION_TYPE, Fact
 from tallystick_verify.failures import ExitCode, Failure, PackFailure
 from tallystick_verify.figures import Journal, Movements
-from tallystick_verify.jws import EVENT_TYPE, Token, read_token
 from tallystick_verify.keys import KeyBook
+from tallystick_verify.leaves import Leaf, Leaves
 from tallystick_verify.log import LogTree
 from tallystick_verify.manifest import Manifest
 from tallystick_verify.replay import Replay
 from tallystick_verify.report import Report
-from tallystick_verify.signatures import Signatures
 from tallystick_verify.told import RulesNamed
 
 __all__ = ["Progress", "Walk"]
@@ -44,7 +44,7 @@ _CHECKS: Final = {
 class Walk:
     """The pass and what it fills. `replayed` tells at its end whether the books were rebuilt.
 
-    `helpers` are the processes that verify signatures beside it.
+    `helpers` are the processes that take leaves apart beside it.
     """
 
     manifest: Manifest
@@ -66,20 +66,19 @@ class Walk:
     def go(self, rows: Iterator[bytes], progress: Progress) -> bool:
         """Go through the rows of `events.jsonl`; tell whether the log is there to its end."""
         size = self.manifest.tree_size
-        with Signatures(self.helpers, size, self._forged) as signatures:
-            whole = self._walk(rows, signatures, progress)
-            signatures.finish()
+        with Leaves(self.keys.octets(), self.helpers, size) as leaves:
+            whole = self._walk(leaves.each(_leaves(rows)), progress)
         if whole:
             self.report.passed("events", f"{size:,} events: bytes, form, signature, and key at its index")
         return whole
 
-    def _walk(self, rows: Iterator[bytes], signatures: Signatures, progress: Progress) -> bool:
+    def _walk(self, leaves: Iterator[Leaf], progress: Progress) -> bool:
         size, report = self.manifest.tree_size, self.report
-        for index, leaf in enumerate(_leaves(rows)):
+        for index, leaf in enumerate(leaves):
             if index >= size:
                 report.failed("log", Failure(ExitCode.LOG, "The log is longer than the manifest says."))
                 return False
-            if not self._take(index, leaf, signatures) or report.full:
+            if not self._take(index, leaf) or report.full:
                 self.replayed = False
                 return False
             if index % _PROGRESS_EVENTS == 0:
@@ -92,47 +91,36 @@ class Walk:
             self.replay.begin_period()
         return True
 
-    def _take(self, index: int, leaf: bytes, signatures: Signatures) -> bool:
+    def _take(self, index: int, leaf: Leaf) -> bool:
         """Take up the event at `index`; tell whether what follows can still be looked at."""
         if index == self.manifest.first_index:
             self.replay.begin_period()
-        self.tree.add(leaf)
+        self.tree.add(leaf.hash)
+        signed = leaf.kid is not None and self._signed(index, leaf.kid, leaf.holds)
         try:
-            token = read_token(leaf, EVENT_TYPE)
-            signed = self._signed(index, token, signatures)
-            event = read_event(token.payload)
+            event = leaf.required()
             self._check_place(event, index)
         except Failure as failure:
             self._found(index, failure)
             return False
         # Of a signature that does not hold nothing follows, for keys either.
-        if signed and self._may_be_counted(event, token):
-            self._note(index, lambda: self.keys.take(event, token.kid))
+        if signed and leaf.kid is not None:
+            self._note(index, partial(self.keys.take, event, leaf.kid))
         if self.replayed:
-            self._note(index, lambda: self.approvals.check(event))
-            self.replayed = self._note(index, lambda: self._post(event))
+            self._note(index, partial(self.approvals.check, event))
+            self.replayed = self._note(index, partial(self._post, event))
         return True
 
-    def _signed(self, index: int, token: Token, signatures: Signatures) -> bool:
-        """Have the signature verified, here or soon; tell whether nothing is known against it."""
+    def _signed(self, index: int, kid: str, holds: bool) -> bool:
+        """Tell whether the signature is a named key's; note what is wrong with it."""
         try:
-            key = self.keys.named(token.kid)
+            self.keys.check_named(kid)
         except Failure as failure:
             self._found(index, failure)
             return False
-        return signatures.check(index, key, token.signature, token.signing_input)
-
-    def _may_be_counted(self, event: Event | Fact, token: Token) -> bool:
-        """Tell whether an event may count for keys. Of a signature that does not hold nothing follows for them.
-
-        A helper may find that out later. For what an event says of keys that is too late.
-        """
-        if isinstance(event, Event) or "key" not in event.members:
-            return True
-        return self.keys.named(token.kid).verifies(token.signature, token.signing_input)
-
-    def _forged(self, index: int) -> None:
-        self._found(index, Failure(ExitCode.SIGNATURE, "The signature does not verify."))
+        if not holds:
+            self._found(index, Failure(ExitCode.SIGNATURE, "The signature does not verify."))
+        return holds
 
     def _check_place(self, event: Event | Fact, index: int) -> None:
         if event.index != index:

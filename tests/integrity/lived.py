@@ -187,6 +187,9 @@ def _match_and_abandon(bank: Bank) -> None:
     paid = Entry("40.00", credit=False)
     bank.import_statement(statement(booked, paid, day="2026-11-26", opening="130.00"))
     matching.match_in_parts(bank.database, bank.clock, bank.issuer_id, bank.classes["USD"].id)
+    for currency, days_max in (("USD", 2), ("EUR", 3)):
+        terms = {"tolerance": "0.50", "days_max": days_max, "automatic_from": "exact"}
+        bank.approve(bank.change("matching_terms", bank.classes[currency].id, terms).resource_id)
     with bank.database.read() as connection:
         [suggested] = matching.matches(connection, bank.issuer_id, state="proposed", limit=10)
 

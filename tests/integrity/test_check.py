@@ -3,10 +3,11 @@
 import pytest
 from sqlalchemy import event
 
-from tallystick import audit, integrity, participants, seals
+from tallystick import audit, integrity, matching, participants, seals
 from tallystick.integrity import IntegrityBrokenError
 from tallystick.participants import HolderKind, KycStatus
 from tests.bank import Bank
+from tests.camt_writer import Entry, statement
 from tests.database import connect
 from tests.integrity.lived import TILES, check, live_fully, seal
 
@@ -89,6 +90,23 @@ def test_what_is_newer_than_the_seal_is_counted_and_what_is_on_record_may_change
     with connect(bank.urls.superuser_url) as connection:
         connection.execute("UPDATE holder SET kyc_status = 'verified' WHERE id = %s", [lantern])
     assert [one.column for one in check(bank, "holder").findings] == ["kyc_status"]
+
+
+def test_matching_and_paying_go_on_behind_a_seal(bank: Bank) -> None:
+    """What a later run takes in, ties and gives up is no finding, and neither is what limits count meanwhile."""
+    live_fully(bank)
+    paid = Entry("1.00", credit=False, bank_reference="later", remittance="A fee")
+    bank.import_statement(statement(paid, day="2026-11-28", opening="193.00"))
+    seal(bank)
+    bank.transfer("HARBOUR-USD", "LANTERN-USD", "1.00")
+    matching.match_in_parts(bank.database, bank.clock, bank.issuer_id, bank.classes["USD"].id)
+
+    assert check(bank).findings == []
+    with bank.database.read() as connection:
+        made = list(matching.items_again(connection, bank.issuer_id))
+    assert any("bank:later" in one.kept_references for one in made)
+    seal(bank)
+    assert check(bank).findings == []
 
 
 def test_money_moved_past_the_log_is_found_without_any_seal(bank: Bank) -> None:

@@ -301,3 +301,43 @@ def test_encodings_have_one_form(octets: bytes) -> None:
 def test_base64_that_is_refused(text: str) -> None:
     with pytest.raises(EncodingRefusedError):
         base64_bytes(text)
+
+
+@given(st.text(alphabet="AQgwEIMUYcko048_-+/= \n\0é", max_size=8).map(lambda text: text.encode("latin-1")))
+def test_no_other_spelling_of_base64url_is_taken(text: bytes) -> None:
+    """What is taken is exactly what writing it again gives."""
+    try:
+        lenient: bytes | None = base64.urlsafe_b64decode(text + b"==")
+    except ValueError:
+        lenient = None
+    if lenient is not None and base64url_text(lenient) == text:
+        assert base64url_bytes(text) == lenient
+    else:
+        with pytest.raises(EncodingRefusedError):
+            base64url_bytes(text)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-(2**54), 2**54) | st.text(max_size=4),
+        lambda of: st.lists(of, max_size=3) | st.dictionaries(st.text(max_size=3), of, max_size=3),
+        max_leaves=12,
+    ),
+    st.booleans(),
+    st.booleans(),
+)
+def test_only_the_canonical_spelling_is_taken(value: object, ascii_only: bool, sort: bool) -> None:
+    """Whichever way the canonical form is proven, it is the form that the slow encoder writes."""
+    try:
+        octets = json.dumps(value, ensure_ascii=ascii_only, sort_keys=sort, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        return
+    try:
+        wanted: bytes | None = canonical(value)
+    except JsonRefusedError:
+        wanted = None
+    if octets == wanted:
+        assert parse_canonical(octets) == value
+    else:
+        with pytest.raises(JsonRefusedError):
+            parse_canonical(octets)

@@ -25,6 +25,7 @@ from tallystick.api import (
     limits,
     log,
     matches,
+    metrics,
     mints,
     oauth,
     orders,
@@ -93,6 +94,7 @@ _ROOMS = (
     breakers,
     audit_trail,
     screenings,
+    metrics,
     health,
     documents,
 )

@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from tallystick import business_dates, schedules
+from tallystick import business_dates, integrity, schedules
 from tallystick.api.access import StaffCaller
 from tallystick.api.views import View
 from tallystick.core.clock import format_time
@@ -39,7 +39,8 @@ class ArrivalView(View):
 class SchedulesView(View):
     """What came due within the last ten days, newest first. `alerts` counts what is missed or overdue now.
 
-    `looked_at` is when a worker last looked, to the minute: one that is old says that none is at work.
+    `looked_at` is when a worker last looked, to the minute: one that is old says that none is at work. `seal_missed` is
+    an alert: nobody has sealed what is new in time, or a finding of `check-integrity` keeps it from being sealed.
     """
 
     object: str
@@ -49,6 +50,9 @@ class SchedulesView(View):
     next_due_at: str | None
     looked_at: str | None
     alerts: int
+    sealed_at: str | None
+    seal_due_at: str | None
+    seal_missed: bool
     arrivals: list[ArrivalView]
     data: list[ScheduledRunView]
 
@@ -67,6 +71,9 @@ def get_schedules(caller: StaffCaller) -> Any:
         calendar = business_dates.days(connection, caller.issuer_id).calendar
         found = schedules.standing(connection, caller.issuer_id, now)
         looked_at = schedules.looked_at(connection, caller.issuer_id)
+        seal = integrity.seal_standing(
+            connection, caller.issuer_id, now, caller.service.seal_every, caller.service.schedule_grace
+        )
     due_next = None if calendar is None else schedules.next_due(calendar, now)
     runs = [
         {
@@ -91,6 +98,7 @@ def get_schedules(caller: StaffCaller) -> Any:
     ]
     alerts = sum(one["state"] == RunState.MISSED for one in runs)
     alerts += sum(one.completed_at <= missed_before for one in found.arrivals)
+    alerts += seal.missed
     times = () if calendar is None else calendar.reconcile_minutes
     return {
         "object": "schedules",
@@ -100,6 +108,9 @@ def get_schedules(caller: StaffCaller) -> Any:
         "next_due_at": None if due_next is None else format_time(due_next),
         "looked_at": None if looked_at is None else format_time(looked_at),
         "alerts": alerts,
+        "sealed_at": None if seal.sealed_at is None else format_time(seal.sealed_at),
+        "seal_due_at": None if seal.due_at is None else format_time(seal.due_at),
+        "seal_missed": seal.missed,
         "arrivals": arrivals,
         "data": runs,
     }

@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from tallystick import audit, participants, payout_replies, transparency
+from tallystick import audit, integrity, participants, payout_replies, transparency
 from tallystick.api.bearers import Bearers
 from tallystick.api.housekeeping import Housekeeping
 from tallystick.api.pack_runs import read_runs
@@ -20,6 +20,7 @@ from tallystick.core.database import Database, OutcomeUnknownError
 from tallystick.core.errors import ConflictError
 from tallystick.core.settings import Settings
 from tallystick.exports import ExportWorker, Vouching, Workshop
+from tallystick.integrity import Sealer
 from tallystick.participants import Principal
 from tallystick.schedules import Scheduler
 from tallystick.signing import KeyDirectory
@@ -85,6 +86,15 @@ class Service:
             every_seconds=settings.schedule_check_seconds,
             grace=self.schedule_grace,
         )
+        #: how old a seal may be before the next one is due
+        self.seal_every = timedelta(hours=settings.seal_every_hours)
+        self._sealer = Sealer(
+            self.database,
+            self.clock,
+            lambda issuer_id: integrity.seal_records(self.database, self.log.tiles, self.settler, issuer_id),
+            every=self.seal_every,
+            grace=self.schedule_grace,
+        )
         self._group_commit: GroupCommit | None = None
         self._follower: LogFollower | None = None
         self._database_url = database_url
@@ -100,6 +110,7 @@ class Service:
         """Begin what the service does by itself: for a worker, beside the processes that serve."""
         self._housekeeping.start()
         self._scheduler.start()
+        self._sealer.start()
         # Events go into the log's tree, and cosignatures are gathered.
         interval_seconds = self.settings.log_interval_seconds
         if interval_seconds > 0:
@@ -121,6 +132,7 @@ class Service:
         self.closing = True
         self._housekeeping.stop()
         self._scheduler.stop()
+        self._sealer.stop()
         if self._export_worker is not None:
             self._export_worker.stop()
         if self._follower is not None:
@@ -186,6 +198,11 @@ class Service:
             # The same key may have been answered meanwhile, and what it made be what is in the way: if so, its answer
             # is there to return now.
             return self.database.run(work)
+
+    @property
+    def queued_requests(self) -> int:
+        """How many instructions wait in this process."""
+        return 0 if self._group_commit is None else self._group_commit.queued_requests
 
     def _close_expired(self, issuer_id: str, request: Request) -> None:
         deadline_seconds = time.monotonic() + self.settings.request_deadline_seconds

@@ -98,6 +98,12 @@ class Settings(BaseModel):
         le=1_440,
         description="How late a scheduled reconciliation may be before it is missed.",
     )
+    seal_every_hours: int = Field(
+        default=24,
+        ge=0,
+        le=24 * 31,
+        description="How often a worker checks everything and seals what is new; 0: only by `seal-records`.",
+    )
     public_url: str = Field(
         default="http://127.0.0.1:8000", description="Where callers reach the service, without a path."
     )

@@ -23,13 +23,16 @@ from tallystick.core.canonical_json import canonical_json
 from tallystick.core.database import Database, metadata
 from tallystick.core.errors import InvariantError
 from tallystick.core.table_classes import TableClass, class_of, sealing_of
-from tallystick.integrity import sealed, signed, store
+from tallystick.integrity import matches, sealed, signed, store
 from tallystick.integrity.books import BOOKS
 from tallystick.integrity.comparing import Expectation, compare
 from tallystick.integrity.coverage import UNCOVERED, uncovered
 from tallystick.integrity.instructions import INSTRUCTIONS
 from tallystick.integrity.lives import LIVES
+from tallystick.integrity.matches import MATCHES
 from tallystick.integrity.records import NO_ROW, Finding, Integrity, IntegrityBrokenError, Progress
+from tallystick.integrity.sealing import Sealer, SealStanding, seal_standing
+from tallystick.integrity.usage import limit_usage
 from tallystick.participants import Principal, Role
 from tallystick.tokens import Kind, Request, Settler, Submission
 from tallystick.transparency import TileStore
@@ -41,9 +44,12 @@ __all__ = [
     "Integrity",
     "IntegrityBrokenError",
     "Progress",
+    "SealStanding",
+    "Sealer",
     "check",
     "know_every_table",
     "seal_records",
+    "seal_standing",
     "unclassed",
     "uncovered",
 ]
@@ -77,9 +83,12 @@ def _read(name: str, tables: set[str], read: Callable[[Connection, str], Iterato
 
 _CHECKS: Final = (
     _read("signatures", {"event"}, signed.log),
-    *map(_expected, (*BOOKS, *INSTRUCTIONS, *LIVES)),
+    *map(_expected, (*BOOKS, *INSTRUCTIONS, *LIVES, *MATCHES)),
     _read("votes", {"approval", "approval_vote"}, signed.votes),
     _read("rules", {"policy_document"}, signed.rules),
+    _read("matching", {"match_item", "match_reference"}, matches.items),
+    _read("terms of matching", {"matching_terms"}, matches.terms),
+    _read("usage of limits", {"limit_usage"}, limit_usage),
     _read("audit trail", {"audit_entry"}, signed.audit_trail),
     _Check("tree", frozenset({"log_tree", "log_tile", "log_checkpoint", "log_cosignature"}), signed.tree),
     _read("seals", {"seal", "sealed_record"}, signed.seal_heads),

@@ -7,22 +7,8 @@ from tallystick.core.table_classes import TableClass, class_of, sealing_of
 
 __all__ = ["UNCOVERED", "uncovered"]
 
-_FOUND_AGAIN: Final = {
-    "*": "found again by a run of matching from statements, holds and the log, which are covered"
-}
-
-#: By table, what is covered by nothing; `*` for all of its columns.
-UNCOVERED: Final[dict[str, dict[str, str]]] = {
-    "limit_usage": {
-        "*": "what rules have counted lately: it rests on who the parties were at each payment, which no event repeats",
-    },
-    **dict.fromkeys(
-        ("bank_match", "match_item", "match_reference", "match_statement", "matching_progress"), _FOUND_AGAIN
-    ),
-    "matching_terms": {
-        "*": "the change's event has the hash of the terms, and the row is not held against it yet",
-    },
-}
+#: By table, what is covered by nothing though it is of some use tomorrow; `*` for all of its columns.
+UNCOVERED: Final[dict[str, dict[str, str]]] = {}
 
 
 def uncovered() -> dict[str, dict[str, str]]:

@@ -18,6 +18,7 @@ __all__ = ["REPLAYED", "records"]
 REPLAYED: Final = {
     "account": frozenset({"status", "status_reason"}),
     "approval": frozenset({"state"}),
+    "bank_match": frozenset({"state"}),
     "instruction": frozenset(
         {"state", "remaining_minor", "payee_account_id", "settled_at", "event_index", "value_date"}
     ),

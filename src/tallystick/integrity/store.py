@@ -4,22 +4,31 @@ a room says of its rows is not what is to be checked.
 
 from base64 import urlsafe_b64decode
 from collections.abc import Iterator
-from typing import Any, Final
+from datetime import datetime
+from typing import Any, Final, NamedTuple
 
 import orjson
 from sqlalchemy import Connection, text
 
 from tallystick.approvals import Approval, Vote
 from tallystick.core.database import streamed
+from tallystick.policy import Party
 from tallystick.seals import Part, Seal
 
 __all__ = [
+    "MatchingTerms",
+    "is_evidence",
     "last_index",
     "live_row",
+    "matching_terms",
+    "movements_not_taken_in",
     "newest_index",
+    "parties",
     "payloads",
     "records_without_seal",
     "strangers",
+    "stray_references",
+    "usage_rows",
     "votes",
     "was_on_record",
 ]
@@ -139,6 +148,109 @@ def payloads(
     with streamed(connection, text(_PAYLOADS), {"issuer_id": issuer_id, "types": types}) as rows:
         for index, jws in rows:
             yield index, orjson.loads(urlsafe_b64decode(jws.split(".")[1] + "=="))
+
+
+def parties(connection: Connection, issuer_id: str) -> dict[str, Party]:
+    """Return who stands behind each account, as far as it never changes."""
+    rows = connection.execute(
+        text(
+            """SELECT a.id, h.id, h.kind, h.platform_id, h.country, h.residency
+               FROM account a JOIN holder h ON h.issuer_id = a.issuer_id AND h.id = a.holder_id
+               WHERE a.issuer_id = :issuer_id"""
+        ),
+        {"issuer_id": issuer_id},
+    )
+    return {
+        account_id: Party(
+            account_id, "open", holder_id, kind, platform_id, country, residency, "verified", None
+        )
+        for account_id, holder_id, kind, platform_id, country, residency in rows
+    }
+
+
+def usage_rows(connection: Connection, issuer_id: str) -> Iterator[tuple[str, int, list[int], int]]:
+    with streamed(
+        connection,
+        text(
+            "SELECT key, hour, buckets, total_minor FROM limit_usage WHERE issuer_id = :issuer_id ORDER BY key"
+        ),
+        {"issuer_id": issuer_id},
+    ) as rows:
+        for row in rows:
+            yield row[0], row[1], row[2], row[3]
+
+
+class MatchingTerms(NamedTuple):
+    """How a class is matched, as its row has it."""
+
+    tolerance_minor: int
+    days_max: int
+    automatic_from: str
+    changed_at: datetime
+    event_index: int
+
+
+def matching_terms(connection: Connection, issuer_id: str) -> dict[str, MatchingTerms]:
+    columns = ", ".join(MatchingTerms._fields)
+    rows = connection.execute(
+        text(f"SELECT token_class_id, {columns} FROM matching_terms WHERE issuer_id = :issuer_id"),
+        {"issuer_id": issuer_id},
+    )
+    return {row[0]: MatchingTerms(*row[1:]) for row in rows}
+
+
+def is_evidence(connection: Connection, issuer_id: str, entry_id: str) -> bool:
+    """Tell whether an entry is tied to the deposit that it became, so that it is no item."""
+    return bool(
+        connection.execute(
+            text(
+                """SELECT EXISTS (
+                       SELECT 1 FROM bank_match WHERE issuer_id = :issuer_id AND statement_id = :statement_id
+                         AND rule = 'evidence' AND bank_item_ids = ARRAY[:entry_id])"""
+            ),
+            {
+                "issuer_id": issuer_id,
+                "statement_id": entry_id.rpartition(".")[0],
+                "entry_id": entry_id,
+            },
+        ).scalar_one()
+    )
+
+
+def movements_not_taken_in(connection: Connection, issuer_id: str, code: str) -> list[int]:
+    """Return the events before a class's progress that moved its control account and are neither item nor tied."""
+    return list(
+        connection.execute(
+            text(
+                """SELECT l.event_index FROM matching_progress p
+                   JOIN journal_line l ON l.issuer_id = p.issuer_id AND l.event_index < p.next_event_index
+                    AND l.ledger_account_id = :code || '.' || p.token_class_id
+                   WHERE p.issuer_id = :issuer_id AND NOT EXISTS (
+                       SELECT 1 FROM match_item i WHERE i.issuer_id = p.issuer_id
+                         AND i.token_class_id = p.token_class_id AND i.side = 'books'
+                         AND i.event_index = l.event_index
+                   ) AND NOT EXISTS (
+                       SELECT 1 FROM bank_match m WHERE m.issuer_id = p.issuer_id
+                         AND m.token_class_id = p.token_class_id AND m.event_index = l.event_index
+                   ) ORDER BY 1 LIMIT 1000"""
+            ),
+            {"issuer_id": issuer_id, "code": code},
+        ).scalars()
+    )
+
+
+def stray_references(connection: Connection, issuer_id: str) -> list[tuple[str, str, str]]:
+    """Return references of what is no item, or of an item of another class."""
+    rows = connection.execute(
+        text(
+            """SELECT r.token_class_id, r.reference, r.item_id FROM match_reference r
+               WHERE r.issuer_id = :issuer_id AND NOT EXISTS (
+                   SELECT 1 FROM match_item i WHERE i.issuer_id = r.issuer_id AND i.id = r.item_id
+                     AND i.token_class_id = r.token_class_id) ORDER BY 1, 2, 3 LIMIT 1000"""
+        ),
+        {"issuer_id": issuer_id},
+    )
+    return [(row[0], row[1], row[2]) for row in rows]
 
 
 def records_without_seal(connection: Connection, issuer_id: str) -> Iterator[tuple[str, str, int]]:

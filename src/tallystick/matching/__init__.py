@@ -26,6 +26,7 @@ from tallystick.matching.deciding import (
 )
 from tallystick.matching.expecting import Expected, expect
 from tallystick.matching.explaining import explanation, values_compared
+from tallystick.matching.made_again import Again, items_again
 from tallystick.matching.open_items import OpenItem, OpenItems, open_items
 from tallystick.matching.records import (
     DEFAULT_TERMS,
@@ -44,6 +45,7 @@ from tallystick.matching.running import Run, match_class, match_in_parts, terms_
 
 __all__ = [
     "DEFAULT_TERMS",
+    "Again",
     "Confidence",
     "Decision",
     "Expected",
@@ -72,6 +74,7 @@ __all__ = [
     "expect",
     "explanation",
     "items",
+    "items_again",
     "match",
     "match_class",
     "match_in_parts",

@@ -24,9 +24,10 @@ from tallystick.core.columns import (
     text_column,
 )
 from tallystick.core.database import metadata
-from tallystick.core.table_classes import DERIVED, LOGGED
+from tallystick.core.table_classes import DERIVED, EPHEMERAL, LOGGED
 
-# How far a class's items were taken in; its row is also what runs and decisions stand in line behind.
+# How far a class's items were taken in; its row is also what runs and decisions stand in line behind. Without it a run
+# begins anew and makes nothing twice.
 matching_progress = Table(
     "matching_progress",
     metadata,
@@ -36,7 +37,7 @@ matching_progress = Table(
     id_column("last_hold_id", nullable=True),
     moment_column("matched_at", nullable=True),
     ForeignKeyConstraint(["issuer_id", "token_class_id"], ["token_class.issuer_id", "token_class.id"]),
-    info=DERIVED,
+    info=EPHEMERAL,
 )
 
 match_statement = Table(
@@ -46,7 +47,7 @@ match_statement = Table(
     id_column("statement_id", primary_key=True),
     moment_column("taken_in_at"),
     ForeignKeyConstraint(["issuer_id", "statement_id"], ["statement.issuer_id", "statement.id"]),
-    info=DERIVED,
+    info=LOGGED,
 )
 
 # What one side knows of: of the bank an entry or a change of a hold, of the books a deposit, a release, a redemption,
@@ -159,7 +160,7 @@ bank_match = Table(
         "id",
         postgresql_where=text("state <> 'accepted'"),
     ),
-    info=DERIVED,
+    info=LOGGED,
 )
 
 match_decision = Table(

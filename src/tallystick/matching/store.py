@@ -161,6 +161,14 @@ def read_items(connection: Connection, issuer_id: str, ids: Sequence[str]) -> di
     return {row[0]: Item._make(row) for row in rows}
 
 
+def read_page_of_items(connection: Connection, issuer_id: str, after: str, limit: int) -> list[Item]:
+    rows = connection.exec_driver_sql(
+        f"SELECT {_ITEM} FROM match_item WHERE issuer_id = %s AND id > %s ORDER BY id LIMIT %s",
+        (issuer_id, after, limit),
+    )
+    return [Item._make(row) for row in rows]
+
+
 def read_open_items(
     connection: Connection, issuer_id: str, class_id: str, side: str, after: str, limit: int
 ) -> list[Item]:

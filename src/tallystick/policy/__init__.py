@@ -7,7 +7,7 @@ inside the write path, and the event names the version that decided.
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection
 
@@ -22,13 +22,19 @@ from tallystick.policy.compiled import CompiledPolicy
 from tallystick.policy.differences import Difference, differences
 from tallystick.policy.documents import PolicyDocument, read_document, written_out
 from tallystick.policy.facts import ALLOW, DENY, REFER, ClassFacts, Decision, Facts, Party, Reason
-from tallystick.policy.in_force import PoliciesInForce, compiled_before, compiled_now, shipped_policy
+from tallystick.policy.in_force import (
+    PoliciesInForce,
+    compiled_before,
+    compiled_now,
+    compiled_version,
+    shipped_policy,
+)
 from tallystick.policy.kinds import SUPPLY_SIGN
 from tallystick.policy.limits import Issued, Limit, LimitState, states_of
 from tallystick.policy.refusals import REFUSALS
 from tallystick.policy.shipped import SHIPPED_DOCUMENT, SHIPPED_VERSION
 from tallystick.policy.terms import BreakerTerms, ReconciliationTerms, make_terms
-from tallystick.policy.usage import UsageBook, hour_of
+from tallystick.policy.usage import Usage, UsageBook, hour_of, stored
 from tallystick.policy.versions import (
     Policy,
     PolicyNotFoundError,
@@ -60,6 +66,7 @@ __all__ = [
     "PolicyStateConflictError",
     "Reason",
     "ReconciliationTerms",
+    "Usage",
     "UsageBook",
     "activate",
     "check_activation",
@@ -67,7 +74,9 @@ __all__ = [
     "compile_document",
     "difference",
     "draft",
+    "every_version",
     "explain",
+    "hour_of",
     "limits",
     "policies",
     "policies_in_force",
@@ -77,8 +86,11 @@ __all__ = [
     "retire",
     "shipped_policy",
     "simulate",
+    "stored",
     "write_usage",
 ]
+
+_PAGE: Final = 500
 
 
 def draft(
@@ -211,6 +223,22 @@ def policies_in_force(pipeline: Pipeline, issuer_id: str, at: datetime) -> Asked
     return store.read_in_force(
         pipeline, issuer_id, known, at, lambda found: compiled_now(issuer_id, found, known)
     )
+
+
+def every_version(connection: Connection, issuer_id: str) -> dict[str, CompiledPolicy]:
+    """Return the rules of every version that there ever was, by the name that events have for it.
+
+    One whose document is not what was hashed is left out.
+    """
+    found: dict[str, CompiledPolicy] = {}
+    after = ""
+    while page := policies(connection, issuer_id, after=after, limit=_PAGE):
+        for one in page:
+            compiled = compiled_version(one)
+            if compiled is not None:
+                found[compiled.version] = compiled
+        after = page[-1].id
+    return found
 
 
 def compile_document(document: PolicyDocument, currency: str, scale: int, version: str) -> CompiledPolicy:

@@ -132,6 +132,10 @@ class CompiledPolicy:
         """Return the subjects whose usage must be read before `decide`; none where the policy counts nothing."""
         return (self._remembered.get(facts[:-1]) or self._stand(facts)).reads
 
+    def counted_for(self, facts: Facts) -> tuple[str, ...]:
+        """Return the subjects that an instruction is counted for when it settles."""
+        return (self._remembered.get(facts[:-1]) or self._stand(facts)).counts
+
     def needs_supply(self, kind: str) -> bool:
         """Tell whether instructions of this kind are decided by the class's supply, which the caller must tell then."""
         terms = self._terms

@@ -6,15 +6,16 @@ from functools import lru_cache
 from typing import Final
 
 from tallystick.core.canonical_json import canonical_json
-from tallystick.core.errors import InvariantError
+from tallystick.core.errors import DomainError, InvariantError
 from tallystick.policy.compiled import CompiledPolicy
 from tallystick.policy.documents import read_document
 from tallystick.policy.facts import ClassFacts
 from tallystick.policy.shipped import SHIPPED_DOCUMENT, SHIPPED_VERSION
 from tallystick.policy.store import InForce
 from tallystick.policy.terms import make_terms
+from tallystick.policy.versions import Policy
 
-__all__ = ["PoliciesInForce", "compiled_before", "compiled_now", "shipped_policy"]
+__all__ = ["PoliciesInForce", "compiled_before", "compiled_now", "compiled_version", "shipped_policy"]
 
 _COMPILED_MAX: Final = 256
 
@@ -38,6 +39,17 @@ class PoliciesInForce:
 def shipped_policy(currency: str, scale: int) -> CompiledPolicy:
     """Return the shipped rules for classes of this currency and scale."""
     return CompiledPolicy(make_terms(read_document(SHIPPED_DOCUMENT), currency, scale), SHIPPED_VERSION)
+
+
+def compiled_version(found: Policy) -> CompiledPolicy | None:
+    """Return a version's rules; None for a document that is not the one that was hashed, or that is none."""
+    of = found
+    try:
+        return _compile(
+            InForce(of.token_class_id, of.id, of.version, of.currency, of.scale, of.content_hash, of.document)
+        )
+    except (DomainError, InvariantError, ValueError):
+        return None
 
 
 def compiled_before(issuer_id: str) -> dict[str, CompiledPolicy]:

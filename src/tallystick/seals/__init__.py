@@ -25,6 +25,7 @@ __all__ = [
     "Part",
     "Seal",
     "SealNumberTakenError",
+    "behind_newest",
     "check_seal",
     "contents_of",
     "differences",
@@ -106,6 +107,16 @@ def record(
 def newest(connection: Connection, issuer_id: str) -> Seal | None:
     """Return the seal that was set last; None where there is none."""
     return store.newest_seal(connection, issuer_id)
+
+
+def behind_newest(connection: Connection, issuer_id: str) -> tuple[int, int]:
+    """Return how many events, and how many entries of the audit trail, no seal has seen; a seal's own is no event."""
+    before = store.newest_seal(connection, issuer_id)
+    ends, _ = store.read_ends(connection, issuer_id)
+    sealed_index, sealed_number = (
+        (-1, -1) if before is None else (before.event_index, before.audit_next_number - 1)
+    )
+    return max(ends["event_index"] - sealed_index, 0), max(ends["entry_number"] - sealed_number, 0)
 
 
 def seals(connection: Connection, issuer_id: str) -> Iterator[Seal]:

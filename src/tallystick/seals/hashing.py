@@ -55,6 +55,7 @@ _MADE_AT: Final = (
     "made_at",
     "produced_at",
     "set_at",
+    "taken_in_at",
 )
 
 

@@ -106,6 +106,11 @@ class GroupCommit:
             self._queue.append(_Waiting(issuer_id, submission, deadline_seconds, resolve))
             self._ready.notify()
 
+    @property
+    def queued_requests(self) -> int:
+        """How many requests wait to be settled."""
+        return self._queued_requests
+
     def close(self, timeout_seconds: float = 30.0) -> None:
         """Take no more, settle what is queued, and stop."""
         with self._ready:

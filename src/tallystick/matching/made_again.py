@@ -1,0 +1,133 @@
+"""Items made again from what they were made of, to be held against those that are kept.
+
+Whatever an item and its references say follows from an entry, a pushed hold or an instruction, none of which change.
+Only what an item is tied to does not: that is its match's to say.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple
+
+from sqlalchemy import Connection
+
+from tallystick import participants, statements, tokens
+from tallystick.matching import store
+from tallystick.matching.items import (
+    item_of_entry,
+    item_of_hold,
+    item_of_instruction,
+    references_of_entry,
+    references_of_instruction,
+)
+from tallystick.matching.records import Item, ItemKind
+from tallystick.statements import Statement
+from tallystick.tokens import Kind
+
+__all__ = ["Again", "items_again"]
+
+_AT_ONCE: Final = 2_000
+_COMES_IN: Final = frozenset({Kind.DEPOSIT, Kind.DEPOSIT_ASSIGNMENT})
+
+
+class Again(NamedTuple):
+    """An item as it is kept and as it is to be, each with its references; None where there is none.
+
+    Without a kept one there should be one, unless evidence ties its entry.
+    """
+
+    id: str
+    kept: Item | None
+    kept_references: frozenset[str]
+    due: Item | None
+    due_references: frozenset[str]
+
+
+def items_again(connection: Connection, issuer_id: str) -> Iterator[Again]:
+    """Yield every item of the issuer's classes that is kept, or is due of a statement that was taken in."""
+    after = ""
+    while page := participants.token_classes(connection, issuer_id, after=after):
+        after = page[-1].id
+        for of_class in page:
+            for of in statements.statements_in_order(connection, issuer_id, of_class.id):
+                if store.read_taken_in(connection, issuer_id, [of.id]):
+                    yield from _of_statement(connection, of)
+    yield from _kept(connection, issuer_id)
+
+
+def _of_statement(connection: Connection, of: Statement) -> Iterator[Again]:
+    assert of.completed_at is not None, "only what is whole is taken in"
+    after = 0
+    while page := statements.entries(connection, of.issuer_id, of.id, after=after, limit=_AT_ONCE):
+        after = page[-1].entry_number
+        due = {
+            one.id: (item_of_entry(of, one, of.completed_at), frozenset(references_of_entry(one)))
+            for one in page
+            if one.booked and one.amount_minor
+        }
+        yield from _pairs(connection, of.issuer_id, due)
+
+
+def _kept(connection: Connection, issuer_id: str) -> Iterator[Again]:
+    """Yield what is kept of holds and of the books, and entries of statements that nobody took in."""
+    after = ""
+    while page := store.read_page_of_items(connection, issuer_id, after, _AT_ONCE):
+        after = page[-1].id
+        due: dict[str, tuple[Item, frozenset[str]] | None] = {}
+        by_books = [one.id for one in page if one.kind not in {ItemKind.ENTRY, ItemKind.HOLD}]
+        due |= _of_instructions(connection, issuer_id, by_books)
+        due |= _of_holds(connection, issuer_id, [one for one in page if one.kind == ItemKind.HOLD])
+        entries = [one.id for one in page if one.kind == ItemKind.ENTRY]
+        taken_in = store.read_taken_in(
+            connection, issuer_id, sorted({one.rpartition(".")[0] for one in entries})
+        )
+        # Those of statements that were taken in are looked at with their statement.
+        due |= {one: None for one in entries if one.rpartition(".")[0] not in taken_in}
+        yield from _pairs(connection, issuer_id, due)
+
+
+def _of_instructions(
+    connection: Connection, issuer_id: str, ids: list[str]
+) -> dict[str, tuple[Item, frozenset[str]] | None]:
+    found = tokens.instructions_by_id(connection, issuer_id, ids)
+    account_ids = {
+        one for of in found.values() for one in (of.payee_account_id, of.payer_account_id) if one is not None
+    }
+    accounts = participants.deposit_accounts(connection, issuer_id, sorted(account_ids))
+    due: dict[str, tuple[Item, frozenset[str]] | None] = dict.fromkeys(ids)
+    for of in found.values():
+        if of.event_index is None:
+            continue
+        amount_minor = of.amount_minor if of.kind in _COMES_IN else -of.amount_minor
+        item = item_of_instruction(of, amount_minor, of.event_index, accounts)
+        if of.kind == Kind.REDEMPTION:
+            # Of the control account it moves nothing: it is what the bank may show.
+            item = item._replace(event_index=None)
+        due[of.id] = (item, frozenset(references_of_instruction(of)))
+    return due
+
+
+def _of_holds(
+    connection: Connection, issuer_id: str, kept: list[Item]
+) -> dict[str, tuple[Item, frozenset[str]] | None]:
+    due: dict[str, tuple[Item, frozenset[str]] | None] = {one.id: None for one in kept}
+    of_accounts = {(one.token_class_id, one.account_id) for one in kept if one.account_id is not None}
+    for class_id, account_id in sorted(of_accounts):
+        number = participants.deposit_accounts(connection, issuer_id, [account_id]).get(account_id)
+        held_minor = 0
+        for figure in statements.holds_of_account(connection, issuer_id, class_id, account_id):
+            item = item_of_hold(figure, figure.amount_minor - held_minor, number)
+            held_minor = figure.amount_minor
+            if figure.id in due:
+                due[figure.id] = (item, frozenset({f"e2e:{figure.source_reference}"}))
+    return due
+
+
+def _pairs(
+    connection: Connection, issuer_id: str, due: Mapping[str, tuple[Item, frozenset[str]] | None]
+) -> Iterator[Again]:
+    kept = store.read_items(connection, issuer_id, list(due))
+    references = store.read_references(connection, issuer_id, list(due))
+    for item_id, found in due.items():
+        item, wanted = found or (None, frozenset())
+        yield Again(
+            item_id, kept.get(item_id), frozenset(references.get(item_id, ())), item, frozenset(wanted)
+        )

@@ -13,6 +13,7 @@ from tallystick.core.clock import format_time
 from tallystick.core.ids import suffix_of
 from tallystick.tokens import EVENT_TYPES, Kind
 from tests.bank import Bank
+from tests.tokens.paying import make_file, pay_out, step
 
 PAYER: Final = "HARBOUR-USD"
 PAYEE: Final = "LANTERN-USD"
@@ -53,6 +54,29 @@ def assigned(bank: Bank) -> str:
         payee_account_id=bank.account_id(PAYER),
     )
     return waiting.resource_id
+
+
+def paid_out(bank: Bank) -> str:
+    bank.mint(PAYER, "5.00")
+    return pay_out(bank, "5.00", account=PAYER)
+
+
+def stepped(kind: Kind) -> Callable[[Bank], str]:
+    """Return how to have a payout of 5.00 take this step, behind those that come before it."""
+
+    def settle(bank: Bank) -> str:
+        payout_id = paid_out(bank)
+        if kind != Kind.PAYOUT_CANCELLATION:
+            make_file(bank)
+        before = {
+            Kind.PAYOUT_RETURN: [Kind.PAYOUT_SETTLEMENT],
+            Kind.PAYOUT_GIVE_BACK: [Kind.PAYOUT_SETTLEMENT, Kind.PAYOUT_RETURN],
+        }
+        for one in before.get(kind, []):
+            step(bank, one, payout_id)
+        return step(bank, kind, payout_id).resource_id
+
+    return settle
 
 
 def released(bank: Bank) -> str:
@@ -156,6 +180,28 @@ CASES: Final = {
     ),
     "order expired": Case(
         Kind.ORDER_EXPIRY, expired, ("2130", "SILKROAD-USD", 500), ("2110", "SILKROAD-USD", 500)
+    ),
+    "payout accepted": Case(Kind.PAYOUT, paid_out, ("2110", PAYER, 500), ("2310", "class", 500)),
+    "payout cancelled": Case(
+        Kind.PAYOUT_CANCELLATION,
+        stepped(Kind.PAYOUT_CANCELLATION),
+        ("2310", "class", 500),
+        ("2110", PAYER, 500),
+    ),
+    "payout rejected": Case(
+        Kind.PAYOUT_REJECTION, stepped(Kind.PAYOUT_REJECTION), ("2310", "class", 500), ("2110", PAYER, 500)
+    ),
+    "payout settled": Case(
+        Kind.PAYOUT_SETTLEMENT,
+        stepped(Kind.PAYOUT_SETTLEMENT),
+        ("2310", "class", 500),
+        ("1100", "class", 500),
+    ),
+    "payout returned": Case(
+        Kind.PAYOUT_RETURN, stepped(Kind.PAYOUT_RETURN), ("1100", "class", 500), ("2310", "class", 500)
+    ),
+    "payout given back": Case(
+        Kind.PAYOUT_GIVE_BACK, stepped(Kind.PAYOUT_GIVE_BACK), ("2310", "class", 500), ("2110", PAYER, 500)
     ),
     "account frozen": Case(Kind.ACCOUNT_FREEZE, lambda bank: bank.freeze("SILKROAD-EUR"), None, None),
     "account unfrozen": Case(Kind.ACCOUNT_UNFREEZE, unfrozen, None, None, approved=True),

@@ -19,7 +19,7 @@ __all__ = ["router"]
 router = APIRouter()
 
 # What of a policy is a customer's business: what limits its own payments, and when people of the bank look at them.
-_CUSTOMERS_APPROVALS: Final = frozenset({"transfer", "transfer_batch", "hold", "redemption"})
+_CUSTOMERS_APPROVALS: Final = frozenset({"transfer", "transfer_batch", "hold", "redemption", "payout"})
 
 
 class LimitView(View):

@@ -27,7 +27,7 @@ _LENGTHS: Final = {
     "town_name": 35,
 }
 _REMITTANCE_LENGTH_MAX: Final = 140
-#: A thousand of them still fit into a control sum's 18 digits.
+#: A file of them still fits into a control sum's 18 digits.
 _AMOUNT_MINOR_MAX: Final = 10**15 - 1
 
 

@@ -29,7 +29,8 @@ from tallystick.payouts.records import (
 
 __all__ = ["PAYOUTS_PER_FILE_MAX", "ask_for_file", "check_file", "make_file", "tell_file"]
 
-PAYOUTS_PER_FILE_MAX: Final = 1_000
+#: As many as matching ties to one debit, for banks that book a whole file as one.
+PAYOUTS_PER_FILE_MAX: Final = 500
 
 
 class _Wanted(NamedTuple):

@@ -314,15 +314,13 @@ def _child() -> None:
     highest = [0.0]
     watch = threading.Thread(target=_watch, args=(ended, highest))
     watch.start()
+    used_before = _processor_seconds()
     began = time.perf_counter()
     run, _ = database.run(
         lambda connection: attestations.reconcile(connection, settler, auditor, asked["class_id"])
     )
     seconds = time.perf_counter() - began
-    used = sum(
-        one.ru_utime + one.ru_stime
-        for one in (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
-    )
+    used = _processor_seconds() - used_before
     ended.set()
     watch.join()
     with database.read() as connection:
@@ -338,6 +336,14 @@ def _child() -> None:
     }
     database.close()
     print(json.dumps(told))
+
+
+def _processor_seconds() -> float:
+    """Return the processor time of this process and of those of its children that ended."""
+    return sum(
+        one.ru_utime + one.ru_stime
+        for one in (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
+    )
 
 
 def _watch(ended: threading.Event, highest: list[float]) -> None:

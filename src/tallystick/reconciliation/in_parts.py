@@ -108,14 +108,17 @@ def _cancelled_if_left(pool: ProcessPoolExecutor) -> Iterator[None]:
 
 
 def _result(connection: Connection, part: "Future[Part]") -> Part:
-    """Wait for a part, and let the server see meanwhile that this transaction is still wanted."""
+    """Wait for a part, and let the server see meanwhile that this transaction is still wanted.
+
+    It ends one that nobody used for a minute, however fast each part may come.
+    """
     while True:
+        connection.exec_driver_sql("SELECT 1")
         try:
             return part.result(_ALIVE_SECONDS)
         except TimeoutError:
             if part.done():
                 raise
-            connection.exec_driver_sql("SELECT 1")
 
 
 class _Process:

@@ -17,6 +17,7 @@ from tallystick.reconciliation.breaks import BreakDraft, Money
 from tallystick.reconciliation.carrying import accepted, carry, corrected, with_causes
 from tallystick.reconciliation.comparing import AsOf, Compared, gather
 from tallystick.reconciliation.in_parts import NOTHING_VERIFIED, Replayed, VerifiedLog
+from tallystick.reconciliation.matched import without_matched
 from tallystick.reconciliation.records import (
     EXPLAINED_TYPES,
     AsOfInFutureError,
@@ -88,6 +89,8 @@ def reconcile(
     before = NOTHING_VERIFIED if earlier is None else earlier(connection, issuer_id, last_index)
     compared = gather(connection, actor, of_class, money, backing, times, earlier=before)
     result = tie_out(token_class_id, money, compared.books, compared.bank)
+    if as_of is None and bank_as_of is None:
+        result = result._replace(breaks=without_matched(connection, issuer_id, result.breaks))
     judged = _judge(connection, of_class, money, terms, compared, result, as_of or now)
     # What was begun earlier and ends later knows less than what is there already.
     current = (

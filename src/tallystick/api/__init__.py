@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 
 from tallystick.api import (
+    account_statements,
     accounts,
     approvals,
     attestations,
@@ -56,6 +57,7 @@ _ROOMS = (
     principals,
     oauth,
     accounts,
+    account_statements,
     statements,
     deposits,
     deposit_balances,

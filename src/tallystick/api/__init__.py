@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 
 from tallystick.api import (
+    account_statements,
     accounts,
     approvals,
     attestations,
@@ -59,6 +60,7 @@ _ROOMS = (
     principals,
     oauth,
     accounts,
+    account_statements,
     statements,
     deposits,
     deposit_balances,

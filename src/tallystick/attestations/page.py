@@ -11,10 +11,10 @@ from typing import Any, Final
 from reportlab.lib.colors import HexColor  # type: ignore[import-untyped]
 from reportlab.lib.pagesizes import A4  # type: ignore[import-untyped]
 from reportlab.lib.units import mm  # type: ignore[import-untyped]
-from reportlab.pdfbase import pdfmetrics  # type: ignore[import-untyped]
-from reportlab.pdfbase.cidfonts import UnicodeCIDFont  # type: ignore[import-untyped]
+from reportlab.pdfbase.pdfmetrics import stringWidth  # type: ignore[import-untyped]
 from reportlab.pdfgen.canvas import Canvas  # type: ignore[import-untyped]
 
+from tallystick.attestations.page_text import runs_of
 from tallystick.attestations.records import SignedAttestation
 from tallystick.core.clock import format_time
 from tallystick.core.money import format_amount
@@ -33,8 +33,6 @@ _BROKEN: Final = HexColor("#a8322a")
 _PLAIN: Final = "Helvetica"
 _BOLD: Final = "Helvetica-Bold"
 _FIXED: Final = "Courier"
-#: For names that Latin-1 has no letters for; viewers bring the font (Adobe's Asian font packs).
-_WIDE: Final = "STSong-Light"
 _WORDS: Final = {
     "missing_event": "Missing event",
     "missing_bank_entry": "Missing bank entry",
@@ -91,10 +89,14 @@ class _Page:
         right: bool = False,
     ) -> None:
         """Write at the present height, from `x` on or up to it."""
-        font = _font_for(words, font)
         self.canvas.setFillColor(color)
-        self.canvas.setFont(font, size)
-        (self.canvas.drawRightString if right else self.canvas.drawString)(x, self.y, words)
+        runs = runs_of(words, font)
+        widths = [stringWidth(run.text, run.font, size) for run in runs]
+        x -= sum(widths) if right else 0.0
+        for run, width in zip(runs, widths, strict=True):
+            self.canvas.setFont(run.font, size)
+            self.canvas.drawString(x, self.y, run.text)
+            x += width
 
     def down(self, points: float) -> None:
         self.y -= points
@@ -246,16 +248,6 @@ def _signature(page: _Page, signed: SignedAttestation, public_path: str) -> None
         ),
         size=7.2,
     )
-
-
-def _font_for(words: str, font: str) -> str:
-    try:
-        words.encode("latin-1")
-    except UnicodeEncodeError:
-        if _WIDE not in pdfmetrics.getRegisteredFontNames():
-            pdfmetrics.registerFont(UnicodeCIDFont(_WIDE))
-        return _WIDE
-    return font
 
 
 def _moment(text: str) -> str:

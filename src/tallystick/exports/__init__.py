@@ -49,14 +49,22 @@ from tallystick.exports.records import (
     Vouching,
     Workshop,
 )
+from tallystick.exports.statements_at_once import (
+    MOVEMENTS_MAX,
+    AccountStatementTooLongError,
+    StatementFile,
+    statement_at_once,
+)
 from tallystick.exports.working import ExportWorker, defer_forgotten, make_open
 from tallystick.exports.written_by import ExportWriterChangedError
 from tallystick.participants import Principal
 
 __all__ = [
+    "MOVEMENTS_MAX",
     "OPEN_STATES",
     "SAMPLE_SIZE_MAX",
     "SEED_LENGTH_MAX",
+    "AccountStatementTooLongError",
     "Export",
     "ExportArguments",
     "ExportClosedError",
@@ -85,6 +93,7 @@ __all__ = [
     "HandedOff",
     "LedgerDetail",
     "SampleMethod",
+    "StatementFile",
     "Vouching",
     "Watching",
     "Workshop",
@@ -99,6 +108,7 @@ __all__ = [
     "make",
     "make_open",
     "pin",
+    "statement_at_once",
 ]
 
 _LOOK_SECONDS: Final = 0.2

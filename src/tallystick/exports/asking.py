@@ -29,7 +29,7 @@ from tallystick.exports.records import (
 from tallystick.jobs import Job
 from tallystick.participants import Principal
 
-__all__ = ["ask", "cancel", "job_of", "pin"]
+__all__ = ["ask", "cancel", "job_of", "pin", "pinned_period"]
 
 _TASK: Final = "exports"
 # No log is older; years of fewer than four digits would not be read back as they were written.
@@ -51,8 +51,8 @@ def pin(
     _check_holder(connection, viewer, arguments)
     now = clock.now()
     arguments = checked_arguments(arguments, now)
-    issuer_id, after, until = viewer.issuer_id, arguments.booked_after, arguments.booked_until
-    _check_period(now, after, until)
+    issuer_id = viewer.issuer_id
+    _check_period(now, arguments.booked_after, arguments.booked_until)
     is_evidence = arguments.format == ExportFormat.EVIDENCE
     if arguments.token_class_id is not None:
         if is_evidence:
@@ -60,17 +60,26 @@ def pin(
         participants.token_class(connection, issuer_id, arguments.token_class_id)
     if arguments.options.handed_off is not None:
         return Pinned(arguments, 0, arguments.options.handed_off.known_index)
-    pinned = Pinned(
+    pinned = pinned_period(connection, issuer_id, arguments, now)
+    if is_evidence:
+        signer = signing.load_signer(connection, issuer_id, vouching.key_directory)
+        return pinned_evidence(connection, issuer_id, pinned, signer.key_id, vouching)
+    return pinned_statement(connection, viewer, pinned) if arguments.format in STATEMENT_FORMATS else pinned
+
+
+def pinned_period(
+    connection: Connection, issuer_id: str, arguments: ExportArguments, now: datetime
+) -> Pinned:
+    """Return the arguments with the part of the log that their period is; raises ExportPeriodInvalidError."""
+    after, until = arguments.booked_after, arguments.booked_until
+    _check_period(now, after, until)
+    return Pinned(
         arguments,
         0 if after is None else events.index_as_of(connection, issuer_id, after) + 1,
         events.last_index(connection, issuer_id)
         if until is None
         else events.index_as_of(connection, issuer_id, until),
     )
-    if is_evidence:
-        signer = signing.load_signer(connection, issuer_id, vouching.key_directory)
-        return pinned_evidence(connection, issuer_id, pinned, signer.key_id, vouching)
-    return pinned_statement(connection, viewer, pinned) if arguments.format in STATEMENT_FORMATS else pinned
 
 
 def _check_holder(connection: Connection, viewer: Principal, arguments: ExportArguments) -> None:

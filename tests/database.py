@@ -25,6 +25,7 @@ FAST_SETTINGS: Final[Mapping[str, str]] = MappingProxyType(
         "fsync": "off",
         "full_page_writes": "off",
         "max_connections": "400",
+        "max_wal_size": "256MB",
         "synchronous_commit": "off",
     }
 )
@@ -82,7 +83,7 @@ def cloned_database(server: EmbeddedPostgres, template: str) -> Iterator[Databas
     name = f"test_{secrets.token_hex(8)}"
     with connect(urls_of(server, "postgres").superuser_url) as connection:
         connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}").format(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {} STRATEGY file_copy").format(
                 sql.Identifier(name), sql.Identifier(template), sql.Identifier(_OWNER)
             )
         )

@@ -42,6 +42,8 @@ IN_THE_LOG: Final = {
     "/v1/liability-attestations",
     "/v1/orders",
     "/v1/orders/{order_id}/top-up",
+    "/v1/payouts",
+    "/v1/payouts/{payout_id}/cancel",
     "/v1/redemptions",
     "/v1/signing-keys/{key_id}/revoke",
     "/v1/token-classes/{token_class_id}/mode",

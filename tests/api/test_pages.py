@@ -7,6 +7,9 @@ import pytest
 from tallystick.participants import Role
 from tests.api.edge import OPERATIONS, Edge, Operation, assert_problem
 from tests.api.examples import add_strangers, examples, life_of, staff_life_of
+from tests.bank import Bank
+from tests.payouts.replying import report, take_in, transaction
+from tests.tokens.paying import make_file, pay_out
 
 pytestmark = pytest.mark.anyio
 
@@ -18,6 +21,9 @@ SINGLE: Final = {
     for one in OPERATIONS
     if one.method == "GET" and one.path.endswith("_id}") and one.path.count("/") == 3
 }
+
+
+UNKNOWN = "payout_00000000000000000000000000"
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +38,22 @@ async def ids(anyio_backend: str, shared_edge: Edge) -> dict[str, str]:
         found = life_of(bank, bank.accounts[payee].holder_id, payer, payee)
         bank.release_deposit(payee, "0.50")
     bank.mint("NORTHWIND-USD", "1.00")
+    for number in range(2):
+        _report(bank, f"BANK-{number}")
     found |= await staff_life_of(shared_edge.client, bank)
     for role in (Role.TREASURY_MAKER, Role.AUDITOR):
         body = {"token_class_id": bank.classes["EUR"].id}
         assert (await shared_edge.post("/v1/reconciliations", body, role)).status_code == 201
         assert (await shared_edge.post("/v1/exports", {"format": "jsonl"}, role)).status_code == 202
     return found
+
+
+def _report(bank: Bank, message_id: str) -> None:
+    """Let the bank reject a payout of a file, and one that nobody asked for."""
+    bank.mint("HARBOUR-USD", "2.00")
+    payout_id = pay_out(bank, "2.00", account="HARBOUR-USD")
+    told = [transaction(one, "RJCT", "AC04") for one in (payout_id, UNKNOWN)]
+    take_in(bank, report(make_file(bank).message_id, *told, message_id=message_id))
 
 
 def path_of(operation: Operation, ids: dict[str, str]) -> str:

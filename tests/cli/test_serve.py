@@ -98,7 +98,7 @@ def test_it_stops_in_order_with_its_database_and_its_followers(
             told = [line for line in lines if line]
             ids = [line for line in told if line.startswith("id: ")]
             assert ids == [f"id: {number}" for number in range(len(ids))]
-            assert told[-1].startswith("data: "), "an event was cut in two"
+            assert not told or told[-1].startswith("data: "), "an event was cut in two"
         assert served.process.wait(SECONDS_MAX) == 0
 
     assert not is_running(database)

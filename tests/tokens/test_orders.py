@@ -380,6 +380,7 @@ class TestSeizure:
             "minted": "10.00",
             "redeemed": "0.00",
             "seized": "6.00",
+            "paid_out": "0.00",
             "signed_events": "4.00",
             "holder_balances": "4.00",
             "trial_balance": "4.00",

@@ -126,6 +126,7 @@ _WITH_MORE: Final = {
     "business_date.reopened",
     "export.made",
     "liabilities.attested",
+    "payout_file.made",
     "signing_key.activated",
     "signing_key.retired",
     "signing_key.revoked",

@@ -100,6 +100,6 @@ def _document(app: FastAPI) -> dict[str, Any]:
             if operation.get("security") == []:
                 # Said by a route that anybody may call.
                 del operation["security"]
-            elif path.startswith("/v1/"):
+            elif path.startswith("/v1/") or path == "/metrics":
                 operation["security"] = [{"key": []}]
     return document

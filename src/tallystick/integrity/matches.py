@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from tallystick import matching, participants
+from tallystick import matching, participants, payout_replies
 from tallystick.core.canonical_json import canonical_json
 from tallystick.core.clock import parse_time
 from tallystick.core.money import format_amount
@@ -67,7 +67,7 @@ MATCHES: Final = (_TIED, _STATES)
 
 def items(connection: Connection, issuer_id: str) -> Iterator[Finding]:
     """Yield each item that is not what its source makes it, with its references; and what is neither kept nor tied."""
-    for again in matching.items_again(connection, issuer_id):
+    for again in matching.items_again(connection, issuer_id, payout_replies.expected_again):
         if again.kept is None:
             if not store.is_evidence(connection, issuer_id, again.id):
                 yield Finding("match_item", again.id, WHOLE_ROW, ROW, NO_ROW)

@@ -13,7 +13,7 @@ from tallystick.matching.items import compact
 from tallystick.matching.keeping import give_up_sharing
 from tallystick.matching.records import Item, ItemKind, Side
 
-__all__ = ["Expected", "expect"]
+__all__ = ["Expected", "expect", "item_of_expected", "references_of_expected"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +44,19 @@ def expect(
     """
     store.lock_progress(connection, issuer_id, token_class_id)
     known = store.read_items(connection, issuer_id, [one.id for one in expected])
-    fresh = [(_item(token_class_id, one), _references(one)) for one in expected if one.id not in known]
+    fresh = [
+        (item_of_expected(token_class_id, one), references_of_expected(one))
+        for one in expected
+        if one.id not in known
+    ]
     if fresh:
         store.add_items(connection, issuer_id, fresh, token_class_id)
         at: datetime = clock.now()
         give_up_sharing(connection, issuer_id, token_class_id, [one.id for one, _ in fresh], at)
 
 
-def _item(token_class_id: str, one: Expected) -> Item:
+def item_of_expected(token_class_id: str, one: Expected) -> Item:
+    """Return it as an item of the books that nothing was booked for yet."""
     return Item(
         id=one.id,
         token_class_id=token_class_id,
@@ -65,6 +70,7 @@ def _item(token_class_id: str, one: Expected) -> Item:
     )
 
 
-def _references(one: Expected) -> set[str]:
+def references_of_expected(one: Expected) -> set[str]:
+    """Return by what the bank may name it."""
     found = {f"own:{suffix_of(one.id)}", *(f"e2e:{reference}" for reference in one.references)}
     return found | ({f"uetr:{one.uetr.lower()}"} if one.uetr else set())

@@ -4,13 +4,14 @@ Whatever an item and its references say follows from an entry, a pushed hold or 
 Only what an item is tied to does not: that is its match's to say.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
 from tallystick import participants, statements, tokens
 from tallystick.matching import store
+from tallystick.matching.expecting import Expected, item_of_expected, references_of_expected
 from tallystick.matching.items import (
     item_of_entry,
     item_of_hold,
@@ -24,8 +25,9 @@ from tallystick.tokens import Kind
 
 __all__ = ["Again", "items_again"]
 
+ExpectedAgain = Callable[[Connection, str, Sequence[str]], Mapping[str, Expected]]
 _AT_ONCE: Final = 2_000
-_COMES_IN: Final = frozenset({Kind.DEPOSIT, Kind.DEPOSIT_ASSIGNMENT})
+_COMES_IN: Final = frozenset({Kind.DEPOSIT, Kind.DEPOSIT_ASSIGNMENT, Kind.PAYOUT_RETURN})
 
 
 class Again(NamedTuple):
@@ -41,8 +43,11 @@ class Again(NamedTuple):
     due_references: frozenset[str]
 
 
-def items_again(connection: Connection, issuer_id: str) -> Iterator[Again]:
-    """Yield every item of the issuer's classes that is kept, or is due of a statement that was taken in."""
+def items_again(connection: Connection, issuer_id: str, expected_again: ExpectedAgain) -> Iterator[Again]:
+    """Yield every item of the issuer's classes that is kept, or is due of a statement that was taken in.
+
+    `expected_again` tells, of the ids that it is given, what another room had told matching to expect.
+    """
     after = ""
     while page := participants.token_classes(connection, issuer_id, after=after):
         after = page[-1].id
@@ -50,7 +55,7 @@ def items_again(connection: Connection, issuer_id: str) -> Iterator[Again]:
             for of in statements.statements_in_order(connection, issuer_id, of_class.id):
                 if store.read_taken_in(connection, issuer_id, [of.id]):
                     yield from _of_statement(connection, of)
-    yield from _kept(connection, issuer_id)
+    yield from _kept(connection, issuer_id, expected_again)
 
 
 def _of_statement(connection: Connection, of: Statement) -> Iterator[Again]:
@@ -66,14 +71,15 @@ def _of_statement(connection: Connection, of: Statement) -> Iterator[Again]:
         yield from _pairs(connection, of.issuer_id, due)
 
 
-def _kept(connection: Connection, issuer_id: str) -> Iterator[Again]:
+def _kept(connection: Connection, issuer_id: str, expected_again: ExpectedAgain) -> Iterator[Again]:
     """Yield what is kept of holds and of the books, and entries of statements that nobody took in."""
     after = ""
     while page := store.read_page_of_items(connection, issuer_id, after, _AT_ONCE):
         after = page[-1].id
         due: dict[str, tuple[Item, frozenset[str]] | None] = {}
-        by_books = [one.id for one in page if one.kind not in {ItemKind.ENTRY, ItemKind.HOLD}]
-        due |= _of_instructions(connection, issuer_id, by_books)
+        by_books = [one for one in page if one.kind not in {ItemKind.ENTRY, ItemKind.HOLD}]
+        due |= _of_instructions(connection, issuer_id, [one.id for one in by_books])
+        due |= _of_expected(connection, issuer_id, by_books, expected_again)
         due |= _of_holds(connection, issuer_id, [one for one in page if one.kind == ItemKind.HOLD])
         entries = [one.id for one in page if one.kind == ItemKind.ENTRY]
         taken_in = store.read_taken_in(
@@ -102,6 +108,29 @@ def _of_instructions(
             # Of the control account it moves nothing: it is what the bank may show.
             item = item._replace(event_index=None)
         due[of.id] = (item, frozenset(references_of_instruction(of)))
+    return due
+
+
+def _of_expected(
+    connection: Connection, issuer_id: str, kept: Sequence[Item], expected_again: ExpectedAgain
+) -> dict[str, tuple[Item, frozenset[str]] | None]:
+    ids = [one.id for one in kept]
+    expected = expected_again(connection, issuer_id, ids)
+    booked = tokens.instructions_by_id(connection, issuer_id, list(expected))
+    due: dict[str, tuple[Item, frozenset[str]] | None] = {}
+    for one in kept:
+        told = expected.get(one.id)
+        if told is None:
+            continue
+        settled = booked.get(one.id)
+        event_index = None if settled is None else settled.event_index
+        # What was booked since is taken in by the next run.
+        progress = store.read_progress(connection, issuer_id, one.token_class_id)
+        next_index = 0 if progress is None else progress[0]
+        if one.event_index is None and event_index is not None and event_index >= next_index:
+            event_index = None
+        item = item_of_expected(one.token_class_id, told)._replace(event_index=event_index)
+        due[one.id] = (item, frozenset(references_of_expected(told)))
     return due
 
 

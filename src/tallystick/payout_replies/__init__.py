@@ -4,6 +4,7 @@ Only a statement's debit settles, and only a rejection or a returned payment giv
 the books, or itself, is left to people.
 """
 
+from tallystick.payout_replies.expected import expected_again
 from tallystick.payout_replies.following import Followed, follow
 from tallystick.payout_replies.pain002 import ParsedStatus, PayoutStatusMalformedError, parse_status
 from tallystick.payout_replies.taking_in import PayoutStatusConflictError, TakenStatus, take_in_status
@@ -14,6 +15,7 @@ __all__ = [
     "PayoutStatusConflictError",
     "PayoutStatusMalformedError",
     "TakenStatus",
+    "expected_again",
     "follow",
     "parse_status",
     "take_in_status",

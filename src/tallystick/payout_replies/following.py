@@ -14,10 +14,11 @@ from sqlalchemy import Connection
 
 from tallystick import matching, participants, payouts, statements, tokens
 from tallystick.core.errors import InvariantError
-from tallystick.core.ids import new_id, suffix_of
+from tallystick.core.ids import new_id
 from tallystick.core.money import format_amount
-from tallystick.matching import Expected, ItemKind, Match, MatchState, Side
-from tallystick.payouts import FiledItem, Finding, FindingKind, Payout
+from tallystick.matching import Match, MatchState, Side
+from tallystick.payout_replies.expected import expected_debit, expected_return
+from tallystick.payouts import Finding, FindingKind, Payout
 from tallystick.statements import StatementEntry
 from tallystick.tokens import Kind, Request, Settler, State, Submission
 
@@ -139,24 +140,16 @@ def _expect(of: _Class, ids: Sequence[str]) -> None:
     found = payouts.payouts(of.connection, of.issuer_id, ids)
     filed = payouts.filed(of.connection, of.issuer_id, ids)
     known = matching.items(of.connection, of.issuer_id, [one.settlement_id for one in filed.values()])
+    days = {
+        file_id: payouts.file(of.connection, of.issuer_id, file_id).made_at.date()
+        for file_id in sorted({one.file_id for one in filed.values()})
+    }
     fresh = [
-        _expected(found[one.payout_id], one, of) for one in filed.values() if one.settlement_id not in known
+        expected_debit(found[one.payout_id], one, days[one.file_id])
+        for one in filed.values()
+        if one.settlement_id not in known
     ]
     matching.expect(of.connection, of.settler.clock, of.issuer_id, of.class_id, fresh)
-
-
-def _expected(payout: Payout, filed: FiledItem, of: _Class) -> Expected:
-    message_id = suffix_of(filed.file_id)
-    return Expected(
-        id=filed.settlement_id,
-        kind=ItemKind.PAYOUT,
-        amount_minor=-payout.amount_minor,
-        day=of.settler.clock.now().date(),
-        counterparty=payout.beneficiary.iban or payout.beneficiary.account_number,
-        account_id=payout.account_id,
-        uetr=payout.uetr,
-        references=(payout.end_to_end_id, message_id, payouts.payment_information_id(message_id)),
-    )
 
 
 def _settle(of: _Class, ids: Sequence[str]) -> None:
@@ -245,15 +238,7 @@ def _against(state: str, payout: Payout, entry: StatementEntry) -> FindingKind |
 
 def _return(of: _Class, payout: Payout, entry: StatementEntry) -> None:
     returned_id = tokens.new_instruction_id(Kind.PAYOUT_RETURN)
-    expected = Expected(
-        id=returned_id,
-        kind=ItemKind.PAYOUT,
-        amount_minor=payout.amount_minor,
-        day=entry.booking_date or of.settler.clock.now().date(),
-        account_id=payout.account_id,
-        uetr=payout.uetr,
-        references=(payout.end_to_end_id,),
-    )
+    expected = expected_return(payout, returned_id, entry)
     matching.expect(of.connection, of.settler.clock, of.issuer_id, of.class_id, [expected])
     said: dict[str, Any] = {
         "source_id": entry.id,

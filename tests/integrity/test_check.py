@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import event
 
-from tallystick import audit, integrity, matching, participants, seals
+from tallystick import audit, integrity, matching, participants, payout_replies, seals
 from tallystick.integrity import IntegrityBrokenError
 from tallystick.participants import HolderKind, KycStatus
 from tests.bank import Bank
@@ -103,7 +103,7 @@ def test_matching_and_paying_go_on_behind_a_seal(bank: Bank) -> None:
 
     assert check(bank).findings == []
     with bank.database.read() as connection:
-        made = list(matching.items_again(connection, bank.issuer_id))
+        made = list(matching.items_again(connection, bank.issuer_id, payout_replies.expected_again))
     assert any("bank:later" in one.kept_references for one in made)
     seal(bank)
     assert check(bank).findings == []

@@ -81,8 +81,14 @@ def items(connection: Connection, issuer_id: str) -> Iterator[Finding]:
             yield Finding("match_reference", f"{reference}/{again.id}", WHOLE_ROW, *told)
     for index in store.movements_not_taken_in(connection, issuer_id, Code.DEPOSITS_AT_CORE):
         yield Finding("match_item", f"of event {index}", WHOLE_ROW, ROW, NO_ROW)
-    for class_id, reference, item_id in store.stray_references(connection, issuer_id):
-        yield Finding("match_reference", f"{class_id}/{reference}/{item_id}", WHOLE_ROW, NO_ROW, ROW)
+    stray = store.stray_references(connection, issuer_id)
+    # What is expected at the bank and was not booked yet is known to be missing by the references that it left.
+    expected = payout_replies.expected_again(connection, issuer_id, sorted({one for _, _, one in stray}))
+    for item_id in sorted(expected):
+        yield Finding("match_item", item_id, WHOLE_ROW, ROW, NO_ROW)
+    for class_id, reference, item_id in stray:
+        if item_id not in expected:
+            yield Finding("match_reference", f"{class_id}/{reference}/{item_id}", WHOLE_ROW, NO_ROW, ROW)
 
 
 def _differing(again: Again, kept: Item, due: Item) -> Iterator[Finding]:

@@ -83,11 +83,13 @@ def items(connection: Connection, issuer_id: str) -> Iterator[Finding]:
         yield Finding("match_item", f"of event {index}", WHOLE_ROW, ROW, NO_ROW)
     stray = store.stray_references(connection, issuer_id)
     # What is expected at the bank and was not booked yet is known to be missing by the references that it left.
-    expected = payout_replies.expected_again(connection, issuer_id, sorted({one for _, _, one in stray}))
-    for item_id in sorted(expected):
+    ids = sorted({item_id for _, _, item_id in stray})
+    expected = payout_replies.expected_again(connection, issuer_id, ids).keys()
+    gone = expected - matching.items(connection, issuer_id, ids).keys()
+    for item_id in sorted(gone):
         yield Finding("match_item", item_id, WHOLE_ROW, ROW, NO_ROW)
     for class_id, reference, item_id in stray:
-        if item_id not in expected:
+        if item_id not in gone:
             yield Finding("match_reference", f"{class_id}/{reference}/{item_id}", WHOLE_ROW, NO_ROW, ROW)
 
 

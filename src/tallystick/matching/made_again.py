@@ -25,7 +25,8 @@ from tallystick.tokens import Kind
 
 __all__ = ["Again", "items_again"]
 
-ExpectedAgain = Callable[[Connection, str, Sequence[str]], Mapping[str, Expected]]
+#: By id: the token class, and what was expected of it.
+ExpectedAgain = Callable[[Connection, str, Sequence[str]], Mapping[str, tuple[str, Expected]]]
 _AT_ONCE: Final = 2_000
 _COMES_IN: Final = frozenset({Kind.DEPOSIT, Kind.DEPOSIT_ASSIGNMENT, Kind.PAYOUT_RETURN})
 
@@ -119,9 +120,9 @@ def _of_expected(
     booked = tokens.instructions_by_id(connection, issuer_id, list(expected))
     due: dict[str, tuple[Item, frozenset[str]] | None] = {}
     for one in kept:
-        told = expected.get(one.id)
-        if told is None:
+        if one.id not in expected:
             continue
+        class_id, told = expected[one.id]
         settled = booked.get(one.id)
         event_index = None if settled is None else settled.event_index
         # What was booked since is taken in by the next run.
@@ -129,7 +130,7 @@ def _of_expected(
         next_index = 0 if progress is None else progress[0]
         if one.event_index is None and event_index is not None and event_index >= next_index:
             event_index = None
-        item = item_of_expected(one.token_class_id, told)._replace(event_index=event_index)
+        item = item_of_expected(class_id, told)._replace(event_index=event_index)
         due[one.id] = (item, frozenset(references_of_expected(told)))
     return due
 

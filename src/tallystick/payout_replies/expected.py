@@ -44,8 +44,13 @@ def expected_return(payout: Payout, return_id: str, entry: StatementEntry) -> Ex
     )
 
 
-def expected_again(connection: Connection, issuer_id: str, ids: Sequence[str]) -> dict[str, Expected]:
-    """Return what matching was told to expect under these ids, made again; ids of anything else are left out."""
+def expected_again(
+    connection: Connection, issuer_id: str, ids: Sequence[str]
+) -> dict[str, tuple[str, Expected]]:
+    """Return what matching was told to expect under these ids, made again, each with its token class.
+
+    Ids of anything else are left out.
+    """
     filed = payouts.settled_by(connection, issuer_id, ids)
     returns = {
         one.id: one.related_id
@@ -60,13 +65,19 @@ def expected_again(connection: Connection, issuer_id: str, ids: Sequence[str]) -
         for file_id in sorted({one.file_id for one in filed.values()})
     }
     found = {
-        settlement_id: expected_debit(known[one.payout_id], one, days[one.file_id])
+        settlement_id: (
+            known[one.payout_id].token_class_id,
+            expected_debit(known[one.payout_id], one, days[one.file_id]),
+        )
         for settlement_id, one in filed.items()
         if one.payout_id in known
     }
     entries = _entries_of_returns(connection, issuer_id, list(returns.values()))
     return found | {
-        return_id: expected_return(known[payout_id], return_id, entries[payout_id])
+        return_id: (
+            known[payout_id].token_class_id,
+            expected_return(known[payout_id], return_id, entries[payout_id]),
+        )
         for return_id, payout_id in returns.items()
         if payout_id in known and payout_id in entries
     }

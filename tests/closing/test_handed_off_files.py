@@ -144,6 +144,7 @@ def test_codes_and_one_class(bank: Bank, tmp_path: Path, two_days: tuple[HandOff
     rows = csv_rows(summed[f"gl_{FRIDAY}.csv"])
     assert {row["code"] for row in rows} == {"1100", "2010", "2110"}
     [control] = csv_rows(summed[f"gl_{FRIDAY}_control.csv"])
+    assert not control["journal_sha256"], "the close signs no hash of one class alone"
     assert int(control["lines"]) == sum(int(row["lines"]) for row in rows)
 
 

@@ -83,6 +83,7 @@ class _Day:
         self._classes = {one.currency: one for one in scope.classes}
         self._scales = {one.currency: one.scale for one in scope.classes}
         self._journal = hashlib.sha256()
+        self._whole_issuer = scope.whole_issuer
         self._lines_by_code: Counter[tuple[str, str]] = Counter()
         self._sequence = 0
 
@@ -158,7 +159,8 @@ class _Day:
                 "file": handed_off.name,
                 "file_sha256": handed_off.sha256,
                 "hand_off_id": self.hand_off_id,
-                "journal_sha256": None if self.period is None else self._journal.hexdigest(),
+                # Of one class's lines alone there is no such hash in any close.
+                "journal_sha256": self._journal.hexdigest() if self.period and self._whole_issuer else None,
             }
             yield tuple(told[column] for column in _CONTROL_COLUMNS)
 

@@ -1,5 +1,7 @@
 """Payouts and the tie-out: what is in transit explains itself, and what the bank paid or returned has its entry."""
 
+from datetime import datetime, timedelta
+
 import pytest
 
 from tests.bank import Bank
@@ -21,8 +23,8 @@ def told(bank: Bank, *entries: Entry, day: int, opening: str) -> None:
     follow(bank)
 
 
-def assert_tied(bank: Bank, in_transit: str, paid_out: str) -> None:
-    run, found = reconcile(bank)
+def assert_tied(bank: Bank, in_transit: str, paid_out: str, as_of: datetime | None = None) -> None:
+    run, found = reconcile(bank, as_of=as_of)
     assert run.verdict == "tied", [one.explanation for one in found]
     assert run.figures["control_account"]["payments_in_transit"] == in_transit
     assert run.figures["supply"]["paid_out"] == paid_out
@@ -48,6 +50,10 @@ def test_a_file_that_is_booked_as_one_ties(bank: Bank, amounts: tuple[str, ...])
     told(bank, Entry("60.00", credit=False, end_to_end_id=f"{message_id}-1"), day=1, opening="100.00")
 
     assert_tied(bank, "0.00", "60.00")
+    # A past moment is told without today's matches: what the entry settled pairs it.
+    then = bank.clock.at
+    bank.clock.at += timedelta(minutes=5)
+    assert_tied(bank, "0.00", "60.00", as_of=then)
 
 
 def test_equal_amounts_of_payouts_and_releases_tie_whichever_pairs_first(bank: Bank) -> None:

@@ -170,8 +170,9 @@ class Approvals:
         self._lost = row["subject_id"] != instruction_id
         amount: tuple[str | None, str | None] = (None, None)
         if isinstance(event, Event):
+            # Whoever approves a change that posts an entry types its amount, as of any other that does.
             operation, request_hash, principal_id = (
-                event.kind.operation,
+                "change" if event.type in CHANGES else event.kind.operation,
                 event.request_hash,
                 event.principal_id,
             )

@@ -18,6 +18,9 @@ __all__ = [
     "HELD_CODE",
     "HOLDER_CODES",
     "IN_TRANSIT_CODE",
+    "LOSS_CODE",
+    "WRITE_OFFS",
+    "WRITTEN_OFF_TYPE",
     "EventKind",
 ]
 
@@ -54,6 +57,7 @@ CONTROL_CODE: Final = "1100"
 DEPOSITS_CODE: Final = "2010"
 HELD_CODE: Final = "2120"
 IN_TRANSIT_CODE: Final = "2310"
+LOSS_CODE: Final = "5020"
 
 
 class EventKind(NamedTuple):
@@ -200,12 +204,20 @@ EVENT_KINDS: Final[dict[str, EventKind]] = {
     "account.closed": EventKind("account_closure", "closure", None, None, True, False, "never", "never"),
 }
 
+#: A break that two people wrote off. Where it was between the books' control account and the bank's statement, it posts
+#: the difference as a loss of the bank's own, or makes one good; else it is a change that posts nothing.
+WRITTEN_OFF_TYPE: Final = "break.written_off"
+WRITE_OFFS: Final = tuple(
+    EventKind("break_write_off", "change", (debit, "class"), (credit, "class"), False, False, "never", "always")
+    for debit, credit in ((LOSS_CODE, CONTROL_CODE), (CONTROL_CODE, LOSS_CODE))
+)
+
 #: Changes of how the bank is run, which post nothing: the operation of each, and whether people must have approved it.
 #: What makes the bank stricter takes effect at once. Whether a key's needed people depends on its state (`keys.py`).
 CHANGES: Final[dict[str, tuple[str, str]]] = {
     "api_key.registered": ("api_key_registration", "always"),
     "api_key.rotated": ("api_key_rotation", "always"),
-    "break.written_off": ("break_write_off", "always"),
+    WRITTEN_OFF_TYPE: ("break_write_off", "always"),
     "breaker.reset": ("breaker_reset", "always"),
     "breaker.tripped": ("breaker_trip", "never"),
     "business_calendar.set": ("business_calendar", "always"),

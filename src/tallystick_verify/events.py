@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from tallystick_verify.canonical import JsonRefusedError, parse_canonical
-from tallystick_verify.chart import CHART, EVENT_KINDS, EventKind
+from tallystick_verify.chart import CHART, CONTROL_CODE, EVENT_KINDS, WRITE_OFFS, WRITTEN_OFF_TYPE, EventKind
 from tallystick_verify.facts import FACT_TYPES, SUFFIX, TEXTS, Fact, check_hashes, check_texts, odd, read_fact
 from tallystick_verify.failures import ExitCode, Failure
 
@@ -19,6 +19,7 @@ _AMOUNT_MINOR_MAX: Final = 2**63 - 1
 _PATTERNS: Final = TEXTS | {
     name: re.compile(pattern, re.ASCII)
     for name, pattern in {
+        "cause": r"(?:entry|first_opening|movement|statement_opening|sum):[!-~]{1,200}",
         "currency": r"[A-Z]{3}",
         "payee_account_id": rf"account_{SUFFIX}",
         "payer_account_id": rf"account_{SUFFIX}",
@@ -49,6 +50,9 @@ _ALWAYS: Final = frozenset(
         "version",
     }
 )
+#: What a write-off's entry says beside: what was asked for, of which break, and the cause that it makes up for.
+_WRITE_OFF: Final = _ALWAYS | {"cause", "operation", "payload_hash", "subject_id"}
+_BREAK_ID: Final = re.compile(rf"break_{SUFFIX}", re.ASCII)
 
 
 class Line(NamedTuple):
@@ -108,9 +112,12 @@ def read_event(payload: bytes) -> Event | Fact:
     event_type = found.get("type")
     if found.get("version") != _VERSION:
         raise Failure(ExitCode.UNSUPPORTED, "The event is of a version that is not known here.")
-    if isinstance(event_type, str) and event_type in FACT_TYPES:
+    posts_write_off = event_type == WRITTEN_OFF_TYPE and "lines" in found
+    if isinstance(event_type, str) and event_type in FACT_TYPES and not posts_write_off:
         return read_fact(found)
     kind = EVENT_KINDS.get(event_type) if isinstance(event_type, str) else None
+    if posts_write_off:
+        kind = _write_off(found)
     if kind is None:
         raise Failure(ExitCode.UNSUPPORTED, "The event is of a type that is not known here.")
     _check_members(found, kind)
@@ -167,9 +174,28 @@ def _amount_pattern(scale: int) -> re.Pattern[str]:
     return re.compile(rf"(?:0|[1-9][0-9]{{0,18}}){fraction}", re.ASCII)
 
 
+def _write_off(found: dict[str, Any]) -> EventKind:
+    """Return what a write-off's entry must look like: by the side of the control account that it stands on."""
+    loss, made_good = WRITE_OFFS
+    if found.keys() != _WRITE_OFF:
+        raise Failure(ExitCode.UNSUPPORTED, f"A {WRITTEN_OFF_TYPE} event has other members than expected.")
+    if found["operation"] != loss.operation or not _is_text(found["subject_id"], _BREAK_ID):
+        raise odd("operation or subject_id")
+    match found["lines"]:
+        case [{"account": str(account), "debit": _}, _] if account.startswith(f"{CONTROL_CODE}."):
+            return made_good
+    return loss
+
+
+def _is_text(found: Any, pattern: re.Pattern[str]) -> bool:
+    return isinstance(found, str) and pattern.fullmatch(found) is not None
+
+
 @cache
 def _members(kind: EventKind) -> tuple[frozenset[str], frozenset[str]]:
     """Return the members that an event of a kind must have, and those that it may have."""
+    if kind in WRITE_OFFS:
+        return _WRITE_OFF, _WRITE_OFF
     required = set(_ALWAYS)
     required |= {"payer_account_id"} if kind.payer else set()
     required |= {"payee_account_id"} if kind.payee else set()

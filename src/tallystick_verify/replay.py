@@ -15,6 +15,7 @@ from tallystick_verify.chart import (
     DEPOSITS_CODE,
     FLOORED_CODES,
     IN_TRANSIT_CODE,
+    LOSS_CODE,
 )
 from tallystick_verify.dates import BusinessDates
 from tallystick_verify.events import Event, Line, format_amount, minor_units
@@ -174,12 +175,13 @@ class Replay:
     def check_sums(self) -> str:
         """Return what was checked; raises Failure (books) unless supply and deposits are what the accounts come to."""
         for of_class in self.classes.values():
-            sums = dict.fromkeys(("claims", "deposits", "control", "in_transit"), 0)
+            sums = dict.fromkeys(("claims", "deposits", "control", "in_transit", "loss"), 0)
             for account in self.accounts.values():
                 if account.token_class_id == of_class.id:
                     sums["claims"] += account.balance_minor if account.code in CLAIM_CODES else 0
                     sums["deposits"] += account.balance_minor if account.code == DEPOSITS_CODE else 0
                     sums["control"] += account.balance_minor if account.code == CONTROL_CODE else 0
+                    sums["loss"] += account.balance_minor if account.code == LOSS_CODE else 0
                     sums["in_transit"] += account.balance_minor if account.code == IN_TRANSIT_CODE else 0
             if sums["claims"] != of_class.supply_minor:
                 raise _refused(
@@ -190,7 +192,9 @@ class Replay:
                 raise _refused(
                     f"What is in transit in {of_class.currency} is not what was seized and is to be paid."
                 )
-            if sums["control"] != sums["deposits"] + sums["claims"] + sums["in_transit"]:
+            # What was written off, the bank has lost itself: it still owes all of it.
+            owed_minor = sums["deposits"] + sums["claims"] + sums["in_transit"]
+            if sums["control"] + sums["loss"] != owed_minor:
                 raise _refused(f"Deposits at the core and claims in {of_class.currency} differ.")
         return (
             f"{sum(self.counts.values()):,} instructions, {len(self.accounts):,} ledger accounts, floors held"
@@ -208,7 +212,7 @@ class Replay:
         return found
 
     def _check_parties(self, event: Event) -> None:
-        if event.payer == event.payee:
+        if event.payer == event.payee and event.payer is not None:
             raise _refused("Payer and payee are the same account.")
         for account_id in (event.payer, event.payee):
             if account_id is None:

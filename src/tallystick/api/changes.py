@@ -19,8 +19,29 @@ __all__ = ["ChangeView", "change_route", "router"]
 router = APIRouter()
 
 
+class ChangeLineView(View):
+    """One side of the entry that a change posts: `debit` or `credit`."""
+
+    account: str
+    debit: str | None = None
+    credit: str | None = None
+
+
+class ChangeEntryView(View):
+    """The journal entry that a change posts: what people approve, and what its signed event says."""
+
+    amount: str
+    currency: str
+    lines: list[ChangeLineView]
+    scale: int
+    token_class_id: str
+
+
 class ChangeView(View):
-    """A change: of rules, of a class's mode, of who may do what. 202 while it waits for other people."""
+    """A change: of rules, of a class's mode, of who may do what. 202 while it waits for other people.
+
+    `entry` is told where it posts one: whoever approves it types its amount and currency.
+    """
 
     id: str
     object: str
@@ -36,6 +57,7 @@ class ChangeView(View):
     value_date: str | None = None
     event_id: str | None
     event_index: int | None
+    entry: ChangeEntryView | None = None
     signed_event: str | None = None
 
 

@@ -84,6 +84,8 @@ def request_of(
         "reason": subject.reason,
         "payload": (found.details or {}).get("payload", {}),
     }
+    if "entry" in (found.details or {}):
+        asked["entry"] = (found.details or {})["entry"]
     if subject.operation == "policy_activation":
         against, differing = policy.difference(connection, found.issuer_id, subject.related_id or "", at)
         asked["compared_with"] = against

@@ -51,13 +51,14 @@ _SETTLED: Final = Expectation(
                 THEN i.principal_id ELSE s.p ->> 'principal_id' END AS principal_id,
            -- A change may tell of a class, and its instruction is of none.
            CASE WHEN s.is_change THEN NULL ELSE s.p ->> 'token_class_id' END AS token_class_id,
-           CASE WHEN s.is_change THEN 0 ELSE replace(s.p ->> 'amount', '.', '')::bigint END AS amount_minor,
+           CASE WHEN s.is_change AND NOT s.p ? 'lines' THEN 0
+                ELSE replace(s.p ->> 'amount', '.', '')::bigint END AS amount_minor,
            s.p ->> 'payer_account_id' AS payer_account_id, s.p ->> 'payee_account_id' AS payee_account_id,
            coalesce(s.p ->> 'related_id', s.p ->> 'subject_id') AS related_id,
            '\\x' || (s.p ->> 'request_hash') AS request_hash,
            -- What had waited and came late for a closed date was signed with another date; its row keeps the first.
-           -- Of a change none is signed.
-           CASE WHEN s.is_change THEN coalesce(i.value_date, (s.booked_at AT TIME ZONE 'UTC')::date)
+           -- Of a change none is signed, unless it posted an entry.
+           CASE WHEN s.is_change AND NOT s.p ? 'lines' THEN coalesce(i.value_date, (s.booked_at AT TIME ZONE 'UTC')::date)
                 WHEN i.value_date = (s.p ->> 'original_value_date')::date THEN i.value_date
                 ELSE coalesce((s.p ->> 'value_date')::date, (s.booked_at AT TIME ZONE 'UTC')::date) END AS value_date,
            s.booked_at AS settled_at, s.event_index, s.p ->> 'purpose' AS purpose,

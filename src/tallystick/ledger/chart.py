@@ -31,6 +31,7 @@ class Code(StrEnum):
     TOKENS_RESTRICTED = "2130"
     TOKENS_DORMANT = "2140"
     PAYMENTS_IN_TRANSIT = "2310"
+    OPERATIONAL_LOSS = "5020"
 
 
 class LedgerCode(NamedTuple):

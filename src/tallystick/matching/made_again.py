@@ -9,7 +9,8 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
-from tallystick import participants, statements, tokens
+from tallystick import ledger, participants, statements, tokens
+from tallystick.ledger import Code
 from tallystick.matching import store
 from tallystick.matching.expecting import Expected, item_of_expected, references_of_expected
 from tallystick.matching.items import (
@@ -105,11 +106,23 @@ def _of_instructions(
             continue
         amount_minor = of.amount_minor if of.kind in _COMES_IN else -of.amount_minor
         item = item_of_instruction(of, amount_minor, of.event_index, accounts)
+        if of.kind == Kind.CHANGE:
+            item = _as_posted(connection, issuer_id, item, of.event_index)
         if of.kind == Kind.REDEMPTION:
             # Of the control account it moves nothing: it is what the bank may show.
             item = item._replace(event_index=None)
         due[of.id] = (item, frozenset(references_of_instruction(of)))
     return due
+
+
+def _as_posted(connection: Connection, issuer_id: str, item: Item, event_index: int) -> Item:
+    """Return what a change's entry moved on the control account: its row tells neither the class nor the side."""
+    for line in ledger.entry_lines(connection, issuer_id, event_index, event_index):
+        code, _, class_id = line.ledger_account_id.partition(".")
+        if code == Code.DEPOSITS_AT_CORE:
+            moved_minor = line.debit_minor - line.credit_minor
+            return item._replace(token_class_id=class_id, amount_minor=moved_minor)
+    return item
 
 
 def _of_expected(

@@ -295,7 +295,11 @@ def _add_instructions(
         issuer_id,
         class_id,
         [
-            (item_of_instruction(of, amount_minor, index, accounts), references_of_instruction(of))
+            (
+                # A change names no class, also where it posts an entry.
+                item_of_instruction(of, amount_minor, index, accounts)._replace(token_class_id=class_id),
+                references_of_instruction(of),
+            )
             for of, amount_minor, index in moved
         ],
         at,

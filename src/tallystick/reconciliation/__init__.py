@@ -29,6 +29,7 @@ from tallystick.reconciliation.records import (
     Verdict,
 )
 from tallystick.reconciliation.refusals import (
+    BreakBundledError,
     BreakChangedError,
     BreakEndedError,
     BreakEvidenceFullError,
@@ -67,6 +68,7 @@ __all__ = [
     "Backing",
     "Break",
     "BreakAction",
+    "BreakBundledError",
     "BreakChangedError",
     "BreakEndedError",
     "BreakEvidenceFullError",

@@ -53,10 +53,14 @@ def with_causes(drafts: Iterable[BreakDraft]) -> list[BreakDraft]:
 
 
 def accepted(draft: BreakDraft, known: Break | None) -> bool:
-    """Tell whether two people wrote this off as it is: another amount is another matter."""
+    """Tell whether two people accepted this as it is: another amount is another matter.
+
+    Not where the write-off posted an entry: that makes up for the difference itself, and what is found is beyond it.
+    """
     return (
         known is not None
         and known.state == BreakState.WRITTEN_OFF
+        and known.instruction_id is None
         and known.accepted_minor == draft.difference_minor
         and known.type == draft.type
     )

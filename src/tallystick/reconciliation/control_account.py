@@ -77,19 +77,37 @@ class ControlAccount:
             return BankFacts(None)
         found = BreakCollector(self.scope.money)
         pairing = Pairing(self.scope.money, found)
-        pairing.take_forward(part.forward)
+        pairing.take_forward(part.forward, self._written_off_at(part))
         self._walk(pairing, part)
         alone = [
             *part.forward.alone,
             *movements_at(self.connection, self.scope, pairing.releases_alone()),
         ]
         pairing.name_alone(alone, self._confirmed_like(part), self._closed_on())
+        pairing.name_written_off(self.scope.covered)
         return BankFacts(
             self.statements[-1].closing_minor,
             pairing.difference_minor,
             pairing.timing_minor,
             found.collected(),
         )
+
+    def _written_off_at(self, part: Part) -> dict[int, str]:
+        """Return the causes of what was written off of the books' own movements, by each one's place in the log."""
+        causes = {
+            cause.removeprefix("movement:"): cause
+            for cause, minor in part.forward.written_off.items()
+            if minor and cause.startswith("movement:")
+        }
+        ids = sorted(causes)
+        found: dict[int, str] = {}
+        for start in range(0, len(ids), _AT_ONCE):
+            for one in tokens.instructions_by_id(
+                self.connection, self.scope.issuer_id, ids[start : start + _AT_ONCE]
+            ).values():
+                if one.event_index is not None:
+                    found[one.event_index] = causes[one.id]
+        return found
 
     def _walk(self, pairing: Pairing, part: Part) -> None:
         ids = [one.id for one in self.statements]

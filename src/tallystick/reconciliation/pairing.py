@@ -4,12 +4,16 @@
 bears a deposit out. `back` goes the other way, over the entries without a mark only. What neither finds a pair for is
 told by `name_alone`. Whatever is paired wrongly, or not at all, becomes a break with its exact amount, so that the
 differences of all of them add up to the difference of the two accounts.
+
+What two people wrote off with an entry makes up for its cause, and for nothing else. Where it does so to the minor unit
+there is no break; the entry or movement is then out of the pairing, lest another one of its amount be taken for it.
 """
 
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from tallystick.reconciliation.breaks import BreakCollector, BreakDraft, Money
@@ -17,7 +21,27 @@ from tallystick.reconciliation.records import BreakType, Evidence
 from tallystick.statements import EntryLink, StatementEntry
 from tallystick.tokens import State
 
-__all__ = ["ControlMovement", "DepositStanding", "Forward", "Marks", "Pairing", "Told"]
+__all__ = ["CAUSES", "KINDS", "ControlMovement", "DepositStanding", "Forward", "Marks", "Pairing", "Told"]
+
+#: How the causes begin of what is named here: each is a difference between 1100 and the bank's statements.
+CAUSES: Final = ("entry:", "first_opening:", "movement:", "statement_opening:", "sum:")
+#: The kinds of it that may be bundled, save for timing.
+KINDS: Final = frozenset(
+    {
+        "credit_of_other_deposit",
+        "credit_without_deposit",
+        "deposit_amount",
+        "deposit_of_same_entry",
+        "deposit_told_twice",
+        "entry_not_in_books",
+        "entry_told_twice",
+        "first_opening",
+        "movement_not_at_bank",
+        "statement_opening",
+        "statement_sum",
+        "written_off_in_vain",
+    }
+)
 
 _CREDIT_WAITS: Final[dict[str, str]] = {
     State.UNASSIGNED: "The bank's credit waits to be assigned to an account.",
@@ -108,13 +132,15 @@ class Marks:
 class Forward:
     """What one part of the log leaves behind: deposits without an entry, releases, odd pairs, and marks.
 
-    `releases` are (index, amount) of what went out, in the order of the log.
+    `releases` are (index, amount) of what went out, in the order of the log. `written_off` is what write-offs moved, by
+    the cause that each makes up for.
     """
 
     alone: list[ControlMovement] = field(default_factory=list)
     odd: list[tuple[str, ControlMovement, EntryLink]] = field(default_factory=list)
     releases: list[tuple[int, int]] = field(default_factory=list)
     marks: Marks = field(default_factory=Marks)
+    written_off: Counter[str] = field(default_factory=Counter)
 
     def pair(
         self,
@@ -144,20 +170,30 @@ class Forward:
         self.odd += later.odd
         self.releases += later.releases
         self.marks.take(later.marks)
+        # Not `+`, which would drop what is below zero.
+        self.written_off.update(later.written_off)
 
 
 @dataclass(slots=True)
 class Pairing:
-    """Names what is left over; `difference_minor` sums what differs, the books less the bank."""
+    """Names what is left over; `difference_minor` sums what differs, the books less the bank.
+
+    `written_off` is what is left of the write-offs that were given with the books' side, by the cause of each.
+    """
 
     money: Money
     found: BreakCollector
     difference_minor: int = 0
     timing_minor: int = 0
+    written_off: dict[str, int] = field(default_factory=dict)
     _waiting: defaultdict[int, deque[int]] = field(default_factory=lambda: defaultdict(deque))
 
-    def take_forward(self, forward: Forward) -> None:
-        """Name the odd pairs, and let releases wait for the bank's debits."""
+    def take_forward(self, forward: Forward, cause_at: Mapping[int, str] = MappingProxyType({})) -> None:
+        """Name the odd pairs, and let releases wait for the bank's debits.
+
+        `cause_at` tells, by index, what was written off of the books' own movements: a release is waiting no more.
+        """
+        self.written_off = {cause: minor for cause, minor in forward.written_off.items() if minor}
         for kind, movement, link in forward.odd:
             evidence = {**_evidence_of(movement), "bank_entry_id": link.id}
             cause = _cause_of(movement)
@@ -189,7 +225,8 @@ class Pairing:
                     cause,
                 )
         for event_index, movement_minor in forward.releases:
-            self._waiting[movement_minor].append(event_index)
+            if not self._take_written_off(cause_at.get(event_index), -movement_minor):
+                self._waiting[movement_minor].append(event_index)
 
     def paid_out(
         self, entries: Iterable[StatementEntry], paid: Mapping[str, Sequence[tuple[int, int]]]
@@ -201,6 +238,8 @@ class Pairing:
         """
         left = []
         for entry in entries:
+            if self._take_written_off(f"entry:{entry.id}", entry.signed_minor):
+                continue
             if self._take_paid(entry, paid.get(entry.id, ())):
                 continue
             waiting = self._waiting.get(entry.signed_minor) if entry.deposit_id is None else None
@@ -236,6 +275,13 @@ class Pairing:
                 )
             else:
                 self._name_entry(entry, standing)
+
+    def _take_written_off(self, cause: str | None, wanted_minor: int) -> bool:
+        """Tell whether exactly what is wanted was written off for a cause; it is used by that."""
+        if cause is None or self.written_off.get(cause) != wanted_minor:
+            return False
+        del self.written_off[cause]
+        return True
 
     def _take_paid(self, entry: StatementEntry, paid: Sequence[tuple[int, int]]) -> bool:
         """Let an entry stand for the payouts that it settled or returned, if all of them wait and come to the same."""
@@ -323,6 +369,27 @@ class Pairing:
                     cause,
                 )
 
+    def name_written_off(self, covered: frozenset[str]) -> None:
+        """Name what was written off for a cause that is none: that much is wrong in the books now.
+
+        Of a statement that is not looked at, by what had come of the bank's by then, it is timing.
+        """
+        for cause, written_minor in sorted(self.written_off.items()):
+            kind, _, about = cause.partition(":")
+            if kind != "movement" and about.partition(".")[0] not in covered:
+                self.timing_minor += written_minor
+                name, break_type = "written_off_ahead", BreakType.TIMING
+                text = "It was written off by a statement that is behind the one that is looked at."
+            else:
+                name, break_type = "written_off_in_vain", BreakType.MISSING_BANK_ENTRY
+                text = f"{self.money.words(written_minor)} were booked as a write-off of what is no difference any more."
+            self.difference_minor += written_minor
+            draft = BreakDraft(
+                break_type, written_minor, text, {"written_off_for": cause}, 0, written_minor, cause
+            )
+            self.found.add(name, draft)
+        self.written_off = {}
+
     def check_opening(self, statement_id: str, opening_minor: int | None, before_minor: int | None) -> int:
         """Return the balance that a statement starts from, and name what happened unseen before it.
 
@@ -364,8 +431,7 @@ class Pairing:
     def _add_timing(
         self, kind: str, difference_minor: int, explanation: str, evidence: Evidence, cause: str
     ) -> None:
-        self.timing_minor += difference_minor
-        self._add(kind, BreakType.TIMING, difference_minor, explanation, evidence, cause)
+        self.timing_minor += self._add(kind, BreakType.TIMING, difference_minor, explanation, evidence, cause)
 
     def _add(
         self,
@@ -375,11 +441,18 @@ class Pairing:
         explanation: str,
         evidence: Evidence,
         cause: str,
-    ) -> None:
-        self.difference_minor += difference_minor
-        self.found.add(
-            kind, BreakDraft(break_type, difference_minor, explanation, evidence, 0, difference_minor, cause)
-        )
+    ) -> int:
+        """Name what is left of a difference behind what was written off for its cause, and return that."""
+        written_minor = self.written_off.pop(cause, 0)
+        left_minor = difference_minor + written_minor
+        self.difference_minor += left_minor
+        if written_minor:
+            explanation += f" {self.money.words(written_minor)} were booked as its write-off."
+        if left_minor:
+            self.found.add(
+                kind, BreakDraft(break_type, left_minor, explanation, evidence, 0, left_minor, cause)
+            )
+        return left_minor
 
 
 def _first_told(entry: StatementEntry, told: Mapping[Told, tuple[str, int]]) -> str | None:

@@ -3,6 +3,7 @@
 from tallystick.core.errors import ConflictError, DeniedError, DomainError, MalformedError, NotFoundError
 
 __all__ = [
+    "BreakBundledError",
     "BreakChangedError",
     "BreakEndedError",
     "BreakEvidenceFullError",
@@ -62,6 +63,13 @@ class BreakChangedError(ConflictError):
 
     code = "break_changed"
     title = "The difference is another one by now"
+
+
+class BreakBundledError(ConflictError):
+    """A break that stands for many is not written off as one: each has a cause of its own to make up for."""
+
+    code = "break_bundled"
+    title = "The break stands for many"
 
 
 class BreakEvidenceTooLargeError(DomainError):

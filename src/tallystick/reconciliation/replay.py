@@ -328,6 +328,10 @@ def _take_control_movement(reader: _Reader, payload: dict[str, Any], signed: _Mo
     movement_minor = signed.get(reader.control_id, 0)
     if not movement_minor or not reader.scope.covered:
         return
+    if payload["type"] == "break.written_off":
+        # No entry of the bank's will ever bear it out: it makes up for what it was written off for.
+        reader.result.forward.written_off[payload["cause"]] += movement_minor
+        return
     if movement_minor < 0 or payload["type"] == "payout.returned":
         reader.result.forward.releases.append((payload["index"], movement_minor))
         return

@@ -1,25 +1,37 @@
-"""Writing a break off: the bank accepts the difference as it is. Two people do, by a signed event; no entry is posted.
+"""Writing a break off: two people accept the difference as it is, by a signed event.
 
-It holds for exactly this difference: a run that finds another one opens the break again.
+Where the books' control account and the bank's statement differ by it, the event is also the entry that takes it as the
+bank's own operational loss (5020): behind it both are the same, and the next run finds nothing there. What no entry of
+the control account can mend (the log, supply, the register, holds, timing) is accepted as it stands, for exactly this
+difference and type: a run that finds another one opens the break again.
 """
 
 from dataclasses import replace
+from typing import Final
 
 from sqlalchemy import Connection
 
 from tallystick import participants
 from tallystick.core.errors import InvariantError
 from tallystick.core.money import AmountMalformedError, parse_amount
+from tallystick.ledger import Code, ledger_account_id
 from tallystick.reconciliation import store
-from tallystick.reconciliation.records import ENDED_STATES, ActionKind, Break, BreakState
-from tallystick.reconciliation.refusals import BreakChangedError, BreakEndedError, BreakNotFoundError
+from tallystick.reconciliation.pairing import CAUSES, KINDS
+from tallystick.reconciliation.records import ENDED_STATES, ActionKind, Break, BreakState, BreakType
+from tallystick.reconciliation.refusals import (
+    BreakBundledError,
+    BreakChangedError,
+    BreakEndedError,
+    BreakNotFoundError,
+)
 from tallystick.reconciliation.working import take_action
-from tallystick.tokens import Applied, Change, Wanted, add_change
+from tallystick.tokens import Applied, Change, Entry, Told, Wanted, add_change
 
 __all__ = ["WRITE_OFF"]
 
 #: What the change is called.
-WRITE_OFF = "break_write_off"
+WRITE_OFF: Final = "break_write_off"
+_BUNDLES: Final = frozenset(f"more:{kind}" for kind in KINDS)
 
 
 def _check(connection: Connection, wanted: Wanted) -> int:
@@ -29,6 +41,8 @@ def _check(connection: Connection, wanted: Wanted) -> int:
     if found is None:
         raise BreakNotFoundError
     _check_as_typed(connection, found, wanted)
+    if found.cause in _BUNDLES:
+        raise BreakBundledError
     return 1
 
 
@@ -45,13 +59,48 @@ def _check_as_typed(connection: Connection, found: Break, wanted: Wanted) -> Non
         raise BreakChangedError
 
 
+def _tell(connection: Connection, wanted: Wanted) -> Told:
+    """Return the entry of a difference on the control account, and the cause that it makes up for."""
+    found = store.lock_break(connection, wanted.issuer_id, wanted.subject_id)
+    if found is None:
+        raise InvariantError("a break is gone under its lock")
+    if found.type == BreakType.TIMING or not found.cause.startswith(CAUSES):
+        return Told({})
+    of_class = participants.token_class(connection, wanted.issuer_id, found.token_class_id)
+    control_id, loss_id = _accounts(of_class.id)
+    more_in_books = found.difference_minor > 0
+    entry = Entry(
+        of_class.id,
+        of_class.currency,
+        of_class.scale,
+        abs(found.difference_minor),
+        debited=loss_id if more_in_books else control_id,
+        credited=control_id if more_in_books else loss_id,
+    )
+    return Told({"cause": found.cause}, entry=entry)
+
+
+def _locks(connection: Connection, issuer_id: str, break_id: str) -> list[str]:
+    """Return the accounts that a break's write-off may post to: a break's class never changes."""
+    found = store.read_break(connection, issuer_id, break_id)
+    return [] if found is None else _accounts(found.token_class_id)
+
+
+def _accounts(token_class_id: str) -> list[str]:
+    return [
+        ledger_account_id(code, token_class_id) for code in (Code.DEPOSITS_AT_CORE, Code.OPERATIONAL_LOSS)
+    ]
+
+
 def _apply(connection: Connection, applied: Applied) -> None:
     found = store.lock_break(connection, applied.issuer_id, applied.subject_id)
     if found is None or found.state in ENDED_STATES:
         raise InvariantError("a break changed under its lock")
+    corrected_by = None if applied.entry is None else applied.instruction_id
     after = replace(
         found,
         state=BreakState.WRITTEN_OFF.value,
+        instruction_id=corrected_by,
         accepted_minor=found.difference_minor,
         ended_at=applied.booked_at,
     )
@@ -62,8 +111,8 @@ def _apply(connection: Connection, applied: Applied) -> None:
         after,
         ActionKind.WRITTEN_OFF,
         str(applied.payload["reason"]),
-        None,
+        corrected_by,
     )
 
 
-add_change(WRITE_OFF, Change("break.written_off", _check, _apply))
+add_change(WRITE_OFF, Change("break.written_off", _check, _apply, _tell, _locks))

@@ -12,7 +12,8 @@ from tallystick.participants import AccountNotFoundError, Principal
 from tallystick.tokens import matching_store, store
 from tallystick.tokens.answers import Made, answer_once, answered
 from tallystick.tokens.changes import CHANGES, BreakerConflictError, CleanRunNeededError, add_change
-from tallystick.tokens.changing import Applied, Change, Told, Wanted
+from tallystick.tokens.changing import Applied, Change, Entry, Told, Wanted
+from tallystick.tokens.decide_changes import postings_of_change
 from tallystick.tokens.evidence import bank_data_until, tell_bank_data, tell_run
 from tallystick.tokens.expiring import due, system_principal
 from tallystick.tokens.founding_logs import ROOT_FOLDER, change_unasked, found_log
@@ -65,6 +66,7 @@ __all__ = [
     "CleanRunNeededError",
     "ConfirmedByHand",
     "DeadlineExceededError",
+    "Entry",
     "GroupCommit",
     "Instruction",
     "InstructionNotFoundError",
@@ -179,10 +181,12 @@ def redemptions_referred_to(
 def postings_of(row: Instruction, approval: Approval | None = None) -> tuple[Posting, ...]:
     """Return what an instruction posts, or would post: nothing where it moves no money.
 
-    What a batch that waits would post, its `approval` keeps; without that it is nothing.
+    What a batch or a change that waits would post, its `approval` keeps; without that it is nothing.
     """
     if row.kind == Kind.TRANSFER_BATCH:
         return () if approval is None else tuple(postings_of_batch(row, approval))
+    if row.kind == Kind.CHANGE:
+        return () if approval is None else postings_of_change(approval)
     if row.token_class_id is None or row.amount_minor == 0:
         return ()
     return journal(row.kind, row.amount_minor, row.token_class_id, row.payer_account_id, row.payee_account_id)

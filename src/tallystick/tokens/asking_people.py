@@ -26,7 +26,7 @@ def decided(issuer_id: str, approval: Approval, vote: Vote, state: str, plan: Pl
         "person": vote.person,
         "decided_at": format_time(vote.decided_at),
         "hash": vote.hash.hex(),
-        "instruction": resource(issuer_id, plan.answers_with, plan.currency, plan.scale),
+        "instruction": resource(issuer_id, plan.answers_with, plan.currency, plan.scale) | _entry_of(plan),
     }
 
 
@@ -58,8 +58,15 @@ def told(issuer_id: str, plan: Plan, shown: Instruction) -> dict[str, Any]:
     if plan.step is not None and plan.step.is_new:
         # What people ask about an order later is what its own record says, so that is what is answered.
         return order_resource(plan.step.order, shown, plan.currency, plan.scale)
-    said = resource(issuer_id, shown, plan.currency, plan.scale)
+    said = resource(issuer_id, shown, plan.currency, plan.scale) | _entry_of(plan)
     if plan.payout is not None:
         # Whom it pays stays out of what is kept for ever; these two name nobody.
         said |= {"uetr": plan.payout.uetr, "end_to_end_id": plan.payout.end_to_end_id}
     return said
+
+
+def _entry_of(plan: Plan) -> dict[str, Any]:
+    """Return the journal entry that a change posts, or will once people have approved it."""
+    if plan.change is not None and plan.change.entry is not None:
+        return {"entry": plan.change.entry.told}
+    return {"entry": plan.details["entry"]} if plan.details and "entry" in plan.details else {}

@@ -26,7 +26,7 @@ from tallystick.tokens import store
 from tallystick.tokens.asking_people import ask_for_approval, decided, told
 from tallystick.tokens.changing import Applied, CheckedChange
 from tallystick.tokens.decide import decide
-from tallystick.tokens.decide_changes import change_members
+from tallystick.tokens.decide_changes import applied_change, change_members
 from tallystick.tokens.instructions import Instruction, Kind, Outcome, Request, State, Submission
 from tallystick.tokens.issuance import BreakerTrippedError, Trip
 from tallystick.tokens.locking import Locked
@@ -421,6 +421,8 @@ class Batch:
     def _take_change(self, plan: Plan, settled: Instruction, change: CheckedChange) -> None:
         # A key signs its own beginning, and the one before it what stands in front of that.
         self._begin_signing(None)
+        if plan.postings and settled.value_date is not None:
+            self.facts.book.post(self.facts.next_index, settled.value_date, plan.postings)
         index = self._draft(
             change.change.event_type,
             with_prefix("event", settled.id),
@@ -428,16 +430,8 @@ class Batch:
             **change_members(settled, change, plan.approval_hashes),
         )
         self._begin_signing(change.signer)
-        applied = Applied(
-            self._settler.clock,
-            self.issuer_id,
-            change.subject_id,
-            change.payload,
-            settled.principal_id,
-            plan.approval_hashes,
-            index,
-            self.booked_at,
-            change.members,
+        applied = applied_change(
+            self._settler.clock, self.issuer_id, plan, settled, change, index, self.booked_at
         )
         self._changes.append((change.change.apply, applied))
 

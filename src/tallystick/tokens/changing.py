@@ -9,9 +9,11 @@ from sqlalchemy import Connection
 
 from tallystick.core.clock import Clock
 from tallystick.core.errors import MalformedError
+from tallystick.core.money import format_amount
+from tallystick.ledger import Posting
 from tallystick.signing import Signer
 
-__all__ = ["Applied", "Change", "ChangeUnknownError", "CheckedChange", "Payload", "Told", "Wanted"]
+__all__ = ["Applied", "Change", "ChangeUnknownError", "CheckedChange", "Entry", "Payload", "Told", "Wanted"]
 
 Payload = Mapping[str, Any]
 
@@ -32,6 +34,37 @@ class Wanted(NamedTuple):
     payload: Payload
 
 
+class Entry(NamedTuple):
+    """The journal entry that a change posts: one amount, from one of a token class's own accounts to another."""
+
+    token_class_id: str
+    currency: str
+    scale: int
+    amount_minor: int
+    debited: str
+    credited: str
+
+    @property
+    def postings(self) -> tuple[Posting, Posting]:
+        """The debit and the credit."""
+        return Posting(self.debited, self.amount_minor, 0), Posting(self.credited, 0, self.amount_minor)
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What people see of it before they approve, and the change's event says."""
+        amount = format_amount(self.amount_minor, self.scale)
+        return {
+            "amount": amount,
+            "currency": self.currency,
+            "lines": [
+                {"account": self.debited, "debit": amount},
+                {"account": self.credited, "credit": amount},
+            ],
+            "scale": self.scale,
+            "token_class_id": self.token_class_id,
+        }
+
+
 class Applied(NamedTuple):
     """A change that takes effect: who asked, whose votes let it through, where the log has it and what else it says."""
 
@@ -43,14 +76,19 @@ class Applied(NamedTuple):
     approval_hashes: Sequence[bytes]
     event_index: int
     booked_at: datetime
+    instruction_id: str
     members: Payload = MappingProxyType({})
+    entry: Entry | None = None
 
 
 class Told(NamedTuple):
-    """What a change's event says beside the hash of its payload, and the key that signs it if not the active one."""
+    """What a change's event says beside the hash of its payload, the key that signs it if not the active one, and the
+    entry that it posts, if any.
+    """
 
     members: Mapping[str, Any]
     signed_by: str | None = None
+    entry: Entry | None = None
 
 
 class Change(NamedTuple):
@@ -58,13 +96,15 @@ class Change(NamedTuple):
 
     `check` raises the DomainError that refuses it, when it is asked for and again when it is approved, and returns
     how many other people it takes; 0: none, it takes effect at once. `apply` then carries it out. Both are called under
-    the issuer's lock, and so is `tell` between them, for what everybody must be able to read in the log.
+    the issuer's lock, and so is `tell` between them, for what everybody must be able to read in the log. Of a change
+    that may post an entry, `locks` names the ledger accounts beforehand, for those are locked before the log.
     """
 
     event_type: str
     check: Callable[[Connection, Wanted], int]
     apply: Callable[[Connection, Applied], None]
     tell: Callable[[Connection, Wanted], Told] | None = None
+    locks: Callable[[Connection, str, str], list[str]] | None = None
 
 
 class CheckedChange(NamedTuple):
@@ -77,3 +117,4 @@ class CheckedChange(NamedTuple):
     checkers: int
     members: Mapping[str, Any] = MappingProxyType({})
     signer: Signer | None = None
+    entry: Entry | None = None

@@ -82,7 +82,7 @@ def _ended(subject: Instruction, state: State) -> Instruction:
 
 def _settle(facts: Facts, approval: Approval, subject: Instruction, of_account: AccountFacts | None) -> Plan:
     if of_account is None:
-        return settle_change(facts, subject, approval.id)
+        return settle_change(facts, subject, approval)
     return _SETTLERS[subject.kind](facts, subject, of_account)
 
 

@@ -23,6 +23,7 @@ from tallystick.participants import AccountFacts, TokenClass, TokenClassNotFound
 from tallystick.signing import Signer
 from tallystick.tokens import store
 from tallystick.tokens.beyond_transfers import read_beyond_transfers
+from tallystick.tokens.changes import CHANGES
 from tallystick.tokens.instructions import Instruction, Kind, Request, Submission
 from tallystick.tokens.journals import ledger_accounts_of
 from tallystick.tokens.known_accounts import KnownAccount, read_accounts
@@ -71,9 +72,11 @@ def lock_and_read(
     account_ids = _account_ids(requests, earlier)
     class_of = _class_ids(connection, issuer_id, requests, account_ids, earlier)
     with_orders, order_ids = _orders_asked(requests, earlier, waiting)
+    posted_to = _ledger_account_ids(requests, earlier, class_of, waiting)
+    posted_to |= _accounts_of_changes(connection, issuer_id, requests, earlier, waiting)
     now = settler.clock.now()
     with pipelined(connection) as pipeline:
-        book = ledger.lock(pipeline, issuer_id, _ledger_account_ids(requests, earlier, class_of, waiting))
+        book = ledger.lock(pipeline, issuer_id, posted_to)
         of_orders = orders.lock(pipeline, issuer_id, with_orders, order_ids) if with_orders else None
         head = events.lock_head(pipeline, issuer_id)
         signer = settler.ask_signer(pipeline, issuer_id)
@@ -233,6 +236,26 @@ def _ledger_account_ids(
         of_account = accounts.get(payee_id or payer_id or "")
         class_id = of_account.token_class_id if of_account else None
         ids.update(ledger_accounts_of(kind, class_id, payer_id, payee_id))
+    return ids
+
+
+def _accounts_of_changes(
+    connection: Connection,
+    issuer_id: str,
+    requests: Sequence[Request],
+    earlier: dict[str, Instruction],
+    waiting: dict[str, tuple[Approval, list[Vote]]],
+) -> set[str]:
+    """Return the ledger accounts that the changes among these may post to."""
+    ids: set[str] = set()
+    for request in requests:
+        operation, subject_id = request.operation, request.related_id
+        if request.kind == Kind.APPROVE and subject_id in waiting:
+            subject = earlier[waiting[subject_id][0].subject_id]
+            operation, subject_id = subject.operation, subject.related_id
+        change = None if operation is None else CHANGES.get(operation)
+        if change is not None and change.locks is not None:
+            ids.update(change.locks(connection, issuer_id, subject_id or ""))
     return ids
 
 

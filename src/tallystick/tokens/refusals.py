@@ -12,6 +12,7 @@ __all__ = [
     "BatchItemsMalformedError",
     "CurrencyMismatchError",
     "DepositNotAssignableError",
+    "EntryChangedError",
     "HoldClosedError",
     "HoldExpiredError",
     "HoldNotFoundError",
@@ -60,6 +61,13 @@ class InstructionNotFoundError(NotFoundError):
 
     code = "instruction_not_found"
     title = "No such instruction"
+
+
+class EntryChangedError(ConflictError):
+    """What was asked for would post another entry by now than people were told of, or none: it is to be asked anew."""
+
+    code = "entry_changed"
+    title = "It would post another entry by now"
 
 
 class HoldNotFoundError(NotFoundError):

@@ -208,7 +208,9 @@ EVENT_KINDS: Final[dict[str, EventKind]] = {
 #: the difference as a loss of the bank's own, or makes one good; else it is a change that posts nothing.
 WRITTEN_OFF_TYPE: Final = "break.written_off"
 WRITE_OFFS: Final = tuple(
-    EventKind("break_write_off", "change", (debit, "class"), (credit, "class"), False, False, "never", "always")
+    EventKind(
+        "break_write_off", "change", (debit, "class"), (credit, "class"), False, False, "never", "always"
+    )
     for debit, credit in ((LOSS_CODE, CONTROL_CODE), (CONTROL_CODE, LOSS_CODE))
 )
 

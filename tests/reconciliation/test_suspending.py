@@ -70,7 +70,8 @@ def test_a_shortfall_of_a_cent_suspends_and_a_clean_run_lets_two_people_go_on(ba
     while run.verdict == "broken":
         [left] = [one for one in found if one.type != "timing"]
         payload = {"difference": "0.01", "currency": "USD", "reason": "Confirmed twice, given back."}
-        bank.approve(bank.change("break_write_off", left.break_id or "", payload).resource_id)
+        asked_for = bank.change("break_write_off", left.break_id or "", payload).resource_id
+        bank.approve(asked_for, "0.01", "USD")
         run, found = reconcile(bank)
     assert (run.suspended_because, reset(bank), state_of(bank)) == (None, "settled", "closed")
     assert code_of(bank.outcome(waiting)) == "settled"

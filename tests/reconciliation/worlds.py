@@ -20,6 +20,7 @@ from tallystick.statements import EntryLink, StatementEntry
 
 CLASS: Final = "class_1"
 CONTROL: Final = f"1100.{CLASS}"
+LOSS: Final = f"5020.{CLASS}"
 USD: Final = Money("USD", 2)
 FIRST_DAY: Final = date(2026, 9, 1)
 ACCOUNTS: Final = ("a", "b", "c", "d")
@@ -47,7 +48,8 @@ class Day:
 class World:
     """A ledger, the bank's data made from it, and what was done to them.
 
-    `expected` are the breaks that the faults must become: type and difference.
+    `expected` are the breaks that the faults must become: type and difference. `written_off` is what write-offs moved
+    on the control account, by the cause that each was for.
     """
 
     seed: int
@@ -68,6 +70,7 @@ class World:
     expected: list[tuple[str, int]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     unproven: set[int] = field(default_factory=set)
+    written_off: Counter[str] = field(default_factory=Counter)
     _amount: int = 100
 
     def unlike(self) -> int:
@@ -79,6 +82,12 @@ class World:
         """Move a ledger account in all three records."""
         for records in (self.trial, self.journal, self.stored):
             records[account_id] += minor
+
+    def write_off(self, cause: str, difference_minor: int) -> None:
+        """Post what two people wrote off: the books have that much less (more, if negative) from then on."""
+        self.written_off[cause] -= difference_minor
+        self.post(CONTROL, -difference_minor)
+        self.post(LOSS, difference_minor)
 
     def entry(self, day: Day, signed_minor: int, deposit_id: str | None, **of: object) -> StatementEntry:
         """Let the bank book something on a day."""
@@ -385,9 +394,14 @@ def decompose(world: World, *, block: int = 7, order: random.Random | None = Non
             if one.movement_minor < 0
         ]
         whole.take(part)
+    for cause, written_minor in world.written_off.items():
+        part = Forward()
+        part.written_off[cause] += written_minor
+        whole.take(part)
     found = BreakCollector(USD)
     pairing = Pairing(USD, found)
-    pairing.take_forward(whole)
+    places = {f"movement:{one.instruction_id}": one.event_index for one in world.movements}
+    pairing.take_forward(whole, {places[cause]: cause for cause in world.written_off if cause in places})
     closing = _walk(world, pairing, whole)
     confirmed = Counter(
         (standing.account_id, standing.amount_minor)
@@ -397,6 +411,7 @@ def decompose(world: World, *, block: int = 7, order: random.Random | None = Non
     )
     released = [world.movements[index] for index in pairing.releases_alone()]
     pairing.name_alone([*whole.alone, *released], confirmed, world.days[-1].day)
+    pairing.name_written_off(covered)
     bank = BankFacts(closing, pairing.difference_minor, pairing.timing_minor, found.collected())
     books = BooksFacts(
         minted_minor=world.minted_minor,

@@ -58,7 +58,8 @@ _SETTLED: Final = Expectation(
            '\\x' || (s.p ->> 'request_hash') AS request_hash,
            -- What had waited and came late for a closed date was signed with another date; its row keeps the first.
            -- Of a change none is signed, unless it posted an entry.
-           CASE WHEN s.is_change AND NOT s.p ? 'lines' THEN coalesce(i.value_date, (s.booked_at AT TIME ZONE 'UTC')::date)
+           CASE WHEN s.is_change AND NOT s.p ? 'lines'
+                THEN coalesce(i.value_date, (s.booked_at AT TIME ZONE 'UTC')::date)
                 WHEN i.value_date = (s.p ->> 'original_value_date')::date THEN i.value_date
                 ELSE coalesce((s.p ->> 'value_date')::date, (s.booked_at AT TIME ZONE 'UTC')::date) END AS value_date,
            s.booked_at AS settled_at, s.event_index, s.p ->> 'purpose' AS purpose,

@@ -382,7 +382,7 @@ class Pairing:
                 text = "It was written off by a statement that is behind the one that is looked at."
             else:
                 name, break_type = "written_off_in_vain", BreakType.MISSING_BANK_ENTRY
-                text = f"{self.money.words(written_minor)} were booked as a write-off of what is no difference any more."
+                text = f"{self.money.words(written_minor)} were booked to write off what is no difference any more."
             self.difference_minor += written_minor
             draft = BreakDraft(
                 break_type, written_minor, text, {"written_off_for": cause}, 0, written_minor, cause

@@ -430,9 +430,7 @@ class Batch:
             **change_members(settled, change, plan.approval_hashes),
         )
         self._begin_signing(change.signer)
-        applied = applied_change(
-            self._settler.clock, self.issuer_id, plan, settled, change, index, self.booked_at
-        )
+        applied = applied_change(self._settler.clock, self.issuer_id, plan, settled, change, index)
         self._changes.append((change.change.apply, applied))
 
     def _attest(self, request: Request) -> Outcome:

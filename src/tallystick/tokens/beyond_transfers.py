@@ -133,9 +133,7 @@ def _check(
         signer = None if told.signed_by is None else settler.signer_of(issuer_id, told.signed_by)
     except DomainError as refusal:
         return refusal
-    return CheckedChange(
-        operation, change, subject_id, payload, checkers, told.members, signer, told.entry
-    )
+    return CheckedChange(operation, change, subject_id, payload, checkers, told.members, signer, told.entry)
 
 
 def _kind_of(facts: Facts, request: Request) -> str:

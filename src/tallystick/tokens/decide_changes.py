@@ -6,7 +6,6 @@ then, or none, nothing is.
 
 import hashlib
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from tallystick.approvals import Approval
@@ -32,16 +31,18 @@ def change(facts: Facts, request: Request) -> Plan:
         raise MakerNotAPersonError
     entry = checked.entry
     postings = _postings(facts, checked)
-    class_money = (None, 0) if entry is None else (entry.currency, entry.scale)
     amount_minor = 0 if entry is None else entry.amount_minor
     waiting = new_instruction(facts, request, None, amount_minor, State.PENDING_APPROVAL)
+    plan = Plan(
+        waiting, None if entry is None else entry.currency, 0 if entry is None else entry.scale, postings
+    )
     if checked.checkers == 0:
         settled = settled_now(facts, waiting)
-        return Plan(settled, *class_money, postings, settled=settled, added=settled, change=checked)
+        return plan._replace(answers_with=settled, settled=settled, added=settled, change=checked)
     details = {"operation": checked.operation, "payload": dict(checked.payload)}
     if entry is not None:
         details["entry"] = entry.told
-    return Plan(waiting, *class_money, postings, added=waiting, quorum=checked.checkers, details=details)
+    return plan._replace(added=waiting, quorum=checked.checkers, details=details)
 
 
 def settle_change(facts: Facts, subject: Instruction, approval: Approval) -> Plan:
@@ -107,9 +108,9 @@ def applied_change(
     settled: Instruction,
     checked: CheckedChange,
     event_index: int,
-    booked_at: datetime,
 ) -> Applied:
     """Return a change whose event is drafted, as its room carries it out."""
+    assert settled.settled_at is not None, "what is not settled is not carried out"
     return Applied(
         clock,
         issuer_id,
@@ -118,7 +119,7 @@ def applied_change(
         settled.principal_id,
         plan.approval_hashes,
         event_index,
-        booked_at,
+        settled.settled_at,
         settled.id,
         checked.members,
         checked.entry,

@@ -103,12 +103,36 @@ async def test_two_people_write_it_off_and_issuance_goes_on(edge: Edge) -> None:
     assert (asked.status_code, asked.json()["operation"]) == (202, "break_write_off")
     shown = (await edge.get(f"/v1/approvals/{asked.json()['approval_id']}")).json()
     assert shown["request"]["payload"]["difference"] == "0.01"
-    approved = await edge.post(
-        f"/v1/approvals/{asked.json()['approval_id']}/approve", {}, Role.TREASURY_CHECKER
-    )
+    # Whoever approves sees the entry with what it does to the books, and types its amount.
+    loss = {
+        "amount": "0.01",
+        "currency": "USD",
+        "lines": [{"account": f"5020.{usd}", "debit": "0.01"}, {"account": f"1100.{usd}", "credit": "0.01"}],
+        "scale": 2,
+        "token_class_id": usd,
+    }
+    assert asked.json()["entry"] == shown["request"]["entry"] == loss
+    assert [(one["ledger_account_id"][:4], one["before"], one["after"]) for one in shown["effect"]] == [
+        ("5020", "0.00", "0.01"),
+        ("1100", "250000.01", "250000.00"),
+    ]
+    path = f"/v1/approvals/{asked.json()['approval_id']}/approve"
+    assert_problem(await edge.post(path, {}, Role.TREASURY_CHECKER), 422, "approval_mismatch")
+    approved = await edge.post(path, {"amount": "0.01", "currency": "USD"}, Role.TREASURY_CHECKER)
     assert approved.status_code == 200, approved.text
+    settled = approved.json()["instruction"]
+    assert settled["entry"] == loss
     found = (await edge.get(f"/v1/breaks/{break_id}")).json()
-    assert (found["state"], found["written_off"]) == ("written_off", "0.01")
+    assert (found["state"], found["written_off"], found["corrected_by"]) == (
+        "written_off",
+        "0.01",
+        settled["id"],
+    )
+    entry = (await edge.get(f"/v1/ledger/entries/{settled['event_index']}")).json()
+    assert [(one["ledger_account_id"], one["debit"], one["credit"]) for one in entry["lines"]] == [
+        (f"5020.{usd}", "0.01", None),
+        (f"1100.{usd}", None, "0.01"),
+    ]
 
     made = await run(edge)
     assert (made["verdict"], made["suspended_because"]) == ("tied", None)

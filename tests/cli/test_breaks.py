@@ -43,6 +43,11 @@ def test_the_work_on_a_break(
         "breaks", "write-off", break_id, "--difference", "0.01", "--currency", "USD", "--reason", "Typo."
     )
     assert asked["approval_id"].startswith("approval_")
+    assert [line["account"][:4] for line in asked["entry"]["lines"]] == ["5020", "1100"]
+    told = command.run(
+        "breaks", "write-off", break_id, "--difference", "0.01", "--currency", "USD", "--reason", "Again."
+    )
+    assert all(word in told.output for word in ("It posts USD 0.01", "5020.class_", "1100.class_"))
     shown = command.run("breaks", "show", break_id)
     assert all(word in shown.output for word in ("explained", "assigned", "noted", "evidence_added"))
     monkeypatch.setenv("TALLYSTICK_API_KEY", keys["auditor"])

@@ -9,7 +9,6 @@ from sqlalchemy import Connection
 from tallystick import approvals, participants, tokens
 from tallystick.api.access import StaffCaller
 from tallystick.api.bodies import Amount, Currency, Reason, Schema
-from tallystick.api.changes import ChangeEntryView
 from tallystick.api.effects import effect_of, headroom_of, request_of
 from tallystick.api.instructions import shown_instructions
 from tallystick.api.money import money_route
@@ -77,7 +76,7 @@ class ChangeRequestView(View):
     subject_id: str
     reason: str | None
     payload: dict[str, Any]
-    entry: ChangeEntryView | None = None
+    entry: dict[str, Any] | None = None
     compared_with: str | None = None
     differences: list[dict[str, Any]] | None = None
     differences_omitted_count: int | None = None

@@ -147,6 +147,15 @@ def required_reason(reason: str | None) -> str:
 def tell_change(report: Report, change: Mapping[str, Any]) -> None:
     """Report a change that was asked for and who has to act now."""
     report.document(change)
+    if "entry" in change:
+        report.say(f"It posts {change['entry']['currency']} {change['entry']['amount']}:")
+        report.table(
+            ["account", "debit", "credit"],
+            [
+                [line["account"], line.get("debit", ""), line.get("credit", "")]
+                for line in change["entry"]["lines"]
+            ],
+        )
     report.say(f"{change['id']} waits for another person: approval {change['approval_id']}.")
 
 

@@ -21,9 +21,11 @@ from tallystick.ledger import CHART, CLAIM_CODES
 from tallystick.tokens import EVENT_TYPES, BreakerTrippedError, Kind
 from tallystick.tokens.journals import journal
 from tests.bank import Bank, oracle
+from tests.camt_writer import Entry, statement
 from tests.database import connect
-from tests.liabilities.attested import attest
 from tests.docs.documents import DOCUMENTS, REPOSITORY, anchors, code, links, prose, table
+from tests.liabilities.attested import attest
+from tests.reconciliation.test_writing_off import open_breaks, write_off
 
 # What the environment is asked for beside the settings: who acts, where, and the passwords of the containers.
 NOT_SETTINGS: Final = {
@@ -104,6 +106,8 @@ def test_accounts_that_are_said_to_be_unused_are() -> None:
     used = {
         one.ledger_account_id[:4] for kind in posting for one in journal(kind, 1, "class", "payer", "payee")
     }
+    # A break's write-off posts besides, which is a change.
+    used |= {row[column][:4] for row in table("accounting.md", "change") for column in (3, 4)}
     assert used == {row[0] for row in table("accounting.md", "code") if row[4] != "-"}
 
 
@@ -170,6 +174,8 @@ def test_the_event_s_members_are_told(bank: Bank) -> None:
     with pytest.raises(BreakerTrippedError):
         bank.mint("HARBOUR-EUR", "1.00")
     attest(bank)
+    bank.import_statement(statement(Entry("3.00", credit=False)))
+    write_off(bank, next(one for one in open_breaks(bank) if one.difference_minor == 300))
     with connect(bank.urls.superuser_url) as connection:
         tokens = [str(row[0]) for row in connection.execute("SELECT jws FROM event")]
     members: set[str] = set()

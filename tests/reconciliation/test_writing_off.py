@@ -1,7 +1,7 @@
 """A write-off of what the control account and the bank's statement differ by is an entry: then they are the same."""
 
 import json
-from datetime import date, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from tallystick.reconciliation import Break
 from tallystick.tokens import Kind, Outcome
 from tests.bank import Bank, oracle
 from tests.camt_writer import Entry, statement
+from tests.closing.days import FRIDAY, MONDAY, attest, bring_statement, close, set_calendar
 from tests.database import connect
 from tests.faults import CrashError, Faults, crashing
 from tests.integrity.lived import check
@@ -317,20 +318,31 @@ def test_a_bundle_is_not_written_off_as_one(bank: Bank) -> None:
     assert sum(one.difference_minor for one in left) == sum(one.difference_minor for one in found[1:])
 
 
-def test_it_counts_from_the_open_business_date(bank: Bank) -> None:
-    confirm_by_hand(bank, "HARBOUR-USD", "100.00")
-    bank.import_statement(statement(FIVE))
-    bank.clock.at += timedelta(minutes=1)
-    [found] = open_breaks(bank)
-    write_off(bank, found)
-    index = log_of(bank)[-1]["index"]
+def test_it_counts_from_the_open_business_date(bank: Bank, tmp_path: Path) -> None:
+    """A date was closed with the break; its write-off is the next one's, whose close and totals hold offline."""
+    set_calendar(bank)
+    bank.import_statement(statement(Entry("100.00", remittance="Funding HARBOUR-USD"), FEE))
+    attest(bank)
     with bank.database.read() as connection:
-        lines = ledger.entry_lines(connection, bank.issuer_id, index, index)
+        [found] = reconciliation.breaks(connection, bank.issuer_id, state="open")
+    close(bank, FRIDAY, found.id)
+    write_off(bank, found)
+    event = log_of(bank)[-1]
+    assert (event["value_date"], event["booked_at"][:10]) == (MONDAY.isoformat(), FRIDAY.isoformat())
+    with bank.database.read() as connection:
+        lines = ledger.entry_lines(connection, bank.issuer_id, event["index"], event["index"])
         [instruction] = tokens.instructions_by_id(
             connection, bank.issuer_id, [again(bank, found).instruction_id or ""]
         ).values()
-    assert {one.value_date for one in lines} == {instruction.value_date} == {bank.clock.at.date()}
-    assert isinstance(instruction.value_date, date)
+    assert {one.value_date for one in lines} == {instruction.value_date} == {MONDAY}
+    bank.clock.at += timedelta(days=3)
+    bring_statement(bank, MONDAY, opening="97.00")
+    assert attest(bank).verdict == "tied"
+    close(bank, MONDAY)
+    assert check(bank).findings == []
+    evidence = Evidence.of(bank, export_evidence(bank, tmp_path / "packs"))
+    report = verified(evidence.files, tmp_path / "pack", evidence.policy)
+    assert report.exit_code == 0, report.text()
 
 
 def test_two_write_offs_of_one_break_post_once(bank: Bank) -> None:

@@ -25,7 +25,7 @@ from tests.camt_writer import Entry, statement
 from tests.database import connect
 from tests.docs.documents import DOCUMENTS, REPOSITORY, anchors, code, links, prose, table
 from tests.liabilities.attested import attest
-from tests.reconciliation.test_writing_off import open_breaks, write_off
+from tests.reconciliation.runs import open_breaks, write_off
 
 # What the environment is asked for beside the settings: who acts, where, and the passwords of the containers.
 NOT_SETTINGS: Final = {

@@ -25,6 +25,7 @@ from tallystick.core.ids import with_prefix
 from tallystick.exports import ExportArguments, ExportFormat, create_export
 from tallystick.identity import ClientUse
 from tallystick.integrity import Integrity
+from tallystick.reconciliation.pairing import CAUSES
 from tallystick.signing import SoftwareSigner
 from tallystick.statements import NewDepositBalance, importing
 from tallystick.statements.deposit_balances import DepositBalanceKind
@@ -45,7 +46,7 @@ from tests.closing.days import FRIDAY, end_day, reopen, set_calendar
 from tests.exports.exported import workshop
 from tests.liabilities.attested import attest as attest_liabilities
 from tests.payouts.replying import report, take_in, transaction
-from tests.reconciliation.runs import reconcile
+from tests.reconciliation.runs import reconcile, write_off
 from tests.screening.listed import company
 from tests.screening.screened import import_list, rescreen
 from tests.signing_keys import replace_key
@@ -89,6 +90,7 @@ def live_fully(bank: Bank) -> None:
     _import_and_reconcile(bank)
     _work_on_breaks(bank)
     _match_and_abandon(bank)
+    _write_off(bank)
     attest_liabilities(bank)
     _screen(bank)
     _give_powers(bank)
@@ -230,6 +232,16 @@ def _work_on_breaks(bank: Bank) -> None:
         reconciliation.add_note(connection, bank.clock, bank.operator, second.id, "Seen.")
 
     bank.database.run(work)
+
+
+def _write_off(bank: Bank) -> None:
+    """What the control account has otherwise than the bank is posted, and matching takes it in."""
+    reconcile(bank)
+    with bank.database.read() as connection:
+        waiting = reconciliation.breaks(connection, bank.issuer_id, limit=100)
+    odd = [one for one in waiting if one.ended_at is None and one.type != "timing"]
+    write_off(bank, next(one for one in odd if one.cause.startswith(CAUSES)))
+    matching.match_in_parts(bank.database, bank.clock, bank.issuer_id, bank.classes["USD"].id)
 
 
 def _decide_rules(bank: Bank) -> None:

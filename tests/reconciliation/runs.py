@@ -7,6 +7,7 @@ from pathlib import Path
 from tallystick import events, reconciliation
 from tallystick.reconciliation import Break, Finding, Reconciliation
 from tallystick.statements import Statement
+from tallystick.tokens import Outcome
 from tests.bank import Bank
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "statements"
@@ -58,6 +59,26 @@ def carried(bank: Bank, found: Sequence[Finding]) -> list[Break]:
     """The breaks that a run's findings belong to, in their order."""
     with bank.database.read() as connection:
         return [reconciliation.break_(connection, bank.issuer_id, one.break_id or "") for one in found]
+
+
+def open_breaks(bank: Bank) -> list[Break]:
+    """What a run of the present finds, but for timing."""
+    return [one for one in carried(bank, reconcile(bank)[1]) if one.type != "timing"]
+
+
+def words(minor: int) -> str:
+    return f"{'-' if minor < 0 else ''}{abs(minor) // 100}.{abs(minor) % 100:02}"
+
+
+def ask_to_write_off(bank: Bank, found: Break) -> str:
+    """Ask to write a break in USD off, and return the change's id."""
+    payload = {"difference": words(found.difference_minor), "currency": "USD", "reason": "Too old."}
+    return bank.change("break_write_off", found.id, payload).resource_id
+
+
+def write_off(bank: Bank, found: Break) -> Outcome:
+    """Write a break off that posts an entry, with two people."""
+    return bank.approve(ask_to_write_off(bank, found), words(abs(found.difference_minor)), "USD")
 
 
 def live(bank: Bank) -> Statement:

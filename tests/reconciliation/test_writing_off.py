@@ -12,7 +12,7 @@ from tallystick.core.errors import DomainError
 from tallystick.core.ids import with_prefix
 from tallystick.ledger import Code, ledger_account_id
 from tallystick.reconciliation import Break
-from tallystick.tokens import Kind, Outcome
+from tallystick.tokens import Kind
 from tests.bank import Bank, oracle
 from tests.camt_writer import Entry, statement
 from tests.closing.days import FRIDAY, MONDAY, attest, bring_statement, close, set_calendar
@@ -20,7 +20,15 @@ from tests.database import connect
 from tests.faults import CrashError, Faults, crashing
 from tests.integrity.lived import check
 from tests.matching.helpers import open_now, run
-from tests.reconciliation.runs import carried, reconcile, told
+from tests.reconciliation.runs import (
+    ask_to_write_off,
+    carried,
+    open_breaks,
+    reconcile,
+    told,
+    words,
+    write_off,
+)
 from tests.reconciliation.test_carrying import again, work
 from tests.statements.imports import confirm_by_hand
 from tests.tokens.changing import code_of, log_of, rows, vote
@@ -30,23 +38,6 @@ from tests.verify.packs import Evidence, export_evidence, verified
 FIVE = Entry("5.00", remittance="LANTERN-USD", bank_reference="B-1")
 FEE = Entry("3.00", credit=False, bank_reference="F-1")
 NOBODYS = Entry("1.00", reversal=True, bank_reference="R-1")
-
-
-def words(minor: int) -> str:
-    return f"{'-' if minor < 0 else ''}{abs(minor) // 100}.{abs(minor) % 100:02}"
-
-
-def ask(bank: Bank, found: Break, **other: str) -> str:
-    payload = {"difference": words(found.difference_minor), "currency": "USD", "reason": "Too old."}
-    return bank.change("break_write_off", found.id, payload | other).resource_id
-
-
-def write_off(bank: Bank, found: Break) -> Outcome:
-    return bank.approve(ask(bank, found), words(abs(found.difference_minor)), "USD")
-
-
-def open_breaks(bank: Bank) -> list[Break]:
-    return [one for one in carried(bank, reconcile(bank)[1]) if one.type != "timing"]
 
 
 def books(bank: Bank, code: Code) -> int:
@@ -125,7 +116,7 @@ def test_the_event_is_the_entry(bank: Bank, made_by: str, debited: str, credited
         "scale": 2,
         "token_class_id": class_id,
     }
-    asked_for = ask(bank, found)
+    asked_for = ask_to_write_off(bank, found)
     assert json.loads(bank.acknowledged[-1].body)["entry"] == entry
 
     # Nobody approves an amount that they did not type.
@@ -261,7 +252,7 @@ def test_what_no_entry_can_mend_is_only_accepted(bank: Bank) -> None:
     left = open_breaks(bank)
     [register] = [one for one in left if one.cause.startswith("register:")]
     assert register.type == "amount"
-    done = bank.approve(ask(bank, register))
+    done = bank.approve(ask_to_write_off(bank, register))
     assert "entry" not in json.loads(done.body)["instruction"]
     made, findings = reconcile(bank)
     assert (made.verdict, told(findings)) == ("tied", [("amount", register.difference_minor)])
@@ -274,7 +265,7 @@ def test_timing_is_only_accepted_and_what_it_became_meanwhile_is_asked_anew(bank
     confirm_by_hand(bank, "HARBOUR-USD", "100.00")
     [found] = carried(bank, reconcile(bank)[1])
     assert found.type == "timing"
-    asked_for = ask(bank, found)
+    asked_for = ask_to_write_off(bank, found)
     bank.clock.at += timedelta(days=1)
     bank.import_statement(statement(day="2026-11-21", opening="5.00"))
     [became] = open_breaks(bank)
@@ -310,7 +301,7 @@ def test_a_bundle_is_not_written_off_as_one(bank: Bank) -> None:
     found = open_breaks(bank)
     assert (len(found), found[-1].cause) == (101, "more:entry_not_in_books")
     with pytest.raises(DomainError) as refused:
-        ask(bank, found[-1])
+        ask_to_write_off(bank, found[-1])
     assert refused.value.code == "break_bundled"
     write_off(bank, found[0])
     left = open_breaks(bank)
@@ -350,7 +341,7 @@ def test_two_write_offs_of_one_break_post_once(bank: Bank) -> None:
     bank.import_statement(statement(FIVE))
     bank.clock.at += timedelta(minutes=1)
     [found] = open_breaks(bank)
-    asked_for = [ask(bank, found) for _ in range(4)]
+    asked_for = [ask_to_write_off(bank, found) for _ in range(4)]
 
     outcomes = at_once(
         [partial(vote, bank, one, bank.checker, amount="100.00", currency="USD") for one in asked_for]
@@ -378,7 +369,7 @@ def test_it_is_resolved_or_written_off_and_never_both(bank: Bank) -> None:
             bank.clock.at += timedelta(days=1)
             [found] = [one for one in open_breaks(bank) if one.cause == f"movement:{deposit}"]
         release = bank.release_deposit("HARBOUR-USD", f"10{number}.00")
-        asked_for = ask(bank, found)
+        asked_for = ask_to_write_off(bank, found)
         before = books(bank, Code.OPERATIONAL_LOSS)
 
         def resolve(of: Break = found, by: str = release) -> str:
@@ -408,7 +399,7 @@ def test_a_crash_leaves_both_or_none(bank: Bank, persisted: bool) -> None:
     bank.import_statement(statement(FIVE))
     bank.clock.at += timedelta(minutes=1)
     [found] = open_breaks(bank)
-    asked_for = ask(bank, found)
+    asked_for = ask_to_write_off(bank, found)
     request = bank.request(
         Kind.APPROVE,
         bank.checker,

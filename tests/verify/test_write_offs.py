@@ -15,8 +15,7 @@ from tallystick_verify import ExitCode
 from tests.bank import Bank, open_bank
 from tests.camt_writer import Entry, statement
 from tests.database import cloned_database
-from tests.reconciliation.runs import carried, reconcile
-from tests.reconciliation.test_writing_off import ask, open_breaks, write_off
+from tests.reconciliation.runs import ask_to_write_off, carried, open_breaks, reconcile, write_off
 from tests.statements.imports import confirm_by_hand
 from tests.verify.forging import approve, emptied, reamount
 from tests.verify.packs import Evidence, Insider, export_evidence, verified
@@ -34,7 +33,7 @@ def live_with_write_offs(bank: Bank) -> None:
     bank.clock.at += timedelta(days=1)
     confirm_by_hand(bank, "HARBOUR-USD", "7.00")
     timing = [one for one in carried(bank, reconcile(bank)[1]) if one.type == "timing"]
-    bank.approve(ask(bank, timing[-1]))
+    bank.approve(ask_to_write_off(bank, timing[-1]))
 
 
 @pytest.fixture(scope="module")

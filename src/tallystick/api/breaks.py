@@ -90,7 +90,7 @@ class BreakResolutionRequest(Schema):
 
 
 class BreakWriteOffRequest(Schema):
-    """Ask to accept a difference as it is. Type it again; another person approves."""
+    """Ask to write a difference off. Type it again; another person approves, and types the amount of what it posts."""
 
     difference: Difference
     currency: Currency

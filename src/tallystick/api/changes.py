@@ -40,7 +40,7 @@ class ChangeEntryView(View):
 class ChangeView(View):
     """A change: of rules, of a class's mode, of who may do what. 202 while it waits for other people.
 
-    `entry` is told where it posts one: whoever approves it types its amount and currency.
+    `entry` is told when one that posts is asked for and decided: whoever approves it types its amount and currency.
     """
 
     id: str

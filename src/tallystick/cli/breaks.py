@@ -167,7 +167,7 @@ def write_off(  # noqa: PLR0917 Typer passes them by name.
     key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask to accept a difference as it is; another person approves."""
+    """Ask to write a difference off; another person approves, and types the amount of the entry that it posts."""
     with reported(as_json=as_json) as report:
         from tallystick.cli.asking import tell_change
 

@@ -81,8 +81,8 @@ class BreakState(StrEnum):
     """Where the work on a break stands.
 
     It waits while it is `open`, `assigned` or `explained`. `resolved`: an instruction that corrects it is named.
-    `written_off`: two people accepted it as it is. `cleared`: a later run no longer found it. Each of these three
-    begins anew as `open` if a run finds the cause again.
+    `written_off`: two people accepted it as it is, and of the control account by an entry. `cleared`: a later run no
+    longer found it. Each of these three begins anew as `open` if a run finds the cause again.
     """
 
     OPEN = "open"
@@ -113,7 +113,7 @@ class ActionKind(StrEnum):
 
 
 class Verdict(StrEnum):
-    """`tied` only if no difference is left unexplained, but for those that two people wrote off."""
+    """`tied` only if no difference is left unexplained, but for those that two people accepted."""
 
     TIED = "tied"
     BROKEN = "broken"
@@ -175,8 +175,8 @@ class Break:
     """One difference for as long as its `cause` is the same, whatever later runs make of its type or amount.
 
     Type, difference, explanation and evidence are those of the last run that found it (`last_reconciliation_id`,
-    `seen_at`); `reconciliation_id` and `created_at` are of the first. `instruction_id` is what corrected it,
-    `accepted_minor` the difference that was written off.
+    `seen_at`); `reconciliation_id` and `created_at` are of the first. `instruction_id` is what corrected it, the change
+    that posted its write-off included; `accepted_minor` the difference that was written off.
     """
 
     issuer_id: str

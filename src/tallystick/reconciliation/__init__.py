@@ -1,7 +1,7 @@
 """Reconciliation: log, balances, books, register and bank, compared to the minor unit, and each break by its name.
 
-No run adjusts anything: a break is for people to look into, to correct or to write off, and a later run shows whether it
-is gone.
+No run adjusts anything: a break is for people to look into, to correct or to write off, and a later run shows whether
+it is gone.
 """
 
 from datetime import datetime

@@ -1,6 +1,6 @@
 """`/v1/deposit-balances`: kept as they were told, under one name one figure, and nothing is confirmed by them."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -120,6 +120,7 @@ async def test_the_latest_figure_up_to_a_moment(edge: Edge) -> None:
                 edge.bank.classes["USD"].id,
                 DepositBalanceKind.BALANCE,
                 until=datetime(2026, 11, 20, 7, minute, tzinfo=UTC),
+                recorded_until=edge.bank.clock.at + timedelta(days=1),
             )
             for minute in (9, 25, 59)
         ]
@@ -129,6 +130,7 @@ async def test_the_latest_figure_up_to_a_moment(edge: Edge) -> None:
             edge.bank.classes["USD"].id,
             DepositBalanceKind.HOLD,
             until=edge.bank.clock.at,
+            recorded_until=edge.bank.clock.at,
         )
     assert [None if one is None else one.amount_minor for one in found] == [None, -300, -200]
     assert holds is None

@@ -20,6 +20,8 @@ from tallystick.schedules import RunState, ScheduledRun, Scheduler, due_runs, ne
 from tests.bank import Bank, oracle
 from tests.business_dates.test_calendar import CALENDARS, MOMENTS, calendar
 from tests.closing.days import FRIDAY, attest, bring_statement, set_calendar
+from tests.reconciliation.test_holds import held
+from tests.reconciliation.test_pushed import push
 from tests.tokens.changing import rows
 
 GRACE = timedelta(minutes=15)
@@ -124,6 +126,30 @@ def test_data_that_comes_in_is_reconciled_without_any_calendar(bank: Bank) -> No
     assert at_work.look() == []
     bring_statement(bank, FRIDAY + timedelta(days=1), opening="100.00")
     assert classes_of(bank, at_work.look()) == {"USD"}
+
+
+def test_figures_that_the_core_pushes_are_reconciled_and_none_is_overlooked(bank: Bank) -> None:
+    at_work = scheduler(bank)
+    bring_statement(bank, FRIDAY - timedelta(days=1), ("HARBOUR-USD", "100.00"))
+    assert len(at_work.look()) == 1
+    bank.clock.at += timedelta(hours=1)
+    assert at_work.look() == []
+    push(bank, "99.00")
+    [run] = at_work.look()
+    assert (run.verdict, run.figures["pushed_balance"]["difference"]) == ("broken", "1.00")
+    # Another one that was being written meanwhile may not have been seen: it is looked at once more, and then rests.
+    push(bank, "100.00")
+    assert at_work.look() == []
+    bank.clock.at += timedelta(minutes=1)
+    assert [one.verdict for one in at_work.look()] == ["tied"]
+    bank.clock.at += timedelta(minutes=1)
+    assert at_work.look() == []
+    # A customer's hold counts as well; a customer's balance is compared with nothing.
+    held(bank, "HARBOUR-USD", "100.00")
+    assert standing(bank).class_ids == {bank.classes["USD"].id}
+    assert classes_of(bank, at_work.look()) == {"USD"}
+    bank.clock.at += timedelta(minutes=2)
+    assert [len(at_work.look()), at_work.look()] == [1, []]
 
 
 def test_what_was_missed_is_an_alert_until_it_is_made_up_for(

@@ -97,6 +97,7 @@ __all__ = [
     "assign",
     "break_",
     "breaks",
+    "current_began_at",
     "evidence",
     "evidence_content",
     "explain",
@@ -127,6 +128,11 @@ def reconciliations(
 ) -> list[Reconciliation]:
     """Return a page of runs, oldest first."""
     return store.read_reconciliations(connection, issuer_id, token_class_id, after, limit)
+
+
+def current_began_at(connection: Connection, issuer_id: str) -> dict[str, datetime]:
+    """Return by token class when its last run of the present began; classes without one are left out."""
+    return store.read_current_began(connection, issuer_id)
 
 
 def findings(

@@ -20,9 +20,12 @@ from tallystick.reconciliation.control_account import (
 )
 from tallystick.reconciliation.holds import Held, compare_holds
 from tallystick.reconciliation.in_parts import NOTHING_VERIFIED, Replayed, VerifiedLog, replay
+from tallystick.reconciliation.pairing import Cutoff
+from tallystick.reconciliation.pushed import PushedBalance
 from tallystick.reconciliation.records import Backing
 from tallystick.reconciliation.replay import Scope, proven_payload
 from tallystick.reconciliation.tie_out import AttestedRoot, BankFacts, BooksFacts
+from tallystick.statements import DepositBalanceKind
 
 __all__ = ["AsOf", "Compared", "gather"]
 
@@ -111,7 +114,9 @@ def gather(
         return Compared(books, bank, log, None, bank_as_of)
     return Compared(
         books,
-        ControlAccount(connection, scope, covered, last_index).compare(part),
+        ControlAccount(
+            connection, scope, covered, last_index, _pushed(connection, scope, covered, as_of)
+        ).compare(part),
         log,
         covered[-1].id if covered else None,
         bank_time_of(covered[-1]) if covered else None,
@@ -128,6 +133,24 @@ def _statements(
     if as_of.bank_as_of is None:
         return found
     return [one for one in found if bank_time_of(one) <= as_of.bank_as_of]
+
+
+def _pushed(
+    connection: Connection, scope: Scope, covered: Sequence[statements.Statement], as_of: AsOf
+) -> PushedBalance | None:
+    """Return what the core told last of the control account itself, unless the latest statement reaches further."""
+    told = statements.latest_deposit_balance(
+        connection,
+        scope.issuer_id,
+        scope.token_class_id,
+        DepositBalanceKind.BALANCE,
+        until=as_of.bank_as_of or as_of.known_at or as_of.now,
+        recorded_until=as_of.known_at or as_of.now,
+    )
+    if told is None or not covered or told.as_of <= bank_time_of(covered[-1]):
+        return None
+    index = min(events.index_as_of(connection, scope.issuer_id, told.as_of), as_of.last_index)
+    return PushedBalance(told.id, told.as_of, told.amount_minor, Cutoff(index, told.as_of.date()))
 
 
 def _holds(

@@ -4,7 +4,7 @@ balance to the latest closing one.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Final
 
@@ -14,6 +14,7 @@ from tallystick import payouts, statements, tokens
 from tallystick.core.clock import day_end
 from tallystick.reconciliation.breaks import BreakCollector
 from tallystick.reconciliation.pairing import DepositStanding, Pairing, Told
+from tallystick.reconciliation.pushed import PushedBalance, compare_pushed
 from tallystick.reconciliation.replay import Part, Scope, movements_at
 from tallystick.reconciliation.tie_out import BankFacts
 from tallystick.statements import Statement, StatementEntry
@@ -63,20 +64,23 @@ def gaps_between(in_order: Sequence[Statement]) -> list[tuple[int, int]]:
 class ControlAccount:
     """Holds what the log moved on the control account against the statements.
 
-    `statements` are those that are covered by the latest closing balance, which is the last one's.
+    `statements` are those that are covered by the latest closing balance, which is the last one's. `pushed` is a
+    balance that the core told of a moment behind them.
     """
 
     connection: Connection
     scope: Scope
     statements: Sequence[Statement]
     last_index: int
+    pushed: PushedBalance | None = None
 
     def compare(self, part: Part) -> BankFacts:
         """Return what the bank says, with every movement and entry that the two don't share named."""
         if not self.statements:
             return BankFacts(None)
         found = BreakCollector(self.scope.money)
-        pairing = Pairing(self.scope.money, found)
+        pushed = self.pushed
+        pairing = Pairing(self.scope.money, found, None if pushed is None else pushed.cutoff)
         pairing.take_forward(part.forward, self._written_off_at(part))
         self._walk(pairing, part)
         alone = [
@@ -85,12 +89,12 @@ class ControlAccount:
         ]
         pairing.name_alone(alone, self._confirmed_like(part), self._closed_on())
         pairing.name_written_off(self.scope.covered)
-        return BankFacts(
-            self.statements[-1].closing_minor,
-            pairing.difference_minor,
-            pairing.timing_minor,
-            found.collected(),
-        )
+        closing_minor, breaks = self.statements[-1].closing_minor, found.collected()
+        facts = BankFacts(closing_minor, pairing.difference_minor, pairing.timing_minor, breaks)
+        if pushed is None or closing_minor is None:
+            return facts
+        told, odd = compare_pushed(self.scope.money, pushed, closing_minor, pairing.moved_since_minor)
+        return replace(facts, breaks=breaks + odd, pushed=told)
 
     def _written_off_at(self, part: Part) -> dict[int, str]:
         """Return the causes of what was written off of the books' own movements, by each one's place in the log."""

@@ -21,7 +21,17 @@ from tallystick.reconciliation.records import BreakType, Evidence
 from tallystick.statements import EntryLink, StatementEntry
 from tallystick.tokens import State
 
-__all__ = ["CAUSES", "KINDS", "ControlMovement", "DepositStanding", "Forward", "Marks", "Pairing", "Told"]
+__all__ = [
+    "CAUSES",
+    "KINDS",
+    "ControlMovement",
+    "Cutoff",
+    "DepositStanding",
+    "Forward",
+    "Marks",
+    "Pairing",
+    "Told",
+]
 
 #: How the causes begin of what is named here: each is a difference between 1100 and the bank's statements.
 CAUSES: Final = ("entry:", "first_opening:", "movement:", "statement_opening:", "sum:")
@@ -58,6 +68,17 @@ class ControlMovement(NamedTuple):
     value_date: date
     account_id: str | None
     statement_entry_id: str | None
+
+
+class Cutoff(NamedTuple):
+    """What the bank could know of at some moment: what was booked up to an index of the log, and valued by a day."""
+
+    event_index: int
+    day: date
+
+    def takes_in(self, movement: ControlMovement) -> bool:
+        """Tell whether a movement was there by then."""
+        return movement.event_index <= self.event_index and movement.value_date <= self.day
 
 
 class DepositStanding(NamedTuple):
@@ -178,13 +199,16 @@ class Forward:
 class Pairing:
     """Names what is left over; `difference_minor` sums what differs, the books less the bank.
 
+    `moved_since_minor` is what the books moved behind the latest statement and up to `cutoff`, if there is one.
     `written_off` is what is left of the write-offs that were given with the books' side, by the cause of each.
     """
 
     money: Money
     found: BreakCollector
+    cutoff: Cutoff | None = None
     difference_minor: int = 0
     timing_minor: int = 0
+    moved_since_minor: int = 0
     written_off: dict[str, int] = field(default_factory=dict)
     _waiting: defaultdict[int, deque[int]] = field(default_factory=lambda: defaultdict(deque))
 
@@ -198,6 +222,7 @@ class Pairing:
             evidence = {**_evidence_of(movement), "bank_entry_id": link.id}
             cause = _cause_of(movement)
             if kind == "later":
+                self._count_since(movement)
                 self._add_timing(
                     "deposit_on_later_statement",
                     movement.movement_minor,
@@ -341,6 +366,7 @@ class Pairing:
             evidence, cause = _evidence_of(movement), _cause_of(movement)
             pair = (movement.account_id, movement.movement_minor)
             if movement.value_date > closed_on:
+                self._count_since(movement)
                 self._add_timing(
                     "movement_after_statement",
                     movement.movement_minor,
@@ -427,6 +453,10 @@ class Pairing:
             f"sum:{statement_id}",
         )
         return closing_minor
+
+    def _count_since(self, movement: ControlMovement) -> None:
+        if self.cutoff is not None and self.cutoff.takes_in(movement):
+            self.moved_since_minor += movement.movement_minor
 
     def _add_timing(
         self, kind: str, difference_minor: int, explanation: str, evidence: Evidence, cause: str

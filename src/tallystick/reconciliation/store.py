@@ -130,6 +130,16 @@ def read_known(
     return list(found.values())
 
 
+def read_current_began(connection: Connection, issuer_id: str) -> dict[str, datetime]:
+    rows = connection.exec_driver_sql(
+        """SELECT c.id, (SELECT max(r.created_at) FROM reconciliation r
+                         WHERE r.issuer_id = c.issuer_id AND r.token_class_id = c.id AND r.current)
+           FROM token_class c WHERE c.issuer_id = %s""",
+        (issuer_id,),
+    )
+    return {class_id: created_at for class_id, created_at in rows if created_at is not None}
+
+
 def has_later_current(
     connection: Connection, issuer_id: str, token_class_id: str, created_at: datetime, event_index: int
 ) -> bool:

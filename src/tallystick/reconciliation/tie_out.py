@@ -12,8 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from tallystick.core.clock import format_time
 from tallystick.ledger import CLAIM_CODES, Code, ledger_account_id
 from tallystick.reconciliation.breaks import BreakCollector, BreakDraft, Money, control_effect, supply_effect
+from tallystick.reconciliation.pushed import PushedFacts
 from tallystick.reconciliation.records import EXPLAINED_TYPES, BreakType, Figures, Verdict
 
 __all__ = ["AttestedRoot", "BankFacts", "BooksFacts", "TieOut", "tie_out"]
@@ -63,13 +65,14 @@ class BankFacts:
     """What the bank says: its closing balance, None without a statement.
 
     `breaks` explain `difference_minor`, the books' signed movements less the bank's entries; `timing_minor` is the
-    part of it that is timing.
+    part of it that is timing. `pushed` is a balance that the core told of a later moment, whose break is beside these.
     """
 
     closing_minor: int | None
     difference_minor: int = 0
     timing_minor: int = 0
     breaks: list[BreakDraft] = field(default_factory=list)
+    pushed: PushedFacts | None = None
 
 
 class TieOut(NamedTuple):
@@ -255,6 +258,7 @@ def _figures(token_class_id: str, money: Money, books: BooksFacts, bank: BankFac
             "events_verified": str(books.events_verified_count),
         },
         "liability_root": _root_figures(money, books),
+        "pushed_balance": _pushed_figures(money, bank.pushed),
         "control_account": {
             "ledger": money.text(ledger_minor),
             "deposits_available": money.text(_of_code(books, Code.DEPOSITS_AVAILABLE)),
@@ -279,6 +283,19 @@ def _root_figures(money: Money, books: BooksFacts) -> dict[str, str | None]:
         "attested_root_hash": None if attested is None else attested.root_hash,
         "attested_total": None if attested is None else money.text(attested.total_minor),
         "books_at_attested_index": None if attested is None else money.text(attested.books_minor),
+    }
+
+
+def _pushed_figures(money: Money, pushed: PushedFacts | None) -> dict[str, str | None]:
+    """All None where the core told no balance behind its latest statement."""
+    if pushed is None:
+        return dict.fromkeys(("deposit_balance_id", "as_of", "balance", "expected", "difference"))
+    return {
+        "deposit_balance_id": pushed.id,
+        "as_of": format_time(pushed.as_of),
+        "balance": money.text(pushed.amount_minor),
+        "expected": money.text(pushed.expected_minor),
+        "difference": money.text(pushed.expected_minor - pushed.amount_minor),
     }
 
 

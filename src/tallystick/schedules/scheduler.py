@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
-from tallystick import attestations, business_dates, participants, statements, tokens
+from tallystick import attestations, business_dates, participants, reconciliation, statements, tokens
 from tallystick.core.database import Database
 from tallystick.core.errors import DomainError
 from tallystick.participants import TokenClass
@@ -32,14 +32,26 @@ LOOK_BACK: Final = timedelta(days=10)
 # A process says that it is alive so often, and not every time it looks.
 _TELL_EVERY: Final = timedelta(minutes=1)
 _CLASSES_MAX: Final = 1_000
+# Within this time of its coming in a figure is committed, and so seen by every run that begins later.
+_SEEN_WITHIN: Final = timedelta(minutes=1)
 
 
 class Standing(NamedTuple):
-    """What is due of an issuer and not done, and everything that was due lately, as of a moment."""
+    """What is due of an issuer and not done, and everything that was due lately, as of a moment.
+
+    `told_class_ids` are the classes of which the core pushed figures that no run has seen.
+    """
 
     pending: Sequence[ScheduledRun]
     recent: Sequence[ScheduledRun]
     arrivals: Sequence[Arrival]
+    told_class_ids: frozenset[str]
+
+    @property
+    def class_ids(self) -> set[str]:
+        """The classes that are to be reconciled."""
+        came = {one.token_class_id for one in self.arrivals}
+        return {one.token_class_id for one in self.pending} | came | self.told_class_ids
 
 
 def standing(connection: Connection, issuer_id: str, now: datetime) -> Standing:
@@ -61,7 +73,20 @@ def standing(connection: Connection, issuer_id: str, now: datetime) -> Standing:
         for one in came
         if one.id not in reconciled and one.completed_at is not None
     ]
-    return Standing([one for one in recent if one.done_at is None], recent, arrivals)
+    pending = [one for one in recent if one.done_at is None]
+    return Standing(pending, recent, arrivals, _told_since(connection, issuer_id, now))
+
+
+def _told_since(connection: Connection, issuer_id: str, now: datetime) -> frozenset[str]:
+    """Return the classes with figures that came since their last run, or so shortly before that it may not have seen
+    them. However often a core tells some, they are looked at once in that time.
+    """
+    ran = reconciliation.current_began_at(connection, issuer_id)
+    return frozenset(
+        class_id
+        for class_id, came_at in statements.figures_came_at(connection, issuer_id).items()
+        if class_id not in ran or ran[class_id] - came_at < _SEEN_WITHIN <= now - ran[class_id]
+    )
 
 
 class Scheduler:
@@ -110,7 +135,7 @@ class Scheduler:
         now = self._settler.clock.now()
         due = standing(connection, issuer_id, now)
         looked_at = store.read_looked_at(connection, issuer_id)
-        if not due.pending and not due.arrivals and looked_at is not None and now - looked_at < _TELL_EVERY:
+        if not due.class_ids and looked_at is not None and now - looked_at < _TELL_EVERY:
             return []
         if not store.lead(connection, issuer_id, now):
             return []
@@ -126,9 +151,8 @@ class Scheduler:
                 issuer_id,
                 one.due_at.isoformat(),
             )
-        wanted = {one.token_class_id for one in due.pending} | {one.token_class_id for one in due.arrivals}
         classes = participants.token_classes(connection, issuer_id, limit=_CLASSES_MAX)
-        return [one for one in classes if one.id in wanted]
+        return [one for one in classes if one.id in due.class_ids]
 
     def _make_due(self, connection: Connection, *, of_class: TokenClass) -> Reconciliation | None:
         """Reconcile a class if that is still due and this process leads; all of it in this transaction."""
@@ -138,7 +162,7 @@ class Scheduler:
         due = standing(connection, issuer_id, now)
         pending = [one for one in due.pending if one.token_class_id == of_class.id]
         arrivals = [one for one in due.arrivals if one.token_class_id == of_class.id]
-        if not pending and not arrivals:
+        if of_class.id not in due.class_ids:
             return None
         acting = tokens.system_principal(issuer_id, now)
         run, _ = attestations.reconcile(connection, self._settler, acting, of_class.id)

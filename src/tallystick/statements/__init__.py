@@ -105,6 +105,7 @@ __all__ = [
     "entries_confirmed_by_hand",
     "entries_numbered",
     "entries_of_amounts",
+    "figures_came_at",
     "findings",
     "first_told",
     "guard_xml",
@@ -285,8 +286,25 @@ def deposit_balance(connection: Connection, issuer_id: str, deposit_balance_id: 
     return found
 
 
+def figures_came_at(connection: Connection, issuer_id: str) -> dict[str, datetime]:
+    """Return by token class when the last figure came that reconciliation compares: the backing account's balance, or a
+    customer's hold.
+    """
+    return store.read_last_recorded(connection, issuer_id)
+
+
 def latest_deposit_balance(
-    connection: Connection, issuer_id: str, token_class_id: str, kind: DepositBalanceKind, *, until: datetime
+    connection: Connection,
+    issuer_id: str,
+    token_class_id: str,
+    kind: DepositBalanceKind,
+    *,
+    until: datetime,
+    recorded_until: datetime,
 ) -> DepositBalance | None:
-    """Return the last figure of a kind that tells of the class's backing account up to a moment, or None."""
-    return store.read_latest_deposit_balance(connection, issuer_id, token_class_id, kind.value, until)
+    """Return the last figure of a kind of the class's backing account itself, of those that tell of a moment up to
+    `until` and had come by `recorded_until`; None without.
+    """
+    return store.read_latest_deposit_balance(
+        connection, issuer_id, token_class_id, kind.value, until, recorded_until
+    )

@@ -223,5 +223,13 @@ deposit_balance = Table(
         "as_of",
         postgresql_where=text("kind = 'hold' AND account_id IS NOT NULL"),
     ),
+    # What reconciliation compares: the backing account's balance, and customers' holds.
+    Index(
+        "ix_deposit_balance_compared",
+        "issuer_id",
+        "token_class_id",
+        "recorded_at",
+        postgresql_where=text("(kind = 'balance') = (account_id IS NULL)"),
+    ),
     info=LOGGED,
 )

@@ -372,16 +372,32 @@ def read_deposit_balances(
 
 
 def read_latest_deposit_balance(
-    connection: Connection, issuer_id: str, token_class_id: str, kind: str, until: datetime
+    connection: Connection,
+    issuer_id: str,
+    token_class_id: str,
+    kind: str,
+    until: datetime,
+    recorded_until: datetime,
 ) -> DepositBalance | None:
-    """Return the last figure of the class's backing account that tells of a moment up to `until`."""
     row = connection.exec_driver_sql(
         f"""SELECT {_BALANCE_COLUMNS} FROM deposit_balance
             WHERE issuer_id = %s AND token_class_id = %s AND account_id IS NULL AND kind = %s AND as_of <= %s
+              AND recorded_at <= %s
             ORDER BY as_of DESC, id DESC LIMIT 1""",
-        (issuer_id, token_class_id, kind, until),
+        (issuer_id, token_class_id, kind, until, recorded_until),
     ).one_or_none()
     return None if row is None else DepositBalance(*row)
+
+
+def read_last_recorded(connection: Connection, issuer_id: str) -> dict[str, datetime]:
+    rows = connection.exec_driver_sql(
+        """SELECT c.id, (SELECT max(d.recorded_at) FROM deposit_balance d
+                         WHERE d.issuer_id = c.issuer_id AND d.token_class_id = c.id
+                           AND (d.kind = 'balance') = (d.account_id IS NULL))
+           FROM token_class c WHERE c.issuer_id = %s""",
+        (issuer_id,),
+    )
+    return {class_id: recorded_at for class_id, recorded_at in rows if recorded_at is not None}
 
 
 def read_holds(

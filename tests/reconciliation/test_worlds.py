@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tallystick.reconciliation import Verdict
-from tallystick.reconciliation.pairing import Marks
+from tallystick.reconciliation.marks import Marks
 from tests.reconciliation.worlds import (
     FAULTS,
     ONCE,

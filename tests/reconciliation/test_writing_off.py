@@ -163,6 +163,34 @@ def test_what_the_bank_does_later_is_found_as_that(bank: Bank, odd: str) -> None
     assert reconcile(bank)[0].verdict == "tied"
 
 
+def test_another_of_its_amount_is_not_taken_for_what_was_written_off(bank: Bank) -> None:
+    """A release that the bank never paid was written off; the next one of that amount it pays."""
+    bank.import_statement(statement(Entry("100.00", remittance="Funding HARBOUR-USD")))
+    lost = bank.release_deposit("HARBOUR-USD", "10.00")
+    [found] = open_breaks(bank)
+    assert (found.cause, found.difference_minor) == (f"movement:{lost}", -1_000)
+    write_off(bank, found)
+    assert books(bank, Code.OPERATIONAL_LOSS) == -1_000
+    bank.clock.at += timedelta(days=1)
+    paid = bank.release_deposit("HARBOUR-USD", "10.00")
+    bank.import_statement(statement(day="2026-11-21", opening="100.00"))
+    [waiting] = open_breaks(bank)
+    assert waiting.cause == f"movement:{paid}"
+    bank.import_statement(
+        statement(Entry("10.00", credit=False, remittance="?"), day="2026-11-22", opening="100.00")
+    )
+    assert reconcile(bank)[0].verdict == "tied"
+    assert (again(bank, found).state, again(bank, waiting).state) == ("written_off", "cleared")
+    # The first one is paid after all: what the bank shows now, the books don't.
+    bank.import_statement(
+        statement(Entry("10.00", credit=False, remittance="!"), day="2026-11-23", opening="90.00")
+    )
+    [late] = open_breaks(bank)
+    assert (late.type, late.difference_minor) == ("unexpected_bank_entry", 1_000)
+    write_off(bank, late)
+    assert (books(bank, Code.OPERATIONAL_LOSS), reconcile(bank)[0].verdict) == (0, "tied")
+
+
 def test_what_is_mended_besides_is_open_again(bank: Bank) -> None:
     """Money that came in vain was written off; then somebody gives it back in the books as well."""
     confirm_by_hand(bank, "HARBOUR-USD", "100.00")
@@ -382,6 +410,8 @@ def test_it_is_resolved_or_written_off_and_never_both(bank: Bank, number: int) -
     assert [one.difference_minor for one in open_breaks(bank) if one.ended_at is None] == (
         [-found.difference_minor] if written_off else []
     )
+    # What nobody may approve any more waits, with the amount that it would have had.
+    assert check(bank).findings == []
     oracle(bank)
 
 

@@ -421,7 +421,8 @@ class Batch:
     def _take_change(self, plan: Plan, settled: Instruction, change: CheckedChange) -> None:
         # A key signs its own beginning, and the one before it what stands in front of that.
         self._begin_signing(None)
-        if plan.postings and settled.value_date is not None:
+        if plan.postings:
+            assert settled.value_date is not None, "it comes with settling"
             self.facts.book.post(self.facts.next_index, settled.value_date, plan.postings)
         index = self._draft(
             change.change.event_type,

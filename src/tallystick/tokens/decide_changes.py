@@ -86,7 +86,8 @@ def change_members(
     """Return what the event of a change says beside what every event does, its entry included."""
     entry = checked.entry
     posted = {}
-    if entry is not None and settled.value_date is not None:
+    if entry is not None:
+        assert settled.value_date is not None, "it comes with settling"
         posted = {**entry.told, "value_date": settled.value_date.isoformat()}
     return {
         "approvals": [one.hex() for one in approval_hashes],

@@ -347,6 +347,7 @@ class TestVerifier:
         types = [one["type"] for one in evidence.insider().payloads()]
         closed, reopened = types.index("business_date.closed"), types.index("business_date.reopened")
         attested = types.index("reconciliation.attested")
+        looked_at = evidence.insider().payloads()[attested]["attestation"]["ledger_index"]
         late = types.index("deposit.confirmed", closed)
 
         def supply(payload: dict[str, Any]) -> None:
@@ -367,6 +368,16 @@ class TestVerifier:
         def further(payload: dict[str, Any]) -> None:
             del payload["attestation"]["log_root_hash"]
 
+        def of_log(**members: Any) -> Callable[[dict[str, Any]], object]:
+            return lambda payload: payload["attestation"].update(members)
+
+        def another_class(payload: dict[str, Any]) -> None:
+            # Of a class without events nobody knows the supply: it must not stand for one that has them.
+            payload["figures"]["classes"][0] |= {
+                "token_class_id": "class_01h455vb4pex5vsknk084sn02q",
+                "supply": "0.00",
+            }
+
         def period(payload: dict[str, Any]) -> None:
             payload["figures"]["period_from"] = "2026-11-21"
 
@@ -381,6 +392,13 @@ class TestVerifier:
             (attested, attestation, "not what the log leads to"),
             (attested, root, "not what the log leads to"),
             (attested, further, "other members than are known"),
+            (attested, of_log(log_root_hash="0" * 64), "vouches for another log"),
+            # The root is right, and of one event more.
+            (attested, of_log(verified_size=str(looked_at)), "vouches for another log"),
+            (attested, of_log(verified_size=str(looked_at + 2)), "vouches for more of the log"),
+            (attested, of_log(currency="EUR"), "another currency or scale"),
+            (attested, of_log(scale=3), "another currency or scale"),
+            (closed, another_class, "another currency or scale"),
         ]
         for number, (index, change, words) in enumerate(forgeries):
             insider = evidence.insider()

@@ -32,7 +32,7 @@ def die() -> None:
 
 
 def dying_at_commit(table: str, *, persisted: bool) -> None:
-    commit = DefaultDialect.do_commit
+    commit: Callable[..., None] = DefaultDialect.do_commit
 
     def do_commit(dialect: DefaultDialect, connection: Any) -> None:
         with connection.cursor() as cursor:

@@ -169,7 +169,7 @@ def test_a_life_of_payouts_that_is_killed_at_every_step_ends_the_same(
     with connect(database_urls.superuser_url) as connection:
         types = connection.execute("SELECT type FROM event ORDER BY event_index").fetchall()
         rows = connection.execute("SELECT code, sum(balance_minor)::int FROM ledger_account GROUP BY 1")
-        balances = dict(rows.fetchall())
+        balances = {str(code): amount_minor for code, amount_minor in rows.fetchall()}
     assert [one for (one,) in types[types.index(("payout.accepted",)) :]] == HISTORY
     assert [balances[code] for code in ("1100", "2110", "2310")] == [8_000, 8_000, 0]
     [run] = on_sandbox.json("reconcile", "--token-class", "USD")["data"]

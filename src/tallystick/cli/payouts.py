@@ -102,25 +102,6 @@ def cancel(
         report.say(f"{payout_id} is cancelled; {done['currency']} {done['amount']} are available again.")
 
 
-@payouts.command()
-def findings(
-    cursor: Annotated[str, typer.Option(metavar="FINDING", help="Go on behind this one.")] = "",
-    key: ApiKey = None,
-    as_json: AsJson = False,
-) -> None:
-    """List what the bank said that contradicts the books, or itself."""
-    with reported(as_json=as_json) as report:
-        found = _look(_path("/v1/payout-findings", cursor=cursor or None), key)
-        report.document(found)
-        report.table(
-            ["at", "kind", "payout", "detail"],
-            [
-                [one["created_at"][:19], one["kind"], one["payout_id"] or one["subject"], one["detail"]]
-                for one in found["data"]
-            ],
-        )
-
-
 @files.command("make")
 def make_file(  # noqa: PLR0917 Typer passes them by name.
     token_class: TokenClass,

@@ -1,4 +1,4 @@
-"""What people do about findings of payouts: who owns each, what was learnt, and how it ended."""
+"""What people do about findings of payouts; and screenings of payouts' beneficiaries, who are no holders."""
 
 from typing import Final
 
@@ -12,6 +12,8 @@ depends_on: Final = None
 
 SERVICE: Final = "tallystick_service"
 TABLE: Final = "payout_finding_action"
+#: What of screening referred to holders alone.
+SCREENED: Final = {"screening": "fk_screening_holder", "screening_standing": "fk_screening_standing_holder"}
 
 
 def upgrade() -> None:
@@ -55,7 +57,11 @@ def upgrade() -> None:
         "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
     )
     op.execute(f"GRANT SELECT, INSERT ON {TABLE} TO {SERVICE}")
+    for table, name in SCREENED.items():
+        op.drop_constraint(name, table, type_="foreignkey")
 
 
 def downgrade() -> None:
+    for table, name in SCREENED.items():
+        op.create_foreign_key(name, table, "holder", ["issuer_id", "holder_id"], ["issuer_id", "id"])
     op.drop_table(TABLE)

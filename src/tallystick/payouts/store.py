@@ -1,6 +1,6 @@
 """All SQL of payouts. Every statement leads with the issuer's id; nothing here commits."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any, Final
@@ -191,7 +191,9 @@ def read_content(connection: Connection, issuer_id: str, file_id: str) -> bytes 
     return None if found is None else bytes(found)
 
 
-def read_fileable(connection: Connection, issuer_id: str, token_class_id: str, limit: int) -> list[str]:
+def read_fileable(
+    connection: Connection, issuer_id: str, token_class_id: str, held: Collection[str], limit: int
+) -> list[str]:
     rows = connection.exec_driver_sql(
         """SELECT s.payout_id FROM payout_step s
            JOIN payout p ON p.issuer_id = s.issuer_id AND p.id = s.payout_id
@@ -200,8 +202,9 @@ def read_fileable(connection: Connection, issuer_id: str, token_class_id: str, l
                              WHERE i.issuer_id = s.issuer_id AND i.payout_id = s.payout_id)
              AND NOT EXISTS (SELECT 1 FROM payout_step e
                              WHERE e.issuer_id = s.issuer_id AND e.payout_id = s.payout_id AND e.step = 'cancelled')
+             AND s.payout_id <> ALL(%s::text[])
            ORDER BY s.event_index LIMIT %s""",
-        (issuer_id, token_class_id, limit),
+        (issuer_id, token_class_id, list(held), limit),
     )
     return [row[0] for row in rows]
 

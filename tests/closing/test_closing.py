@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tallystick import closing, ledger, statements
+from tallystick import closing, ledger, payout_replies, statements
 from tallystick.business_dates import (
     BusinessCalendarMissingError,
     BusinessDateClosedError,
@@ -19,6 +19,7 @@ from tallystick.business_dates import (
 from tallystick.closing import BreakNotOpenError, ChecklistIncompleteError, HandOffNotFoundError
 from tallystick.core.errors import DomainError
 from tallystick.tokens import Kind
+from tests.api.payout_examples import new_finding
 from tests.bank import Bank, oracle
 from tests.camt_writer import Entry, statement
 from tests.closing.days import (
@@ -105,6 +106,22 @@ class TestChecklist:
         with pytest.raises(ChecklistIncompleteError):
             bank.approve(asked.resource_id)
         assert look(bank, FRIDAY).date.state == "open"
+
+    def test_findings_about_payouts_are_shown_and_keep_no_date_open(self, bank: Bank) -> None:
+        set_calendar(bank)
+        bring_statement(bank, FRIDAY, ("HARBOUR-USD", "100.00"))
+        finding_id = new_finding(bank)
+        attest(bank)
+
+        [shown] = [one for one in look(bank, FRIDAY).checklist.items if one.name == "payout_findings"]
+
+        assert (shown.done, shown.figures) == (True, {"open_finding_ids": [finding_id]})
+        assert "1 findings about payouts wait for people" in shown.found
+        close(bank, FRIDAY)
+        bank.database.run(
+            lambda on: payout_replies.resolve_finding(on, bank.clock, bank.maker, finding_id, "Theirs.")
+        )
+        assert "payout_findings" not in [one.name for one in look(bank, FRIDAY).checklist.items]
 
     def test_breaks_are_accepted_by_name(self, bank: Bank) -> None:
         set_calendar(bank)

@@ -1,12 +1,13 @@
 """What a pack tells beside the log: versions of the rules, and reconciliations.
 
 A version's hash is worked out anew, its approval must be an event of the log, and every version that an event was
-decided by must be there. Reconciliations are only read: they are what the bank says of itself.
+decided by must be there. A reconciliation must be told as it was attested in the log, and none of these left out; what
+no attestation repeats is what the bank says of itself.
 """
 
 import hashlib
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,7 +16,14 @@ from tallystick_verify.events import Event
 from tallystick_verify.facts import Fact
 from tallystick_verify.failures import ExitCode, Failure
 
-__all__ = ["POLICIES", "RECONCILIATIONS", "RulesNamed", "check_policies", "check_reconciliations"]
+__all__ = [
+    "POLICIES",
+    "RECONCILIATIONS",
+    "RulesNamed",
+    "RunsAttested",
+    "check_policies",
+    "check_reconciliations",
+]
 
 POLICIES: Final = "policies.jsonl"
 RECONCILIATIONS: Final = "reconciliations.jsonl"
@@ -51,6 +59,45 @@ _RUN_MEMBERS: Final = frozenset(
         "verdict",
     }
 )
+#: Where a run tells what its attestation says: a member of its own, or one of a part of its figures.
+_AS_ATTESTED: Final[dict[str, tuple[str, str]]] = {
+    "bank_balance": ("control_account", "statement_closing"),
+    "control_account": ("control_account", "ledger"),
+    "deposits_available": ("control_account", "deposits_available"),
+    "holder_balances": ("supply", "holder_balances"),
+    "liability_register": ("supply", "liability_register"),
+    "liability_root": ("liability_root", "total"),
+    "log_root_hash": ("log", "root_hash"),
+    "payments_in_transit": ("control_account", "payments_in_transit"),
+    "supply": ("supply", "signed_events"),
+    "timing": ("control_account", "timing"),
+    "trial_balance": ("supply", "trial_balance"),
+    "verified_size": ("log", "verified_size"),
+}
+_OWN: Final = {
+    "backing": "backing",
+    "ledger_as_of": "ledger_as_of",
+    "ledger_index": "event_index",
+    "statement_id": "statement_id",
+    "verdict": "verdict",
+}
+
+
+@dataclass(slots=True)
+class RunsAttested:
+    """What the log says of each reconciliation, by its id: a class, and the attestation."""
+
+    found: dict[str, tuple[str, Mapping[str, Any]]] = field(default_factory=dict)
+
+    def take(self, fact: Fact) -> None:
+        """Take note of an attestation. Raises Failure (figures) for a second one of the same run."""
+        run_id = str(fact.members["reconciliation_id"])
+        if run_id in self.found:
+            raise Failure(ExitCode.FIGURES, "A reconciliation is attested twice.")
+        said = fact.members["attestation"]
+        # What is compared, and no more: there may be many of them.
+        kept = {name: said[name] for name in (*_OWN, *_AS_ATTESTED) if name in said}
+        self.found[run_id] = (str(fact.members["token_class_id"]), kept)
 
 
 @dataclass(slots=True)
@@ -89,9 +136,9 @@ def check_policies(rows: Iterator[bytes], named: RulesNamed) -> str:
     return f"{len(labels):,} versions of the rules"
 
 
-def check_reconciliations(rows: Iterator[bytes], last_index: int) -> str:
+def check_reconciliations(rows: Iterator[bytes], last_index: int, attested: RunsAttested) -> str:
     """Return what was checked; raises Failure (figures)."""
-    count, previous = 0, ""
+    count, previous, missing = 0, "", set(attested.found)
     for count, line in enumerate(rows, 1):
         row = _row(line, _RUN_MEMBERS, f"{RECONCILIATIONS}, row {count - 1}")
         index = row["event_index"]
@@ -100,7 +147,29 @@ def check_reconciliations(rows: Iterator[bytes], last_index: int) -> str:
                 "A run is told out of order, or of a log that is longer than this one.", RECONCILIATIONS
             )
         previous = str(row["id"])
+        if previous in missing:
+            missing.remove(previous)
+            _check_run(row, *attested.found[previous])
+    if missing:
+        raise _refused(f"{min(missing)} was attested in this log and is not told.", RECONCILIATIONS)
+    if attested.found:
+        return f"{count:,} reconciliations, {len(attested.found):,} of them as they were attested"
     return f"{count:,} reconciliations, as the bank tells them"
+
+
+def _check_run(row: Mapping[str, Any], token_class_id: str, said: Mapping[str, Any]) -> None:
+    told: dict[str, Any] = {name: row[of] for name, of in _OWN.items()}
+    figures = row["figures"] if isinstance(row["figures"], dict) else {}
+    for name, (part, member) in _AS_ATTESTED.items():
+        found = figures.get(part)
+        told[name] = found.get(member) if isinstance(found, dict) else None
+    differing = sorted(name for name, value in said.items() if told[name] != value)
+    if row["token_class_id"] != token_class_id:
+        differing.append("token_class_id")
+    if differing:
+        raise _refused(
+            f"{row['id']} is told otherwise than it was attested, in {', '.join(differing)}.", RECONCILIATIONS
+        )
 
 
 def _check_all_told(missing: Collection[str]) -> None:

@@ -374,7 +374,7 @@ class _Verification:
             found.append(check_policies(self.pack.lines(POLICIES), walk.rules))
         if RECONCILIATIONS in self.manifest.files:
             rows = self.pack.lines(RECONCILIATIONS)
-            found.append(check_reconciliations(rows, self.manifest.last_index))
+            found.append(check_reconciliations(rows, self.manifest.last_index, walk.runs))
         return "; ".join(found) or "nothing is told beside the log"
 
     def _remember(self) -> None:

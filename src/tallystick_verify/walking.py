@@ -21,7 +21,7 @@ from tallystick_verify.log import LogTree
 from tallystick_verify.manifest import Manifest
 from tallystick_verify.replay import Replay
 from tallystick_verify.report import Report
-from tallystick_verify.told import RulesNamed
+from tallystick_verify.told import RulesNamed, RunsAttested
 
 __all__ = ["Progress", "Walk"]
 
@@ -57,6 +57,7 @@ class Walk:
     journal: Journal
     helpers: int = 0
     rules: RulesNamed = field(default_factory=RulesNamed)
+    runs: RunsAttested = field(default_factory=RunsAttested)
     replayed: bool = True
     previous_booked_at: str = ""
     attestation_count: int = 0
@@ -150,6 +151,7 @@ class Walk:
             if event.type == ATTESTATION_TYPE:
                 self._check_attestation(event)
             if event.type == ATTESTED_TYPE:
+                self.runs.take(event)
                 self._check_verified(event)
             return
         posted = self.replay.post(event)

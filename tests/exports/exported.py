@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from tallystick.api.pack_runs import read_runs
 from tallystick.exports import (
     Export,
     ExportArguments,
@@ -56,7 +57,7 @@ def live_three_days(bank: Bank) -> None:
 def workshop(bank: Bank, directory: Path) -> Workshop:
     """What the bank's exports are made with: its keys, tiles in the database, and no witnesses."""
     vouching = Vouching(bank.key_directory, DatabaseTiles(), NO_WITNESSES)
-    return Workshop(bank.database, bank.clock, bank.settler, vouching, directory)
+    return Workshop(bank.database, bank.clock, bank.settler, vouching, directory, read_runs)
 
 
 def ask_for(bank: Bank, export_format: ExportFormat = ExportFormat.CSV) -> Export:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from tallystick import exports
+from tallystick.api.pack_runs import read_runs
 from tallystick.core.clock import FixedClock
 from tallystick.core.database import Database
 from tallystick.exports import Vouching, Workshop
@@ -26,7 +27,12 @@ def remake(database_url: str, keys: Path, directory: Path) -> None:
     database = Database(database_url, pool_size=4)
     try:
         made_with = Workshop(
-            database, clock, settler, Vouching(key_directory, DatabaseTiles(), NO_WITNESSES), directory
+            database,
+            clock,
+            settler,
+            Vouching(key_directory, DatabaseTiles(), NO_WITNESSES),
+            directory,
+            read_runs,
         )
         for export_id, names in pickle.loads(sys.stdin.buffer.read()).items():  # noqa: S301
             for viewer, name in names:

@@ -4,14 +4,20 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from tallystick import reconciliation
+from tallystick import attestations, reconciliation
 from tallystick.core.clock import format_time
 
 __all__ = ["read_runs"]
 
 
 def read_runs(connection: Connection, issuer_id: str, after: str, limit: int) -> list[dict[str, Any]]:
-    """Return a page of runs as JSON objects, oldest first, without what may still be changed about their findings."""
+    """Return a page of runs as JSON objects, oldest first, without what may still be changed about their findings.
+
+    `attested_index` is not for the pack: where the log has a run's attestation, if it has one.
+    """
+    # In the order of their runs, so that those of a page are among as many.
+    found = attestations.attestations(connection, issuer_id, behind=after, limit=limit)
+    attested = {one.reconciliation_id: one.event_index for one in found}
     return [
         {
             "id": run.id,
@@ -25,6 +31,7 @@ def read_runs(connection: Connection, issuer_id: str, after: str, limit: int) ->
             "figures": run.figures,
             "run_by": run.run_by,
             "created_at": format_time(run.created_at),
+            "attested_index": attested.get(run.id),
         }
         for run in reconciliation.reconciliations(connection, issuer_id, after=after, limit=limit)
     ]

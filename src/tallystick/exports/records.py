@@ -286,7 +286,8 @@ class Pinned:
         )
 
 
-#: Returns a page of an issuer's reconciliations behind an id, as JSON objects with `id`, `event_index`, `created_at`.
+#: Returns a page of an issuer's reconciliations behind an id, as JSON objects with `id`, `event_index`, `created_at`,
+#: and `attested_index`, which is not told.
 ReadRuns = Callable[[Connection, str, str, int], list[dict[str, Any]]]
 
 

@@ -215,7 +215,7 @@ def test_a_difference_that_changes_behind_its_write_off_opens_it_by_what_changed
         connection.execute(b"ALTER TABLE statement DISABLE TRIGGER USER")
         connection.execute(b"UPDATE statement SET closing_minor = closing_minor + 100")
     made, left = reconcile(bank)
-    # What is left is the very amount that was written off: that was another hundred.
+    # What is left is the very amount that was written off, and it is another hundred.
     assert (made.verdict, told(left)) == ("broken", [("amount", -100)])
     opened = again(bank, found)
     assert (opened.state, opened.difference_minor, opened.instruction_id, opened.accepted_minor) == (

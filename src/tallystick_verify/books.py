@@ -7,6 +7,7 @@ the log up to `event_index`; that it is so, a pack of that log proves.
 
 import hashlib
 import re
+from collections.abc import Iterable
 from typing import Any, Final
 
 from tallystick_verify.canonical import JsonRefusedError, canonical, parse
@@ -40,6 +41,10 @@ _OWN: Final = {
     "supply": {"supply", "token_class_id"},
     "trial_balance": {"credit_total", "debit_total", "row_count", "rows_hash", "supply", "token_class_id"},
 }
+_NUMBERS: Final = frozenset({"event_index", "log_size", "row_count"})
+_AMOUNTS: Final = frozenset(
+    {"credit_total", "debit_total", "deposits_available", "supply", "total", *_STATUSES}
+)
 _ROW: Final = {"account_id", "code", "credit", "debit", "ledger_account_id", "name"}
 _AMOUNT: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,20})(?:\.[0-9]{1,9})?", re.ASCII)
 _SAID_ONLY: Final = (
@@ -93,9 +98,16 @@ def _read(octets: bytes) -> dict[str, Any]:
         raise Failure(ExitCode.UNSUPPORTED, "The figures are of a kind that is not known here.")
     if found.keys() - {"signature", "rows"} != _COMMON | own:
         raise Failure(ExitCode.UNSUPPORTED, "The figures have other members than expected.")
-    if any(type(found[name]) is not int or found[name] < -1 for name in ("event_index", "log_size")):
+    numbers = _NUMBERS & found.keys()
+    if any(type(found[name]) is not int or found[name] < -1 for name in numbers):
         raise PackFailure("The figures' place in the log is malformed.")
+    if not _are_texts(found[name] for name in found.keys() - numbers - {"rows"}):
+        raise PackFailure("The figures have a member of another type than expected.")
     return found
+
+
+def _are_texts(values: Iterable[Any]) -> bool:
+    return all(isinstance(one, str | None) for one in values)
 
 
 def _check_signature(told: dict[str, Any], policy: Policy) -> None:
@@ -122,7 +134,9 @@ def _check_rows(told: dict[str, Any], rows: Any, report: Report) -> None:
         report.skipped("rows", "NOT IN THE FILE")
         report.unproven.append(_NO_ROWS)
         return
-    if not isinstance(rows, list) or not all(isinstance(row, dict) and row.keys() == _ROW for row in rows):
+    if not isinstance(rows, list) or not all(
+        isinstance(row, dict) and row.keys() == _ROW and _are_texts(row.values()) for row in rows
+    ):
         raise PackFailure("The rows are malformed.")
     digest = hashlib.sha256()
     for row in rows:
@@ -132,7 +146,16 @@ def _check_rows(told: dict[str, Any], rows: Any, report: Report) -> None:
     report.passed("rows", f"{len(rows):,} rows, as they were signed")
 
 
+def _check_scale(told: dict[str, Any], rows: Any) -> None:
+    """All amounts have the class's decimals: else a digit would be another in one of them."""
+    amounts = [told[name] for name in _AMOUNTS & told.keys()]
+    amounts += [row[side] for row in rows or () for side in ("credit", "debit") if row[side] is not None]
+    if len({len(one.partition(".")[2]) for one in amounts if _minor(one) is not None}) > 1:
+        raise PackFailure("The amounts are not of one scale.")
+
+
 def _check_figures(told: dict[str, Any], rows: Any) -> str:
+    _check_scale(told, rows)
     if told["object"] == "balance":
         if sum(_minor(told[name]) for name in _STATUSES) != _minor(told["total"]):
             raise Failure(ExitCode.FIGURES, "The total is not the sum of the claim.")

@@ -110,7 +110,7 @@ def read_event(payload: bytes) -> Event | Fact:
     if not isinstance(found, dict):
         raise Failure(ExitCode.UNSUPPORTED, "What was signed is no JSON object.")
     event_type = found.get("type")
-    if found.get("version") != _VERSION:
+    if type(found.get("version")) is not int or found["version"] != _VERSION:
         raise Failure(ExitCode.UNSUPPORTED, "The event is of a version that is not known here.")
     posts_write_off = event_type == WRITTEN_OFF_TYPE and "lines" in found
     if isinstance(event_type, str) and event_type in FACT_TYPES and not posts_write_off:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from tallystick_verify.chart import CHANGES
 from tallystick_verify.failures import ExitCode, Failure
+from tallystick_verify.nested import check_nested
 
 __all__ = [
     "ATTESTATION_TYPE",
@@ -208,19 +209,17 @@ def read_fact(found: dict[str, Any]) -> Fact:
         _check_payout_file(found)
     if "reason" in own and not isinstance(found["reason"], str):
         raise odd("reason")
-    for name in own & {"attestation", "figures"}:
-        if not isinstance(found[name], dict):
-            raise odd(name)
-    if "key" in own and (
-        not isinstance(found["key"], dict) or found["key"].get("kid") != found["subject_id"]
-    ):
+    check_nested(found)
+    if "key" in own and found["key"]["kid"] != found["subject_id"]:
         raise odd("key or subject_id")
     return fact
 
 
 def _check_batch(found: dict[str, Any]) -> None:
-    if type(found["booked_count"]) is not int or type(found["scale"]) is not int or found["booked_count"] < 0:
-        raise odd("booked_count or scale")
+    if type(found["booked_count"]) is not int or found["booked_count"] < 0:
+        raise odd("booked_count")
+    if type(found["scale"]) is not int or not 0 <= found["scale"] <= 9:
+        raise odd("scale")
     if found["operation"] != "transfer_batch" or found["id"][-26:] != _suffix(found):
         raise odd("operation or id")
 

@@ -164,6 +164,8 @@ def _owners(replay: Replay, rows: Iterator[bytes]) -> dict[str, str]:
         row = parsed(line, "accounts.jsonl")
         account_id = str(row.get("account_id"))
         of_class = replay.classes.get(str(row.get("token_class_id")))
+        if not all(isinstance(value, str) for value in row.values()):
+            raise differs("A row has a member of another type than expected.", "accounts.jsonl")
         if tuple(row) != ACCOUNT_MEMBERS or account_id in owners or of_class is None:
             raise differs("A row is malformed, or tells of an account twice.", "accounts.jsonl")
         if (replay.class_of_account.get(account_id), of_class.currency) != (of_class.id, row["currency"]):
@@ -302,6 +304,9 @@ def liability_row(
     told: dict[str, Any], touched: Sequence[LedgerAccount], of_class: TokenClass
 ) -> dict[str, Any]:
     """Return the row of `liabilities.jsonl` that a holder's ledger accounts in a class lead to."""
+    own = (told.get("liability_id"), told.get("holder_id"), told.get("opened_at"))
+    if not all(isinstance(one, str) for one in own) or type(told.get("terms_version")) is not int:
+        raise differs("A record has a member of another type than expected.", "liabilities.jsonl")
     by_code = dict.fromkeys(CLAIM_CODES, 0)
     for account in touched:
         by_code[account.code] += account.balance_minor

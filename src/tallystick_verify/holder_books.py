@@ -53,6 +53,8 @@ class HolderBooks:
         for line in self.rows(_ACCOUNTS):
             row = parsed(line, _ACCOUNTS)
             account_id = str(row.get("account_id"))
+            if not all(isinstance(value, str) for value in row.values()):
+                raise differs("A row has a member of another type than expected.", _ACCOUNTS)
             if tuple(row) != ACCOUNT_MEMBERS or account_id in self.owned:
                 raise differs("A row is malformed, or tells of an account twice.", _ACCOUNTS)
             if row["holder_id"] != self.manifest.holder_id:

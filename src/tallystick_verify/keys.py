@@ -12,7 +12,7 @@ from typing import Any, Final
 from tallystick_verify.ed25519 import PublicKey, PublicKeyRefusedError
 from tallystick_verify.encodings import EncodingRefusedError, base64url_bytes
 from tallystick_verify.events import Event
-from tallystick_verify.facts import Fact
+from tallystick_verify.facts import TEXTS, Fact
 from tallystick_verify.failures import ExitCode, Failure
 from tallystick_verify.policy_file import Pin
 from tallystick_verify.roots import Root
@@ -36,6 +36,8 @@ _MEMBERS: Final = frozenset(
         "x",
     }
 )
+_TEXTS: Final = ("key_use", "kid", "state", "x")
+_MOMENTS: Final = ("activated_at", "compromised_at", "retired_at", "revoked_at")
 _STATES: Final = frozenset({"active", "retired", "revoked"})
 _USES: Final = frozenset({"event", "checkpoint"})
 _ACTIVATED: Final = frozenset({"kid", "manifest_sha256", "manifest_version", "use", "x"})
@@ -87,10 +89,18 @@ class KeyBook:
         """Take a row of `keys.jsonl`. Raises Failure (key)."""
         if not isinstance(row, dict) or row.keys() != _MEMBERS:
             raise _refused("A row of keys.jsonl has other members than expected.")
+        if not (
+            all(isinstance(row[name], str) for name in _TEXTS)
+            and all(row[name] is None or _is_moment(row[name]) for name in _MOMENTS)
+            and all(row[name] is None or type(row[name]) is int for name in ("from_index", "until_index"))
+        ):
+            raise _refused("A row of keys.jsonl has a member of another type than expected.")
         if (row["kty"], row["crv"], row["alg"]) != ("OKP", "Ed25519", "EdDSA"):
             raise Failure(ExitCode.UNSUPPORTED, "A key of keys.jsonl is for another algorithm than Ed25519.")
         if row["state"] not in _STATES or row["key_use"] not in _USES:
             raise Failure(ExitCode.UNSUPPORTED, "A key of keys.jsonl has a state or a use that is not known.")
+        if row["key_use"] != "event" and (row["from_index"], row["until_index"]) != (None, None):
+            raise _refused("A key of keys.jsonl is told to have signed events, and is not for them.")
         public_key = _public_key(row["x"])
         if public_key.kid != row["kid"]:
             raise _refused("A key of keys.jsonl does not have its own thumbprint as kid.")
@@ -327,6 +337,10 @@ class KeyBook:
                 f"that it is compromised from index {known.compromised_from} on, and no checkpoint that was cosigned "
                 "before that event covers them."
             )
+
+
+def _is_moment(value: Any) -> bool:
+    return isinstance(value, str) and TEXTS["booked_at"].fullmatch(value) is not None
 
 
 def _vouched(known: _Known, last_index: int) -> bool:

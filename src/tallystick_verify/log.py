@@ -11,7 +11,7 @@ from typing import Final
 
 from tallystick_verify.encodings import EncodingRefusedError, base64_bytes
 from tallystick_verify.failures import ExitCode, Failure
-from tallystick_verify.merkle import ProofRefusedError, RunningRoot, check_consistency
+from tallystick_verify.merkle import KeptTree, ProofRefusedError, check_consistency
 from tallystick_verify.notes import Checkpoint, Note, VerifierKey, checkpoint, read_note, verified_by
 from tallystick_verify.policy_file import CheckpointRule, Seen
 
@@ -35,7 +35,7 @@ class LogTree:
     """The tree over the pack's events; `roots` are kept for the sizes that are asked for beforehand."""
 
     wanted: set[int]
-    tree: RunningRoot = field(default_factory=RunningRoot)
+    tree: KeptTree
     roots: dict[int, bytes] = field(default_factory=dict)
 
     @property
@@ -46,6 +46,10 @@ class LogTree:
     def root(self) -> bytes:
         """Return the root over all events added so far."""
         return self.tree.root()
+
+    def root_at(self, size: int) -> bytes:
+        """Return the root over the first `size` events, of which there must be as many."""
+        return self.tree.root_at(size)
 
     def add(self, leaf_hash: bytes) -> None:
         """Add the next event's JWS by its hash."""

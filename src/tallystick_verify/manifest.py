@@ -103,7 +103,9 @@ def read_manifest(octets: bytes) -> Manifest:
         raise PackFailure(f"The manifest is malformed: {error}.", place=MANIFEST_NAME) from None
     if not isinstance(found, dict):
         raise PackFailure("The manifest is no JSON object.", place=MANIFEST_NAME)
-    if (found.get("format_version"), found.get("pack_version")) != _VERSIONS:
+    versions = (found.get("format_version"), found.get("pack_version"))
+    # True is 1 to Python, and to nobody else.
+    if versions != _VERSIONS or not all(type(one) is int for one in versions):
         raise Failure(
             ExitCode.UNSUPPORTED, "The pack is of a version that is not known here.", place=MANIFEST_NAME
         )
@@ -116,6 +118,8 @@ def read_manifest(octets: bytes) -> Manifest:
         raise PackFailure("The manifest names no issuer.", place=MANIFEST_NAME)
     if type(first_index) is not int or type(last_index) is not int or not 0 <= first_index <= last_index + 1:
         raise PackFailure("The manifest's range of the log is none.", place=MANIFEST_NAME)
+    if not isinstance(found["arguments"], dict) or not isinstance(found["export_key_id"], str):
+        raise PackFailure("The manifest tells no arguments, or no key.", place=MANIFEST_NAME)
     files = _files(found["files"])
     _check_names(set(files), found["pack_kind"])
     return Manifest(
@@ -123,7 +127,7 @@ def read_manifest(octets: bytes) -> Manifest:
         found["pack_kind"],
         issuer["issuer_id"],
         issuer,
-        str(found["export_key_id"]),
+        found["export_key_id"],
         first_index,
         last_index,
         _holder_id(found["arguments"]),
@@ -140,8 +144,8 @@ def read_signature(octets: bytes, manifest: Manifest) -> Token:
     return token
 
 
-def _holder_id(arguments: Any) -> str | None:
-    found = arguments.get("holder_id") if isinstance(arguments, dict) else None
+def _holder_id(arguments: dict[str, Any]) -> str | None:
+    found = arguments.get("holder_id")
     return found if isinstance(found, str) else None
 
 
@@ -150,9 +154,11 @@ def _files(found: Any) -> dict[str, FileFacts]:
         raise PackFailure("The manifest lists no files.", place=MANIFEST_NAME)
     files: dict[str, FileFacts] = {}
     for one in found:
-        if not isinstance(one, dict) or one.keys() != _FILE_MEMBERS or one["name"] in files:
+        if not isinstance(one, dict) or one.keys() != _FILE_MEMBERS or not isinstance(one["name"], str):
             raise PackFailure("The manifest's list of files is malformed.", place=MANIFEST_NAME)
-        files[str(one["name"])] = FileFacts(one["rows"], one["bytes"], one["sha256"])
+        if one["name"] in files:
+            raise PackFailure("The manifest's list of files is malformed.", place=MANIFEST_NAME)
+        files[one["name"]] = FileFacts(one["rows"], one["bytes"], one["sha256"])
     return files
 
 

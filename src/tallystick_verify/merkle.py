@@ -5,11 +5,14 @@ about an empty tree, which would prove nothing.
 """
 
 import hashlib
+import io
+import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 __all__ = [
     "HASH_SIZE_BYTES",
+    "KeptTree",
     "ProofRefusedError",
     "RunningRoot",
     "check_consistency",
@@ -61,12 +64,64 @@ class RunningRoot:
 
     def root(self) -> bytes:
         """Return the root of the tree as it stands; of no leaves, the hash of nothing."""
-        if not self._peaks:
-            return _EMPTY_ROOT
-        root = self._peaks[-1]
-        for peak in reversed(self._peaks[:-1]):
-            root = node_hash(peak, root)
-        return root
+        return _folded(self._peaks)
+
+
+class KeptTree(RunningRoot):
+    """A tree whose nodes lie in a nameless file on disk, so that the root of any of its beginnings can be told.
+
+    Each leaf is written, then the perfect subtrees that it completes, from small to large: where a node lies follows
+    from its place in the tree. `close` gives the disk back.
+    """
+
+    __slots__ = ("_nodes",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._nodes = tempfile.TemporaryFile()  # noqa: SIM115 It is open as long as the tree is.
+
+    def close(self) -> None:
+        """Drop the nodes."""
+        self._nodes.close()
+
+    def add_hash(self, peak: bytes) -> None:
+        """Add a leaf by its hash."""
+        self._nodes.write(peak)
+        size = self.size
+        while size & 1:
+            peak = node_hash(self._peaks.pop(), peak)
+            self._nodes.write(peak)
+            size >>= 1
+        self._peaks.append(peak)
+        self.size += 1
+
+    def root_at(self, size: int) -> bytes:
+        """Return the root of the first `size` leaves, of which there must be as many."""
+        if not 0 <= size <= self.size:
+            raise ValueError("there are fewer leaves than that")
+        peaks, end = [], 0
+        for level in reversed(range(size.bit_length())):
+            if size >> level & 1:
+                end += 1 << level
+                peaks.append(self._node(end - 1, level))
+        self._nodes.seek(0, io.SEEK_END)
+        return _folded(peaks)
+
+    def _node(self, last: int, level: int) -> bytes:
+        """Return the perfect subtree that the leaf at `last` completes at a level."""
+        # Of n leaves there are 2n nodes, less one for each peak.
+        self._nodes.seek((2 * last - last.bit_count() + level) * HASH_SIZE_BYTES)
+        return self._nodes.read(HASH_SIZE_BYTES)
+
+
+def _folded(peaks: Sequence[bytes]) -> bytes:
+    """Return the root over perfect subtrees, from the largest to the smallest; of none, the hash of nothing."""
+    if not peaks:
+        return _EMPTY_ROOT
+    root = peaks[-1]
+    for peak in reversed(peaks[:-1]):
+        root = node_hash(peak, root)
+    return root
 
 
 def check_inclusion(index: int, size: int, leaf: bytes, proof: Sequence[bytes], root: bytes) -> None:

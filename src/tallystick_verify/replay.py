@@ -130,7 +130,7 @@ class Replay:
 
     def take(self, fact: Fact) -> None:
         """Check what was signed of the books without moving any money; raises Failure (books)."""
-        self.dates.take(fact, self.instructions.supply_at)
+        self.dates.take(fact, self.instructions.supply_at, self._may_be_class)
         if fact.type == PAYOUT_FILE_TYPE:
             self._take_file(fact.members)
 
@@ -210,6 +210,13 @@ class Replay:
         if (found.currency, found.scale) != (event.currency, event.scale):
             raise _refused("The event has another currency or scale than its token class.")
         return found
+
+    def _may_be_class(self, token_class_id: str, currency: str, scale: int) -> bool:
+        """Tell whether a class has these; of one without events, whether no other class has the currency."""
+        found = self.classes.get(token_class_id)
+        if found is None:
+            return all(one.currency != currency for one in self.classes.values())
+        return (found.currency, found.scale) == (currency, scale)
 
     def _check_parties(self, event: Event) -> None:
         if event.payer == event.payee and event.payer is not None:

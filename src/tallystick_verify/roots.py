@@ -184,7 +184,7 @@ def _tokens(segment: str, signatures: list[Any]) -> Iterator[Token]:
 def _named(found: Any) -> NamedKey:
     if not isinstance(found, dict) or not _KEY_MEMBERS <= found.keys() <= _KEY_MEMBERS | _OPTIONAL_MEMBERS:
         raise Failure(ExitCode.UNSUPPORTED, "A key of the root manifest has other members than expected.")
-    if found["use"] not in _USES:
+    if not isinstance(found["use"], str) or found["use"] not in _USES:
         raise Failure(ExitCode.UNSUPPORTED, "A key of the root manifest has a use that is not known here.")
     first_index, last_index = found.get("first_index"), found.get("last_index")
     if not all(_is_index(found[name]) for name in _SPAN_MEMBERS & found.keys()):

@@ -80,7 +80,7 @@ def check_policies(rows: Iterator[bytes], named: RulesNamed) -> str:
             raise _refused("A version is named otherwise than its id, or told twice.", POLICIES)
         if hashlib.sha256(canonical(row["document"])).hexdigest() != row["content_hash"]:
             raise _refused(f"{row['label']} is not the document of its hash.", POLICIES)
-        if named.activated.get(row["id"]) != tuple(row["approvals"]):
+        if list(named.activated.get(row["id"], ())) != row["approvals"] or row["id"] not in named.activated:
             raise _refused(f"{row['label']} was not activated by an event with these approvals.", POLICIES)
         labels.add(row["label"])
         ids.add(row["id"])

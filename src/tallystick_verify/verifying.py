@@ -47,6 +47,7 @@ from tallystick_verify.manifest import (
     read_manifest,
     read_signature,
 )
+from tallystick_verify.merkle import KeptTree
 from tallystick_verify.pack import Pack, open_pack
 from tallystick_verify.policy_file import Policy, Seen
 from tallystick_verify.replay import Replay
@@ -219,12 +220,12 @@ class _Verification:
     def _check_log(self, progress: Progress) -> str | None:
         seen = self._seen()
         wanted = {one.size for one in seen} | ({self.signed.checkpoint.size} if self.signed else set())
-        with closing(Instructions()) as instructions:
+        with closing(Instructions()) as instructions, closing(KeptTree()) as tree:
             walk = Walk(
                 self.manifest,
                 self.report,
                 self.keys,
-                LogTree(wanted | {self.manifest.tree_size}),
+                LogTree(wanted | {self.manifest.tree_size}, tree),
                 Replay(self.manifest.issuer_id, instructions),
                 Movements(),
                 Approvals(self.pack.lines("approvals.jsonl"), self.policy, instructions),
@@ -349,9 +350,7 @@ class _Verification:
             lambda: check_register(replay, pack.lines("accounts.jsonl"), pack.lines("liabilities.jsonl")),
         )
         self._step("control totals", lambda: check_totals(replay, movements, self.manifest.control_totals))
-        self._step(
-            "attestations", lambda: f"{walk.attestation_count:,} attested totals of liabilities are supply"
-        )
+        self._step("attestations", walk.attested)
         self._step("told", lambda: self._told(walk))
         self.report.figures = [
             {

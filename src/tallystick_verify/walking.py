@@ -12,7 +12,7 @@ from typing import Final
 from tallystick_verify.approvals import Approvals
 from tallystick_verify.canonical import JsonRefusedError, parse
 from tallystick_verify.events import Event
-from tallystick_verify.facts import ATTESTATION_TYPE, Fact
+from tallystick_verify.facts import ATTESTATION_TYPE, ATTESTED_TYPE, Fact
 from tallystick_verify.failures import ExitCode, Failure, PackFailure
 from tallystick_verify.figures import Journal, Movements
 from tallystick_verify.keys import KeyBook
@@ -60,6 +60,7 @@ class Walk:
     replayed: bool = True
     previous_booked_at: str = ""
     attestation_count: int = 0
+    vouching_count: int = 0
     # Indexes of what is recorded beside instructions (votes, expiries): no idempotency key settled those alone.
     unasked: set[int] = field(default_factory=set)
 
@@ -71,6 +72,13 @@ class Walk:
         if whole:
             self.report.passed("events", f"{size:,} events: bytes, form, signature, and key at its index")
         return whole
+
+    def attested(self) -> str:
+        """Return what was checked of attestations."""
+        return (
+            f"{self.attestation_count:,} attested totals of liabilities are supply; "
+            f"{self.vouching_count:,} roots that reconciliations vouch for are the log's"
+        )
 
     def _walk(self, leaves: Iterator[Leaf], progress: Progress) -> bool:
         size, report = self.manifest.tree_size, self.report
@@ -141,6 +149,8 @@ class Walk:
                 self.unasked.add(event.index)
             if event.type == ATTESTATION_TYPE:
                 self._check_attestation(event)
+            if event.type == ATTESTED_TYPE:
+                self._check_verified(event)
             return
         posted = self.replay.post(event)
         if event.index >= self.manifest.first_index:
@@ -153,6 +163,20 @@ class Walk:
             self.replay.check_attestation(fact)
         except Failure as failure:
             self.report.failed("attestations", failure.at(f"event {fact.index}"))
+
+    def _check_verified(self, fact: Fact) -> None:
+        """Hold what a reconciliation says that it verified of the log against the log; older ones say nothing."""
+        found = fact.members["attestation"]
+        if found.get("verified_size") is None:
+            return
+        self.vouching_count += 1
+        if self.tree.root_at(int(found["verified_size"])).hex() != found["log_root_hash"]:
+            failure = Failure(
+                ExitCode.FIGURES,
+                f"A reconciliation vouches for another log than this: in its first {found['verified_size']} events.",
+                place=f"event {fact.index}",
+            )
+            self.report.failed("attestations", failure)
 
     def _note(self, index: int, check: Callable[[], None]) -> bool:
         """Make a check; note a failure, and tell whether the books are still known behind it."""

@@ -23,6 +23,7 @@ from tallystick import (
     identity,
     liabilities,
     participants,
+    payout_replies,
     policy,
     reconciliation,
     tokens,
@@ -39,7 +40,7 @@ from tests import camt_writer
 from tests.api.date_examples import DATE_EXAMPLES
 from tests.api.edge import api_key
 from tests.api.match_examples import MATCH_EXAMPLES, proposed
-from tests.api.payout_examples import PAYOUT_EXAMPLES
+from tests.api.payout_examples import PAYOUT_EXAMPLES, new_finding
 from tests.api.power_examples import POWER_EXAMPLES
 from tests.bank import Bank
 from tests.exports.exported import ask_for, workshop
@@ -243,6 +244,14 @@ def _order_seizure(bank: Bank, path: str) -> Example:
 def _payout_file(bank: Bank) -> str:
     pay_out(bank, "5.00", account=_restrictable(bank))
     return make_file(bank).id
+
+
+def _finding(bank: Bank) -> str:
+    finding_id = new_finding(bank)
+    bank.database.run(
+        lambda on: payout_replies.note_finding(on, bank.clock, bank.maker, finding_id, "Called them.")
+    )
+    return finding_id
 
 
 def _restrictable(bank: Bank) -> str:
@@ -836,6 +845,7 @@ async def staff_life_of(client: httpx.AsyncClient, bank: Bank) -> dict[str, str]
     return {
         "order_id": bank.place_order(_restrictable(bank), "2.00"),
         "payout_file_id": _payout_file(bank),
+        "finding_id": _finding(bank),
         "principal_id": principal.id,
         "key_id": key.id,
         "client_id": new_client(bank, principal.id),

@@ -15,6 +15,7 @@ from tallystick_verify.ed25519 import PublicKey
 from tallystick_verify.failures import ExitCode
 from tallystick_verify.policy_file import Pin, Policy
 from tests.api.edge import Edge, assert_problem
+from tests.verify.twins import member_twins
 
 pytestmark = pytest.mark.anyio
 
@@ -147,6 +148,35 @@ async def test_figures_are_judged_by_the_key_and_by_themselves(late: Edge) -> No
     assert verify_books(json.dumps(resigned).encode(), policy).exit_code == ExitCode.FIGURES
     unequal = sign(signer, told | {"debit_total": "16.00"} | rows_hash.members())
     assert verify_books(json.dumps(unequal).encode(), policy).exit_code == ExitCode.FIGURES
+
+
+@pytest.mark.parametrize("name", ["balance", "supply", "trial_balance"])
+async def test_who_holds_the_key_and_signs_another_form_is_found(late: Edge, name: str) -> None:
+    told = json.loads(await signed(late, name))
+    policy = policy_of(late)
+    signer = late.bank.key_directory.signer(late.bank.issuer_id, policy.pins[0].public_key.kid)
+    del told["signature"]
+
+    def judged(twin: dict[str, Any]) -> ExitCode:
+        head = {member: value for member, value in twin.items() if member != "rows"}
+        if isinstance(twin.get("rows"), list):
+            rows_hash = RowsHash()
+            for row in twin["rows"]:
+                rows_hash.add(row)
+            head |= rows_hash.members()
+            return verify_books(
+                json.dumps(sign(signer, head) | {"rows": twin["rows"]}).encode(), policy
+            ).exit_code
+        return verify_books(json.dumps(sign(signer, head)).encode(), policy).exit_code
+
+    assert judged(told) == ExitCode.OK
+    for what, place, twin in member_twins(told, others=(True, 7, [7], {"another": 7})):
+        # Rows may be left out, and their number and hash are made anew here.
+        if place in {".rows", ".row_count", ".rows_hash"}:
+            continue
+        assert judged(twin) not in {ExitCode.OK, ExitCode.USAGE, ExitCode.INTERNAL}, (what, place)
+    amount = "supply" if name != "balance" else "held"
+    assert judged(told | {amount: f"{told[amount]}0"}) == (ExitCode.OK if name == "supply" else ExitCode.PACK)
 
 
 async def test_an_empty_log_is_signed_too(edge: Edge) -> None:

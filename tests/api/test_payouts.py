@@ -11,6 +11,7 @@ from tests.api.edge import Edge, assert_problem
 from tests.api.signatures import payload_of
 from tests.camt_writer import statement
 from tests.payouts.replying import debit, report, returned, transaction
+from tests.screening.listed import company
 from tests.tokens.paying import BENEFICIARY, HARBOUR
 
 pytestmark = pytest.mark.anyio
@@ -116,6 +117,59 @@ async def test_a_rejection_tells_why_and_a_late_one_is_left_to_people(edge: Edge
     listed = (await edge.get("/v1/payouts?state=accepted", PLATFORM)).json()["data"]
     assert [one["id"] for one in listed] == [ids[1]]
     assert len((await edge.get("/v1/payout-statuses")).json()["data"]) == 2
+
+
+async def test_a_finding_is_worked_on_and_listed_by_its_state(edge: Edge) -> None:
+    content = report("NOBODYS", transaction(f"payout_{'0' * 26}", "RJCT"))
+    assert (await sent(edge, "/v1/payout-statuses", content)).status_code == 201
+    [finding] = (await edge.get("/v1/payout-findings?state=open")).json()["data"]
+    path = f"/v1/payout-findings/{finding['id']}"
+    owner = {"owner_id": edge.bank.checker.id}
+
+    assert (await edge.post(f"{path}/assign", owner)).json()["state"] == "assigned"
+    for number in range(101):
+        noted = await edge.post(f"{path}/notes", {"note": f"Call {number}."}, key=f"note-{number}")
+        assert noted.status_code == 200
+    assert_problem(await edge.post(f"{path}/resolve", {}), 422, "request_invalid")
+    done = (await edge.post(f"{path}/resolve", {"note": "Another bank's."}, OPERATOR)).json()
+
+    assert (done["state"], done["owner_id"], done["corrected_by"]) == ("resolved", owner["owner_id"], None)
+    assert (await edge.get("/v1/payout-findings?state=open")).json()["data"] == []
+    assert (await edge.get(f"/v1/payout-findings?owner_id={owner['owner_id']}")).json()["data"] == [done]
+    shown = (await edge.get(path)).json()
+    assert (shown["ended_at"], len(shown["actions"]), shown["has_more_actions"]) == (
+        done["ended_at"],
+        100,
+        True,
+    )
+    rest = (await edge.get(f"{path}/actions?cursor=100")).json()["data"]
+    assert [one["kind"] for one in rest] == ["noted", "noted", "resolved"]
+    assert_problem(await edge.get("/v1/payout-findings/absent"), 404, "payout_finding_not_found")
+    refused = await edge.post(f"{path}/notes", {"note": "Let me see."}, PLATFORM)
+    assert_problem(refused, 403, "role_not_allowed")
+
+
+async def test_whom_a_payout_pays_is_screened_when_it_is_asked_for(edge: Edge) -> None:
+    edge.bank.mint(HARBOUR, "100.00")
+    listed = json.dumps(company("C-1", "Umbral Freight Ltd")).encode()
+    imported = await edge.client.post(
+        "/v1/screening-lists?name=fictitious&version=1",
+        content=listed,
+        headers=edge.bearer(OPERATOR) | {"Content-Type": "application/json"},
+    )
+    assert imported.status_code == 201
+    named = wanted(edge, beneficiary=BENEFICIARY | {"name": "Umbral Freight"})
+
+    waits = await edge.post("/v1/payouts", named, PLATFORM)
+    others = await edge.post("/v1/payouts", wanted(edge), PLATFORM)
+    hidden = named | {"account_id": "account_absent", "beneficiary": BENEFICIARY | {"name": "Umbral"}}
+    assert_problem(await edge.post("/v1/payouts", hidden, PLATFORM), 404, "account_not_found")
+
+    assert (waits.status_code, waits.json()["state"]) == (202, "pending_approval")
+    assert (others.status_code, others.json()["state"]) == (201, "accepted")
+    [hit] = (await edge.get("/v1/screenings?state=hit", OPERATOR)).json()["data"]
+    assert (hit["subject"]["legal_name"], hit["holder_id"][:12]) == ("Umbral Freight", "beneficiary_")
+    assert len((await edge.get("/v1/screenings", OPERATOR)).json()["data"]) == 2
 
 
 async def test_a_cancelled_payout_is_available_again(edge: Edge) -> None:

@@ -12,6 +12,12 @@ from tests.payouts.replying import report, transaction
 from tests.tokens.paying import BENEFICIARY
 
 
+def principal_id(command: CommandLine) -> str:
+    """Return whose key the sandbox's maker has."""
+    listed = command.json("principals", "list")["data"]
+    return next(str(one["id"]) for one in listed if "treasury_maker" in one["roles"])
+
+
 def test_a_payout_from_the_command_line(
     on_sandbox: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -34,14 +40,24 @@ def test_a_payout_from_the_command_line(
     assert (nothing.exit_code, "payout_file_outdated" in nothing.errors) == (1, True)
     assert command.json("payouts", "list")["data"] == []
     assert command.json("payout-file", "list")["data"] == []
-    assert command.json("payouts", "findings")["data"] == []
+    assert command.json("payout-finding", "list")["data"] == []
 
     message = tmp_path / "status.xml"
     message.write_bytes(report("NOBODYS", transaction(f"payout_{'0' * 26}", "RJCT")))
     first, again = (command.json("payout-status", message) for _ in range(2))
     assert (first["imported"], again["imported"], first["id"]) == (True, False, again["id"])
     assert first["sha256"] == hashlib.sha256(message.read_bytes()).hexdigest()
-    assert "status_unknown_payout" in command.run("payouts", "findings").output
+    assert "status_unknown_payout" in command.run("payout-finding", "list").output
+    [found] = command.json("payout-finding", "list", "--state", "open")["data"]
+    about = ("--idempotency-key", "one", "--note", "Ring them.")
+    assigned = command.run("payout-finding", "assign", found["id"], "--owner", principal_id(command), *about)
+    assert ("assigned status_unknown_payout" in assigned.output, assigned.exit_code) == (True, 0)
+    assert command.json("payout-finding", "note", found["id"], "--note", "Theirs.")["state"] == "assigned"
+    absent = command.run("payout-finding", "resolve", found["id"], "--note", "So.", "--instruction", "x")
+    assert (absent.exit_code, "payout_correction_unfit" in absent.errors) == (1, True)
+    assert command.json("payout-finding", "resolve", found["id"], "--note", "Done.")["state"] == "resolved"
+    shown = command.run("payout-finding", "show", found["id"]).output
+    assert [line.split()[1] for line in shown.splitlines()[1:]] == ["assigned", "noted", "resolved"]
     acting("auditor")
     denied = command.run("payout-status", message)
     assert (denied.exit_code, "role_not_allowed" in denied.errors) == (1, True)

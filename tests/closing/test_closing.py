@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tallystick import closing, ledger, statements
+from tallystick import closing, ledger, payout_replies, statements
 from tallystick.business_dates import (
     BusinessCalendarMissingError,
     BusinessDateClosedError,
@@ -19,6 +19,7 @@ from tallystick.business_dates import (
 from tallystick.closing import BreakNotOpenError, ChecklistIncompleteError, HandOffNotFoundError
 from tallystick.core.errors import DomainError
 from tallystick.tokens import Kind
+from tests.api.payout_examples import new_finding
 from tests.bank import Bank, oracle
 from tests.camt_writer import Entry, statement
 from tests.closing.days import (
@@ -105,6 +106,22 @@ class TestChecklist:
         with pytest.raises(ChecklistIncompleteError):
             bank.approve(asked.resource_id)
         assert look(bank, FRIDAY).date.state == "open"
+
+    def test_findings_about_payouts_are_shown_and_keep_no_date_open(self, bank: Bank) -> None:
+        set_calendar(bank)
+        bring_statement(bank, FRIDAY, ("HARBOUR-USD", "100.00"))
+        finding_id = new_finding(bank)
+        attest(bank)
+
+        [shown] = [one for one in look(bank, FRIDAY).checklist.items if one.name == "payout_findings"]
+
+        assert (shown.done, shown.figures) == (True, {"open_finding_ids": [finding_id]})
+        assert "1 findings about payouts wait for people" in shown.found
+        close(bank, FRIDAY)
+        bank.database.run(
+            lambda on: payout_replies.resolve_finding(on, bank.clock, bank.maker, finding_id, "Theirs.")
+        )
+        assert "payout_findings" not in [one.name for one in look(bank, FRIDAY).checklist.items]
 
     def test_breaks_are_accepted_by_name(self, bank: Bank) -> None:
         set_calendar(bank)
@@ -347,6 +364,7 @@ class TestVerifier:
         types = [one["type"] for one in evidence.insider().payloads()]
         closed, reopened = types.index("business_date.closed"), types.index("business_date.reopened")
         attested = types.index("reconciliation.attested")
+        looked_at = evidence.insider().payloads()[attested]["attestation"]["ledger_index"]
         late = types.index("deposit.confirmed", closed)
 
         def supply(payload: dict[str, Any]) -> None:
@@ -367,6 +385,16 @@ class TestVerifier:
         def further(payload: dict[str, Any]) -> None:
             del payload["attestation"]["log_root_hash"]
 
+        def of_log(**members: Any) -> Callable[[dict[str, Any]], object]:
+            return lambda payload: payload["attestation"].update(members)
+
+        def another_class(payload: dict[str, Any]) -> None:
+            # Of a class without events nobody knows the supply: it must not stand for one that has them.
+            payload["figures"]["classes"][0] |= {
+                "token_class_id": "class_01h455vb4pex5vsknk084sn02q",
+                "supply": "0.00",
+            }
+
         def period(payload: dict[str, Any]) -> None:
             payload["figures"]["period_from"] = "2026-11-21"
 
@@ -381,6 +409,13 @@ class TestVerifier:
             (attested, attestation, "not what the log leads to"),
             (attested, root, "not what the log leads to"),
             (attested, further, "other members than are known"),
+            (attested, of_log(log_root_hash="0" * 64), "vouches for another log"),
+            # The root is right, and of one event more.
+            (attested, of_log(verified_size=str(looked_at)), "vouches for another log"),
+            (attested, of_log(verified_size=str(looked_at + 2)), "vouches for more of the log"),
+            (attested, of_log(currency="EUR"), "another currency or scale"),
+            (attested, of_log(scale=3), "another currency or scale"),
+            (closed, another_class, "another currency or scale"),
         ]
         for number, (index, change, words) in enumerate(forgeries):
             insider = evidence.insider()

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Final, NamedTuple
 
-__all__ = ["DOCUMENTS", "REPOSITORY", "Example", "anchors", "code", "examples", "links", "prose", "table"]
+__all__ = ["DOCUMENTS", "REPOSITORY", "Example", "anchors", "code", "examples", "fenced", "links", "prose", "table"]
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 DOCUMENTS: Final = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md")])
@@ -31,8 +31,8 @@ def prose(name: str) -> str:
 def code(document: Path) -> list[str]:
     """Return a document's lines of code: those of its fenced blocks, and what stands between backquotes."""
     text = document.read_text(encoding="utf-8")
-    fenced = [line for _, block in _FENCED.findall(text) for line in block.splitlines()]
-    return fenced + _INLINE.findall(_FENCED.sub("", text))
+    lines = [line for _, block in _FENCED.findall(text) for line in block.splitlines()]
+    return lines + _INLINE.findall(_FENCED.sub("", text))
 
 
 def links(document: Path) -> list[str]:
@@ -64,15 +64,16 @@ def table(name: str, *columns: str) -> list[list[str]]:
     return found[0]
 
 
+def fenced(document: Path, kind: str) -> list[str]:
+    """Return a document's blocks that are fenced as of a kind, in order."""
+    return [block for found, block in _FENCED.findall(document.read_text(encoding="utf-8")) if found == kind]
+
+
 def examples() -> list[Example]:
     """Return every document's examples that are fenced as `python test`."""
     found = []
     for document in DOCUMENTS:
-        blocks = [
-            block
-            for kind, block in _FENCED.findall(document.read_text(encoding="utf-8"))
-            if kind == "python test"
-        ]
+        blocks = fenced(document, "python test")
         if blocks:
             found.append(Example(str(document.relative_to(REPOSITORY)), "\n".join(blocks)))
     return found

@@ -2,7 +2,10 @@
 
 import json
 import os
+import pickle
 import re
+import subprocess
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -20,7 +23,8 @@ from tallystick import exports
 from tallystick.core.errors import DomainError
 from tallystick.exports import Export, ExportFormat, ExportWriterChangedError, LedgerDetail, written_by
 from tests.bank import Bank
-from tests.exports.exported import DAYS, contents, csv_rows, export_of, workshop
+from tests.cli.processes import REPOSITORY
+from tests.exports.exported import DAYS, contents, csv_rows, export_of, needed, workshop
 from tests.exports.reading_back import (
     camt_balances,
     of_beancount,
@@ -193,3 +197,52 @@ def test_an_upgrade_is_told_apart_from_changed_books(
 
     with pytest.raises(ExportWriterChangedError):
         exports.export_file(workshop(shared, tmp_path), shared.auditor, export.id, "books.xlsx")
+
+
+#: Another machine: another zone, another language's rules and none but ASCII, sets and dictionaries in another order.
+MACHINES = {
+    "Kathmandu": {"TZ": "Asia/Kathmandu", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "1"},
+    "ASCII": {
+        "TZ": "America/St_Johns",
+        "LC_ALL": "POSIX",
+        "PYTHONCOERCECLOCALE": "0",
+        "PYTHONHASHSEED": "4294967295",
+        "PYTHONUTF8": "0",
+    },
+}
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_another_machine_writes_the_same_bytes(shared: Bank, tmp_path: Path, machine: str) -> None:
+    made = [
+        export_of(shared, tmp_path, export_format, **needed(shared, export_format))
+        for export_format in ExportFormat
+    ]
+    before = {one.id: contents(tmp_path, one) for one in made}
+    asked = {}
+    for export in made:
+        names = [one["name"] for one in export.manifest["files"]]
+        asked[export.id] = [(shared.auditor, name) for name in names]
+        for name in names:
+            (tmp_path / export.id / name).unlink()
+
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "tests.exports.remaking",
+            shared.urls.service_url,
+            tmp_path / "no keys",
+            tmp_path,
+        ],
+        cwd=REPOSITORY,
+        env=os.environ | MACHINES[machine],
+        input=pickle.dumps(asked),
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr.decode()
+    for export in made:
+        assert contents(tmp_path, export) == before[export.id], export.pinned.arguments

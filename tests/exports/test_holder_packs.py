@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tallystick import exports
+from tallystick.core.canonical_json import canonical_json
 from tallystick.exports import (
     ExportArguments,
     ExportFormat,
@@ -22,7 +23,7 @@ from tallystick_verify.verifying import Options
 from tests.bank import Bank
 from tests.exports.exported import DAYS, contents, json_rows, workshop
 from tests.exports.test_evidence import integrated
-from tests.verify.packs import Insider, no_progress
+from tests.verify.packs import Insider, no_progress, payload_of
 
 
 def pack_of(bank: Bank, directory: Path, holder: str, viewer: Principal | None = None) -> exports.Export:
@@ -83,6 +84,33 @@ def test_it_tells_of_nobody_else(lived: Bank, tmp_path: Path) -> None:
         "manifest.json",
         "manifest.jws",
     }
+
+
+def test_of_those_that_it_dealt_with_it_tells_no_more_than_its_own_events(
+    lived: Bank, tmp_path: Path
+) -> None:
+    integrated(lived)
+    files = contents(tmp_path, pack_of(lived, tmp_path, "LANTERN", lived.platform))
+    mine = {one.id for one in lived.accounts.values() if one.holder_id == lived.holders["LANTERN"].id}
+
+    payloads = [payload_of(row["jws"]) for row in json_rows(files["events.jsonl"])]
+    parties = [{one.get("payer_account_id"), one.get("payee_account_id")} for one in payloads]
+    assert parties
+    assert all(mine & both for both in parties), "each leaf is a payment of this holder's own"
+    counterparties = set().union(*parties) - mine - {None}
+    # Outside of those events nobody else's account, and nowhere a holder, a balance or a name of anybody else's.
+    beside = b"".join(content for name, content in files.items() if name != "events.jsonl")
+    told = beside + b"".join(canonical_json(one) for one in payloads)
+    others = [one for name, one in lived.holders.items() if name != "LANTERN"]
+    assert counterparties
+    assert not [one for one in lived.accounts.values() if one.id not in mine and one.id.encode() in beside]
+    assert not [one for one in others if one.id.encode() in told or one.legal_name.encode() in told]
+    strangers = {one.id for one in lived.accounts.values()} - mine - counterparties
+    assert not [one for one in strangers if one.encode() in told]
+    lines = [line["account"][5:] for one in payloads for line in one["lines"]]
+    assert {one for one in lines if one.startswith("account_")} <= mine | counterparties
+    rows = json_rows(files["balances.jsonl"]) + json_rows(files["journal.jsonl"])
+    assert {row["account_id"] for row in rows} <= mine
 
 
 def test_what_is_changed_or_left_out_is_found(lived: Bank, tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from tallystick import (
     identity,
     integrity,
     matching,
+    payout_replies,
+    payouts,
     reconciliation,
     seals,
     signing,
@@ -334,7 +336,20 @@ def _pay_out(bank: Bank) -> None:
     step(bank, Kind.PAYOUT_RETURN, given_back)
     step(bank, Kind.PAYOUT_GIVE_BACK, given_back)
     take_in(bank, report(message_id, transaction(settled, "RJCT"), message_id="BANK-2"))
+    _work_on_a_finding(bank)
     pay_out(bank, "14.00", account=PAYING)
+
+
+def _work_on_a_finding(bank: Bank) -> None:
+    with bank.database.read() as connection:
+        [found] = payouts.findings(connection, bank.issuer_id)
+
+    def work(connection: Connection) -> None:
+        about = (connection, bank.clock, bank.operator, found.id)
+        payout_replies.assign_finding(*about, bank.operator.id, note="Ask the bank.")
+        payout_replies.resolve_finding(*about, "The bank took it back.")
+
+    bank.database.run(work)
 
 
 def _fill_a_tile(bank: Bank) -> None:

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any, Final
 
-from tallystick import payouts, tokens
+from tallystick import payouts, screening, tokens
 from tallystick.core.errors import DomainError
 from tallystick.payouts import FileFormat, PayoutFile
 from tallystick.tokens import Instruction, Kind, Outcome, Request
@@ -83,14 +83,17 @@ def ask_for_file(
     key: str | None = None,
 ) -> Outcome:
     class_id = bank.classes[currency].id
-    with bank.database.read() as connection:
-        wanted = payouts.ask_for_file(
+    wanted = bank.database.run(
+        lambda connection: tokens.ask_for_payout_file(
             connection,
+            bank.clock,
             bank.issuer_id,
             class_id,
             file_format=file_format,
             execution_date=bank.clock.at.date(),
+            threshold=screening.THRESHOLD,
         )
+    )
     return bank.change("payout_file", class_id, wanted, key=key)
 
 

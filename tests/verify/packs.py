@@ -26,7 +26,7 @@ from tallystick_verify.policy_file import Pin, RootRule
 from tests.bank import Bank
 from tests.exports.exported import workshop
 
-__all__ = ["Evidence", "Insider", "export_evidence", "live", "no_progress", "verified"]
+__all__ = ["Evidence", "Insider", "export_evidence", "live", "no_progress", "payload_of", "verified"]
 
 MANIFEST_TYPE: Final = "tallystick-manifest-v1+jws"
 WITHOUT_CHECKPOINT: Final = Options(allow_no_checkpoint=True)
@@ -145,7 +145,7 @@ class Insider:
 
     def payloads(self) -> list[dict[str, Any]]:
         """Return what was signed, event by event."""
-        return [_payload(row["jws"]) for row in self.rows("events.jsonl")]
+        return [payload_of(row["jws"]) for row in self.rows("events.jsonl")]
 
     def index_of(self, event_type: str, number: int = 0) -> int:
         """Return the index of an event of a type: the first, unless `number` counts on."""
@@ -214,7 +214,8 @@ def _root_keys(bank: Bank) -> tuple[bytes, ...]:
     return () if newest is None else newest.manifest.root_keys
 
 
-def _payload(jws: str) -> dict[str, Any]:
+def payload_of(jws: str) -> dict[str, Any]:
+    """Return what was signed."""
     segment = jws.split(".")[1]
     found: dict[str, Any] = json.loads(base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4)))
     return found

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from tallystick_verify.ed25519 import PublicKey, PublicKeyRefusedError
 from tallystick_verify.encodings import EncodingRefusedError, base64_bytes, base64url_bytes, base64url_text
 from tallystick_verify.failures import Failure
 from tallystick_verify.merkle import (
+    KeptTree,
     ProofRefusedError,
     RunningRoot,
     check_consistency,
@@ -83,6 +85,23 @@ def test_proofs_made_by_the_book(size: int, data: st.DataObject) -> None:
             check_inclusion(index, size, leaf_hash(leaves[index]), wrong, root)
     with pytest.raises(ProofRefusedError):
         check_consistency(first, size, bytes(32), root, proof)
+
+
+def test_the_root_of_every_beginning_of_a_tree_that_is_kept() -> None:
+    size = 300
+    leaves = [number.to_bytes(2) for number in range(size)]
+    roots = [tree_root(leaves[:number]) for number in range(size + 1)]
+    with closing(KeptTree()) as tree:
+        assert tree.root_at(0) == roots[0]
+        for number, leaf in enumerate(leaves, 1):
+            tree.add(leaf)
+            # Asked for in between, it goes on where it was.
+            assert tree.root_at(number // 3) == roots[number // 3]
+            assert tree.root() == roots[number]
+        assert [tree.root_at(number) for number in range(size + 1)] == roots
+        for none in (-1, size + 1):
+            with pytest.raises(ValueError, match="fewer"):
+                tree.root_at(none)
 
 
 def test_an_empty_tree_proves_nothing() -> None:

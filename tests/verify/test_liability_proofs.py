@@ -25,6 +25,7 @@ from tests.bank import Bank, open_bank
 from tests.database import cloned_database
 from tests.liabilities.attested import attest, proof_document
 from tests.verify.packs import fresh_signer
+from tests.verify.twins import byte_twins, member_twins
 
 Proof = dict[str, Any]
 
@@ -255,3 +256,24 @@ def test_the_command(proof: Proof, policy: Policy, tmp_path: Any, capsys: pytest
     assert run(["liability-proof", str(file), "--policy", str(file)]) == ExitCode.USAGE
     with pytest.raises(SystemExit):
         run(["liability-proof", "--help"])
+
+
+def test_a_member_that_is_missing_new_or_of_another_type(proof: Proof, policy: Policy) -> None:
+    """Each member of the proof, and of each step of its path."""
+    assert len(proof["path"]) == 2
+    places = set()
+    for what, place, twin in member_twins(proof):
+        # Without a pinned log nobody looks for a receipt: a text there is judged where one is.
+        if place == ".receipt" and isinstance(twin.get("receipt"), str):
+            continue
+        assert verdict(twin, policy) in {ExitCode.PACK, ExitCode.UNSUPPORTED, ExitCode.FIGURES}, (what, place)
+        places.add(place)
+    assert places > {f".{name}" for name in proof} | {".another", ".path[]", ".path[].hash", ".path[].sum"}
+
+
+def test_bytes_that_are_cut_short_or_turned(proof: Proof, policy: Policy) -> None:
+    golden = json.dumps(proof, separators=(",", ":")).encode()
+    assert verify_liability_proof(golden, policy).exit_code == ExitCode.OK
+    for what, twin in byte_twins(golden, places=400):
+        exit_code = verify_liability_proof(twin, policy).exit_code
+        assert exit_code not in {ExitCode.OK, ExitCode.USAGE, ExitCode.INTERNAL}, what

@@ -74,17 +74,22 @@ def _fields(body: PayoutFileRequest, _path: object) -> Fields:
 
 def _wanted(caller: Caller, body: PayoutFileRequest, _instruction: tokens.Request) -> Fields:
     """Name the payouts that wait now, so that who approves lets exactly these go."""
-    day = body.execution_date or caller.service.clock.now().date()
-    with caller.read() as connection:
-        wanted = payouts.ask_for_file(
+    service = caller.service
+    day = body.execution_date or service.clock.now().date()
+
+    def work(connection: Connection) -> dict[str, Any]:
+        return tokens.ask_for_payout_file(
             connection,
+            service.clock,
             caller.issuer_id,
             body.token_class_id,
             file_format=FileFormat(body.format),
             execution_date=day,
+            threshold=service.settings.screening_threshold,
             limit=body.payout_count_max,
         )
-    return {"payload": wanted}
+
+    return {"payload": service.database.run(work)}
 
 
 money_route(

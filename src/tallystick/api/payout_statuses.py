@@ -1,4 +1,4 @@
-"""`/v1/payout-statuses`: the bank's reports (pain.002) on payout files; `/v1/payout-findings`: what contradicts."""
+"""`/v1/payout-statuses`: the bank's reports (pain.002) on payout files."""
 
 import hashlib
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from tallystick.core.clock import format_time
 from tallystick.core.errors import DomainError
 from tallystick.participants import Role
 from tallystick.payout_replies import TakenStatus
-from tallystick.payouts import Finding, StatusItem, StatusMessage
+from tallystick.payouts import StatusItem, StatusMessage
 from tallystick.tokens import Outcome
 
 __all__ = ["router"]
@@ -69,20 +69,6 @@ class TakenPayoutStatusView(PayoutStatusView):
 
     imported: bool
     items: list[PayoutStatusItemView]
-
-
-class PayoutFindingView(View):
-    """What the bank said that contradicts the books, or itself: nothing was done about it. `source_id` said it."""
-
-    id: str
-    object: str
-    created_at: str
-    issuer_id: str
-    kind: str
-    payout_id: str | None
-    source_id: str
-    subject: str
-    detail: str
 
 
 async def post_payout_status(request: Request) -> Response:
@@ -143,19 +129,6 @@ def get_payout_statuses(caller: StaffCaller, cursor: Cursor = "", limit: Limit =
     return page(found, limit, _show, lambda one: one.id)
 
 
-@router.get(
-    "/v1/payout-findings",
-    tags=[_TAG],
-    summary="List what contradicts",
-    response_model=ListView[PayoutFindingView],
-)
-def get_payout_findings(caller: StaffCaller, cursor: Cursor = "", limit: Limit = 100) -> Any:
-    """Return what was left to people, oldest first."""
-    with caller.read() as connection:
-        found = payouts.findings(connection, caller.issuer_id, after=cursor, limit=limit + 1)
-    return page(found, limit, _show_finding, lambda one: one.id)
-
-
 def _take_in(caller: Caller, content: bytes, draft: Callable[[Outcome], Draft]) -> Outcome:
     service, receiver = caller.service, caller.principal
     parsed = payout_replies.parse_status(content, size_max_bytes=service.settings.statement_size_max_bytes)
@@ -193,18 +166,4 @@ def _show_item(one: StatusItem) -> dict[str, Any]:
         "status": one.status,
         "reason_code": one.reason_code,
         "reason": one.reason,
-    }
-
-
-def _show_finding(one: Finding) -> dict[str, Any]:
-    return {
-        "id": one.id,
-        "object": "payout_finding",
-        "created_at": format_time(one.found_at),
-        "issuer_id": one.issuer_id,
-        "kind": one.kind,
-        "payout_id": one.payout_id,
-        "source_id": one.source_id,
-        "subject": one.subject,
-        "detail": one.detail,
     }

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Annotated, Any, Final
 
 import orjson
@@ -9,15 +10,15 @@ from fastapi import APIRouter, Query, Response
 from pydantic import Field, StringConstraints
 from sqlalchemy import Connection
 
-from tallystick import events, payouts, tokens
-from tallystick.api.access import AnyCaller
+from tallystick import events, participants, payouts, tokens
+from tallystick.api.access import AnyCaller, Caller
 from tallystick.api.bodies import Amount, Currency, ObjectId, Purpose, Reason, Reference, Schema
 from tallystick.api.instructions import own_account_ids, shown_instructions
 from tallystick.api.money import Fields, money_route
 from tallystick.api.pages import Cursor, IdQuery, Limit, PathId, page
 from tallystick.api.views import ListView, PayoutMoveView, PayoutView, RecordedPayoutView
 from tallystick.core.clock import format_time
-from tallystick.participants import Role
+from tallystick.participants import AccountNotFoundError, Role
 from tallystick.payouts import FiledItem, Payout, StatusItem, Step, StepKind
 from tallystick.tokens import Instruction, Kind
 
@@ -88,6 +89,26 @@ def _asked(body: PayoutRequest, _path: Mapping[str, str]) -> Fields:
     }
 
 
+def _screen(caller: Caller, body: PayoutRequest, instruction: tokens.Request) -> Fields:
+    """Screen whom it shall pay, so that the write path only has to read how they stand."""
+    service = caller.service
+
+    def work(connection: Connection) -> None:
+        # Of an account that is not the caller's nothing is kept: the write path refuses it.
+        with suppress(AccountNotFoundError):
+            participants.account(connection, caller.principal, body.account_id)
+            tokens.screen_beneficiary(
+                connection,
+                service.clock,
+                caller.issuer_id,
+                instruction.payload or {},
+                threshold=service.settings.screening_threshold,
+            )
+
+    service.database.run(work)
+    return {}
+
+
 money_route(
     router,
     "/v1/payouts",
@@ -96,6 +117,7 @@ money_route(
     view=PayoutView,
     roles=_ROLES,
     fields=_asked,
+    prepare=_screen,
     summary="Pay out to an account at another bank",
     tag=_TAG,
 )

@@ -111,7 +111,10 @@ class HitView(View):
 
 
 class ScreeningView(View):
-    """One holder against one list version, with its first twenty hits; `hit_count` counts all."""
+    """One holder against one list version, with its first twenty hits; `hit_count` counts all.
+
+    `holder_id` is the beneficiary's own id (`beneficiary_…`) where it is whom payouts pay.
+    """
 
     id: str
     object: str

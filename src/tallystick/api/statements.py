@@ -307,7 +307,7 @@ def show_import(connection: Connection, issuer_id: str, done: StatementImport) -
 def match_imported(service: Service, importer: Principal, class_ids: Iterable[str]) -> None:
     """Match what was imported with the books, and let payouts follow it, in transactions of their own behind it.
 
-    If the database goes away meanwhile the import stands, and the next run makes up for it.
+    If the database or this process goes away meanwhile the import stands, and the same file again makes up for it.
     """
     with suppress(UnavailableError):
         for class_id in sorted(class_ids):
@@ -344,7 +344,7 @@ class _Asked(NamedTuple):
     media_type: str | None
     request_hash: bytes
     draft: Callable[[Outcome], Draft]
-    #: The token classes that something was imported of.
+    #: The token classes of its statements.
     classes: set[str]
 
 
@@ -359,7 +359,7 @@ def _import(caller: Caller, asked: _Asked) -> Outcome:
     def work(connection: Connection) -> Made:
         done = statements.import_statement(connection, service.settler, importer, file)
         shown = show_import(connection, importer.issuer_id, done)
-        asked.classes.update(one.statement.token_class_id for one in done.statements if one.imported)
+        asked.classes.update(one.statement.token_class_id for one in done.statements)
         return Made(done.statements[0].statement.id, orjson.dumps(shown), 201 if done.imported else 200)
 
     def work_on_record(connection: Connection) -> Outcome:

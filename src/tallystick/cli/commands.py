@@ -22,6 +22,7 @@ from tallystick.cli import (
     keys,
     liabilities,
     logs,
+    payout_findings,
     payouts,
     principals,
     screening,
@@ -43,6 +44,7 @@ application.add_typer(screening.application, name="screening")
 application.add_typer(breaks.application, name="breaks")
 application.add_typer(payouts.payouts, name="payouts")
 application.add_typer(payouts.files, name="payout-file")
+application.add_typer(payout_findings.application, name="payout-finding")
 application.command("payout-status")(payouts.take_in_status)
 application.add_typer(logs.application, name="log")
 application.add_typer(books.application, name="books")

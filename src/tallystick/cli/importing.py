@@ -125,8 +125,8 @@ def import_file(
         return done
 
     done = service.database.run(work)
-    imported = {one.statement.token_class_id for one in done.statements if one.imported}
-    match_imported(service, importer, imported)
+    classes = {one.statement.token_class_id for one in done.statements}
+    match_imported(service, importer, classes)
     with service.database.read() as connection:
         shown = show_import(connection, importer.issuer_id, done)
         for one in shown["statements"]:

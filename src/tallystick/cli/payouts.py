@@ -102,25 +102,6 @@ def cancel(
         report.say(f"{payout_id} is cancelled; {done['currency']} {done['amount']} are available again.")
 
 
-@payouts.command()
-def findings(
-    cursor: Annotated[str, typer.Option(metavar="FINDING", help="Go on behind this one.")] = "",
-    key: ApiKey = None,
-    as_json: AsJson = False,
-) -> None:
-    """List what the bank said that contradicts the books, or itself."""
-    with reported(as_json=as_json) as report:
-        found = _look(_path("/v1/payout-findings", cursor=cursor or None), key)
-        report.document(found)
-        report.table(
-            ["at", "kind", "payout", "detail"],
-            [
-                [one["created_at"][:19], one["kind"], one["payout_id"] or one["subject"], one["detail"]]
-                for one in found["data"]
-            ],
-        )
-
-
 @files.command("make")
 def make_file(  # noqa: PLR0917 Typer passes them by name.
     token_class: TokenClass,
@@ -189,14 +170,18 @@ def save_file(
         from tallystick.cli.asking import look_at_bytes
         from tallystick.cli.report import CommandRefusedError
         from tallystick.cli.running import load_settings, require_api_key
+        from tallystick.core.durable_files import write_durably
 
         told = _look(f"/v1/payout-files/{file_id}", key)
         content = look_at_bytes(load_settings(), require_api_key(key), f"/v1/payout-files/{file_id}/content")
         if hashlib.sha256(content).hexdigest() != told["sha256"]:
             raise CommandRefusedError("payout_file_differs", "The bytes are not those whose hash was signed.")
         try:
-            with to.open("xb") as written:
-                written.write(content)
+            # A file that was cut off must never lie under the name that is sent to the bank.
+            if not to.exists():
+                write_durably(to, content)
+            elif to.read_bytes() != content:
+                raise CommandRefusedError("file_not_written", f"{to}: Another file is there.")
         except OSError as error:
             raise CommandRefusedError("file_not_written", f"{to}: {error.strerror}.") from None
         report.document({"id": file_id, "path": str(to), "sha256": told["sha256"], "bytes": len(content)})

@@ -7,18 +7,20 @@ from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection
 
-from tallystick import attestations, ledger, reconciliation, statements
+from tallystick import attestations, ledger, payouts, reconciliation, statements
 from tallystick.attestations import Attestation
 from tallystick.business_dates import Period
 from tallystick.closing.records import Checklist, HandOff, Item
 from tallystick.core.money import format_amount
 from tallystick.ledger import Code, ledger_account_id
 from tallystick.participants import TokenClass
+from tallystick.payouts import FindingState
 from tallystick.reconciliation import ENDED_STATES, EXPLAINED_TYPES, Backing, Verdict
 
 __all__ = ["check", "used_classes"]
 
 _BREAKS_AT_ONCE = 1_000
+_FINDINGS_SHOWN_MAX = 100
 
 
 def used_classes(connection: Connection, issuer_id: str, classes: Sequence[TokenClass]) -> list[TokenClass]:
@@ -46,6 +48,7 @@ def check(
         items.append(run)
         open_break_ids += found
         items.append(_trial_balance(connection, issuer_id, of_class))
+    items += _payout_findings(connection, issuer_id)
     items.append(_hand_off(connection, issuer_id, period, hand_off))
     return Checklist(items, hand_off, open_break_ids)
 
@@ -131,6 +134,21 @@ def _open_breaks(connection: Connection, issuer_id: str, latest: Attestation) ->
         after = page[-1].id
         found += [one.id for one in page if one.type not in EXPLAINED_TYPES and one.state not in ENDED_STATES]
     return found
+
+
+def _payout_findings(connection: Connection, issuer_id: str) -> list[Item]:
+    """Return what the bank said of payouts that still waits for people, if anything does.
+
+    It keeps no date open: whatever of it is money is a break as well, and that has to be accepted by name.
+    """
+    states = [FindingState.OPEN, FindingState.ASSIGNED]
+    found = payouts.findings(connection, issuer_id, states=states, limit=_FINDINGS_SHOWN_MAX + 1)
+    if not found:
+        return []
+    count = f"More than {_FINDINGS_SHOWN_MAX}" if len(found) > _FINDINGS_SHOWN_MAX else f"{len(found)}"
+    ids = [one.id for one in found[:_FINDINGS_SHOWN_MAX]]
+    words = f"{count} findings about payouts wait for people."
+    return [Item("payout_findings", None, True, words, {"open_finding_ids": ids})]
 
 
 def _trial_balance(connection: Connection, issuer_id: str, of_class: TokenClass) -> Item:

@@ -1,6 +1,7 @@
 """Sealing on schedule: every so many hours a worker checks everything and seals what is new, as `seal-records` does.
 
-Any number of workers may look: of two that seal at once one is refused. A seal that is not set in time is an alert,
+Any number of workers may look. One at a time checks an issuer, by a lock that ends with its connection: the others
+leave it to that one, and where it died, whoever looks next begins anew. A seal that is not set in time is an alert,
 which `seal_standing` tells whether or not anything runs; one that a finding prevents is missed until people looked.
 """
 
@@ -21,6 +22,9 @@ __all__ = ["SealStanding", "Sealer", "seal_standing"]
 
 _log: Final = logging.getLogger(__name__)
 _LOOK_SECONDS: Final = 60.0
+# How long a process leaves an issuer alone whose books differ from its log, and the code that says so.
+_AGAIN: Final = timedelta(minutes=15)
+_BROKEN: Final = "integrity_broken"
 
 
 class SealStanding(NamedTuple):
@@ -74,6 +78,8 @@ class Sealer:
         self._seal = seal
         self._every = every
         self._grace = grace
+        # When a finding kept an issuer from being sealed: to look again each minute would find it again each minute.
+        self._broken_at: dict[str, datetime] = {}
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sealer", daemon=True)
 
@@ -100,19 +106,32 @@ class Sealer:
         return made
 
     def _look_at(self, issuer_id: str) -> list[seals.Seal]:
+        if self._due(issuer_id) is None:
+            return []
+        with seals.turn(self._database, issuer_id) as has_turn:
+            # Another process checks just now, or has sealed meanwhile.
+            due = self._due(issuer_id) if has_turn else None
+            if due is None:
+                return []
+            if due.missed:
+                _log.error("a seal was missed: of %s, due at %s", issuer_id, due.due_at)
+            try:
+                return [self._seal(issuer_id)]
+            except DomainError as refusal:
+                # A finding keeps it from being sealed, somebody has done it by hand, or a key is away.
+                _log.error("%s is not sealed: %s", issuer_id, refusal.code)
+                if refusal.code == _BROKEN:
+                    self._broken_at[issuer_id] = self._clock.now()
+                return []
+
+    def _due(self, issuer_id: str) -> SealStanding | None:
         now = self._clock.now()
+        broken_at = self._broken_at.get(issuer_id)
+        if broken_at is not None and now < broken_at + _AGAIN:
+            return None
         with self._database.read() as connection:
             found = seal_standing(connection, issuer_id, now, self._every, self._grace)
-        if found.due_at is None or found.due_at > now:
-            return []
-        if found.missed:
-            _log.error("a seal was missed: of %s, due at %s", issuer_id, found.due_at.isoformat())
-        try:
-            return [self._seal(issuer_id)]
-        except DomainError as refusal:
-            # A finding keeps it from being sealed, another worker has done it, or a key is away.
-            _log.error("%s is not sealed: %s", issuer_id, refusal.code)
-            return []
+        return found if found.due_at is not None and found.due_at <= now else None
 
     def _run(self) -> None:
         while not self._stopped.wait(_LOOK_SECONDS):

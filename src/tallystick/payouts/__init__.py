@@ -19,13 +19,17 @@ from tallystick.payouts.records import (
     FiledItem,
     FileFormat,
     Finding,
+    FindingAction,
+    FindingActionKind,
     FindingKind,
+    FindingState,
     NewStatusItem,
     Payout,
     PayoutFile,
     PayoutFiledError,
     PayoutFileNotFoundError,
     PayoutFileOutdatedError,
+    PayoutFindingNotFoundError,
     PayoutMalformedError,
     PayoutNotFoundError,
     PayoutStateConflictError,
@@ -43,13 +47,17 @@ __all__ = [
     "FileFormat",
     "FiledItem",
     "Finding",
+    "FindingAction",
+    "FindingActionKind",
     "FindingKind",
+    "FindingState",
     "NewStatusItem",
     "Payout",
     "PayoutFile",
     "PayoutFileNotFoundError",
     "PayoutFileOutdatedError",
     "PayoutFiledError",
+    "PayoutFindingNotFoundError",
     "PayoutMalformedError",
     "PayoutNotFoundError",
     "PayoutStateConflictError",
@@ -59,6 +67,7 @@ __all__ = [
     "Step",
     "StepKind",
     "add_finding",
+    "add_finding_action",
     "add_status",
     "ask_for_file",
     "asked",
@@ -72,7 +81,10 @@ __all__ = [
     "filed",
     "files",
     "filing_classes",
+    "finding",
+    "finding_actions",
     "findings",
+    "lock_finding",
     "lock_statuses",
     "make_file",
     "moved_by",
@@ -235,13 +247,61 @@ def add_finding(connection: Connection, new: Finding) -> None:
     store.insert_finding(connection, new)
 
 
+def finding(connection: Connection, issuer_id: str, finding_id: str) -> Finding:
+    """Return one finding as it stands or raise PayoutFindingNotFoundError."""
+    found = store.read_findings(connection, issuer_id, ids=[finding_id])
+    if not found:
+        raise PayoutFindingNotFoundError
+    return found[0]
+
+
+def lock_finding(connection: Connection, issuer_id: str, finding_id: str) -> Finding:
+    """Return a finding once nobody else works on it, until the transaction ends; raises PayoutFindingNotFoundError."""
+    store.lock_finding(connection, issuer_id, finding_id)
+    return finding(connection, issuer_id, finding_id)
+
+
 def findings(
     connection: Connection,
     issuer_id: str,
     *,
     payout_ids: Sequence[str] | None = None,
+    states: Sequence[FindingState] | None = None,
+    owner_id: str | None = None,
     after: str = "",
     limit: int = 100,
 ) -> list[Finding]:
-    """Return a page of what was left to people: all of it, or what concerns these payouts."""
-    return store.read_findings(connection, issuer_id, payout_ids, after, limit)
+    """Return a page of what was left to people: all of it, what concerns these payouts, stands so, or is somebody's."""
+    return store.read_findings(
+        connection,
+        issuer_id,
+        payout_ids=payout_ids,
+        states=states,
+        owner_id=owner_id,
+        after=after,
+        limit=limit,
+    )
+
+
+def add_finding_action(
+    connection: Connection,
+    locked: Finding,
+    kind: FindingActionKind,
+    *,
+    principal_id: str,
+    note: str | None,
+    subject_id: str | None,
+    done_at: datetime,
+) -> Finding:
+    """Keep what somebody did about a locked finding, and return it as it stands now."""
+    number = store.read_last_action_number(connection, locked.issuer_id, locked.id) + 1
+    action = FindingAction(locked.id, number, kind.value, principal_id, note, subject_id, done_at)
+    store.insert_finding_action(connection, locked.issuer_id, action)
+    return finding(connection, locked.issuer_id, locked.id)
+
+
+def finding_actions(
+    connection: Connection, issuer_id: str, finding_id: str, *, after: int = 0, limit: int = 100
+) -> list[FindingAction]:
+    """Return what people did about a finding, oldest first."""
+    return store.read_finding_actions(connection, issuer_id, finding_id, after, limit)

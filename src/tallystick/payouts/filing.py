@@ -5,7 +5,7 @@ crash leaves nothing or the whole file. That a payout is in one file only is a k
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final, NamedTuple
 
@@ -50,13 +50,15 @@ def ask_for_file(
     file_format: FileFormat,
     execution_date: date,
     limit: int = PAYOUTS_PER_FILE_MAX,
+    held: Collection[str] = (),
 ) -> dict[str, Any]:
     """Return what a file of the payouts that wait now would be, for people to look at; with none it is refused later.
 
+    `held` are kept out of it.
     Raises TokenClassNotFoundError.
     """
     of_class = participants.token_class(connection, issuer_id, token_class_id)
-    ids = store.read_fileable(connection, issuer_id, token_class_id, min(limit, PAYOUTS_PER_FILE_MAX))
+    ids = store.read_fileable(connection, issuer_id, token_class_id, held, min(limit, PAYOUTS_PER_FILE_MAX))
     found = store.read_payouts(connection, issuer_id, ids)
     sum_minor = sum(one.amount_minor for one in found.values())
     return {
@@ -159,7 +161,7 @@ def _wanted(
     if of_class.backing_iban is None and of_class.backing_account_number is None:
         raise PayoutFileOutdatedError("The class names no control account that the bank could debit.")
     if not ids:
-        raise PayoutFileOutdatedError("No payout of this class waits for a file.")
+        raise PayoutFileOutdatedError("No payout of this class waits for a file, or screening keeps them.")
     found = store.read_payouts(connection, issuer_id, ids)
     steps = store.read_steps(connection, issuer_id, ids)
     filed = store.read_filed(connection, issuer_id, ids)

@@ -205,3 +205,30 @@ payout_finding = Table(
     Index(None, "issuer_id", "payout_id", "id"),
     info=LOGGED,
 )
+
+# What people did about a finding; from this follows where it stands. It is resolved once, and for ever.
+payout_finding_action = Table(
+    "payout_finding_action",
+    metadata,
+    id_column("issuer_id", primary_key=True),
+    id_column("finding_id", primary_key=True),
+    integer_column("action_number", primary_key=True),
+    text_column("kind"),
+    id_column("principal_id"),
+    text_column("note", nullable=True),
+    # What it names: the new owner, or the instruction.
+    id_column("subject_id", nullable=True),
+    moment_column("done_at"),
+    ForeignKeyConstraint(["issuer_id", "finding_id"], ["payout_finding.issuer_id", "payout_finding.id"]),
+    Index(
+        "uq_payout_finding_action_resolved",
+        "issuer_id",
+        "finding_id",
+        unique=True,
+        postgresql_where=text("kind = 'resolved'"),
+    ),
+    CheckConstraint("kind IN ('assigned', 'noted', 'resolved')", name="kind"),
+    CheckConstraint("kind <> 'assigned' OR subject_id IS NOT NULL", name="owner"),
+    CheckConstraint("kind = 'assigned' OR note IS NOT NULL", name="note"),
+    info=LOGGED,
+)

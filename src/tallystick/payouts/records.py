@@ -12,13 +12,17 @@ __all__ = [
     "FileFormat",
     "FiledItem",
     "Finding",
+    "FindingAction",
+    "FindingActionKind",
     "FindingKind",
+    "FindingState",
     "NewStatusItem",
     "Payout",
     "PayoutFile",
     "PayoutFileNotFoundError",
     "PayoutFileOutdatedError",
     "PayoutFiledError",
+    "PayoutFindingNotFoundError",
     "PayoutMalformedError",
     "PayoutNotFoundError",
     "PayoutStateConflictError",
@@ -77,6 +81,13 @@ class PayoutFileOutdatedError(ConflictError):
 
     code = "payout_file_outdated"
     title = "These payouts can't go into a file now"
+
+
+class PayoutFindingNotFoundError(NotFoundError):
+    """No such finding about payouts of this issuer."""
+
+    code = "payout_finding_not_found"
+    title = "No such finding about payouts"
 
 
 class Beneficiary(NamedTuple):
@@ -233,7 +244,10 @@ class FindingKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something for people. `source_id` is what said it; `subject` is the payout, or what the bank called it."""
+    """Something for people. `source_id` is what said it; `subject` is the payout, or what the bank called it.
+
+    Where it stands follows from what people did: `owner_id` has it, `instruction_id` is what corrected it, if anything.
+    """
 
     issuer_id: str
     id: str
@@ -243,3 +257,41 @@ class Finding:
     payout_id: str | None
     detail: str
     found_at: datetime
+    owner_id: str | None = None
+    instruction_id: str | None = None
+    ended_at: datetime | None = None
+
+    @property
+    def state(self) -> "FindingState":
+        """Where the work on it stands."""
+        if self.ended_at is not None:
+            return FindingState.RESOLVED
+        return FindingState.OPEN if self.owner_id is None else FindingState.ASSIGNED
+
+
+class FindingState(StrEnum):
+    """Where the work on a finding stands: it waits while it is `open` or `assigned`."""
+
+    OPEN = "open"
+    ASSIGNED = "assigned"
+    RESOLVED = "resolved"
+
+
+class FindingActionKind(StrEnum):
+    """What people did about a finding."""
+
+    ASSIGNED = "assigned"
+    NOTED = "noted"
+    RESOLVED = "resolved"
+
+
+class FindingAction(NamedTuple):
+    """Something that was done about a finding, numbered from 1. `subject_id` names the owner or the instruction."""
+
+    finding_id: str
+    action_number: int
+    kind: str
+    principal_id: str
+    note: str | None
+    subject_id: str | None
+    done_at: datetime

@@ -1,6 +1,6 @@
 """All SQL of payouts. Every statement leads with the issuer's id; nothing here commits."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any, Final
@@ -12,6 +12,7 @@ from tallystick.payouts.models import (
     payout_file,
     payout_file_item,
     payout_finding,
+    payout_finding_action,
     payout_status,
     payout_status_item,
     payout_step,
@@ -20,6 +21,7 @@ from tallystick.payouts.records import (
     Beneficiary,
     FiledItem,
     Finding,
+    FindingAction,
     NewStatusItem,
     Payout,
     PayoutFile,
@@ -189,7 +191,9 @@ def read_content(connection: Connection, issuer_id: str, file_id: str) -> bytes 
     return None if found is None else bytes(found)
 
 
-def read_fileable(connection: Connection, issuer_id: str, token_class_id: str, limit: int) -> list[str]:
+def read_fileable(
+    connection: Connection, issuer_id: str, token_class_id: str, held: Collection[str], limit: int
+) -> list[str]:
     rows = connection.exec_driver_sql(
         """SELECT s.payout_id FROM payout_step s
            JOIN payout p ON p.issuer_id = s.issuer_id AND p.id = s.payout_id
@@ -198,8 +202,9 @@ def read_fileable(connection: Connection, issuer_id: str, token_class_id: str, l
                              WHERE i.issuer_id = s.issuer_id AND i.payout_id = s.payout_id)
              AND NOT EXISTS (SELECT 1 FROM payout_step e
                              WHERE e.issuer_id = s.issuer_id AND e.payout_id = s.payout_id AND e.step = 'cancelled')
+             AND s.payout_id <> ALL(%s::text[])
            ORDER BY s.event_index LIMIT %s""",
-        (issuer_id, token_class_id, limit),
+        (issuer_id, token_class_id, list(held), limit),
     )
     return [row[0] for row in rows]
 
@@ -294,18 +299,86 @@ def insert_finding(connection: Connection, new: Finding) -> None:
         """INSERT INTO payout_finding (issuer_id, id, kind, source_id, subject, payout_id, detail, found_at)
            VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
            ON CONFLICT (issuer_id, kind, source_id, subject) DO NOTHING""",
-        tuple(asdict(new).values()),
+        tuple(getattr(new, one.name) for one in payout_finding.c),
+    )
+
+
+def lock_finding(connection: Connection, issuer_id: str, finding_id: str) -> None:
+    connection.exec_driver_sql(
+        "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"payout_finding {issuer_id} {finding_id}",)
     )
 
 
 def read_findings(
-    connection: Connection, issuer_id: str, payout_ids: Sequence[str] | None, after: str, limit: int
+    connection: Connection,
+    issuer_id: str,
+    *,
+    ids: Sequence[str] | None = None,
+    payout_ids: Sequence[str] | None = None,
+    states: Sequence[str] | None = None,
+    owner_id: str | None = None,
+    after: str = "",
+    limit: int = 100,
 ) -> list[Finding]:
-    of = payout_finding.c
-    query = select(payout_finding).where(of.issuer_id == issuer_id, of.id > after)
-    if payout_ids is not None:
-        query = query.where(of.payout_id.in_(list(payout_ids)))
-    return [Finding(**row._mapping) for row in connection.execute(query.order_by(of.id).limit(limit))]
+    rows = connection.exec_driver_sql(
+        """SELECT * FROM (
+               SELECT f.*, a.subject_id AS owner_id, r.subject_id AS instruction_id, r.done_at AS ended_at,
+                      CASE WHEN r.done_at IS NOT NULL THEN 'resolved'
+                           WHEN a.subject_id IS NOT NULL THEN 'assigned' ELSE 'open' END AS state
+               FROM payout_finding f
+               LEFT JOIN payout_finding_action r
+                 ON r.issuer_id = f.issuer_id AND r.finding_id = f.id AND r.kind = 'resolved'
+               LEFT JOIN LATERAL (
+                   SELECT subject_id FROM payout_finding_action o
+                   WHERE o.issuer_id = f.issuer_id AND o.finding_id = f.id AND o.kind = 'assigned'
+                   ORDER BY action_number DESC LIMIT 1
+               ) a ON true
+               WHERE f.issuer_id = %(issuer_id)s AND f.id > %(after)s
+                 AND (%(ids)s::text[] IS NULL OR f.id = ANY(%(ids)s))
+                 AND (%(payout_ids)s::text[] IS NULL OR f.payout_id = ANY(%(payout_ids)s))
+           ) found
+           WHERE (%(states)s::text[] IS NULL OR state = ANY(%(states)s))
+             AND (%(owner_id)s::text IS NULL OR owner_id = %(owner_id)s)
+           ORDER BY id LIMIT %(limit)s""",
+        {
+            "issuer_id": issuer_id,
+            "after": after,
+            "ids": None if ids is None else list(ids),
+            "payout_ids": None if payout_ids is None else list(payout_ids),
+            "states": None if states is None else list(states),
+            "owner_id": owner_id,
+            "limit": limit,
+        },
+    )
+    columns = [one.name for one in fields(Finding)]
+    return [Finding(**{name: row._mapping[name] for name in columns}) for row in rows]
+
+
+def insert_finding_action(connection: Connection, issuer_id: str, new: FindingAction) -> None:
+    connection.execute(insert(payout_finding_action).values(issuer_id=issuer_id, **new._asdict()))
+
+
+def read_last_action_number(connection: Connection, issuer_id: str, finding_id: str) -> int:
+    of = payout_finding_action.c
+    last: int = connection.execute(
+        select(func.coalesce(func.max(of.action_number), 0)).where(
+            of.issuer_id == issuer_id, of.finding_id == finding_id
+        )
+    ).scalar_one()
+    return last
+
+
+def read_finding_actions(
+    connection: Connection, issuer_id: str, finding_id: str, after: int, limit: int
+) -> list[FindingAction]:
+    of = payout_finding_action.c
+    rows = connection.execute(
+        select(*(of[name] for name in FindingAction._fields))
+        .where(of.issuer_id == issuer_id, of.finding_id == finding_id, of.action_number > after)
+        .order_by(of.action_number)
+        .limit(limit)
+    )
+    return [FindingAction._make(row) for row in rows]
 
 
 def _payout(row: Row[Any]) -> Payout:

@@ -86,6 +86,10 @@ class Decision(NamedTuple):
         """True when no rule is against it."""
         return self.effect == ALLOW
 
+    def with_reasons_of(self, other: "Decision") -> "Decision":
+        """Return the decision that these and the other's reasons make."""
+        return decision_of([*self.reasons, *other.reasons], self.version)
+
     def refusal(self) -> DomainError:
         """Return what refuses the instruction: named by the first reason that denies, with all of them as members."""
         first = next((one for one in self.reasons if one.effect == DENY), self.reasons[0])

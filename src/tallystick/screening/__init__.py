@@ -6,7 +6,7 @@ which one it was made against, which name matched, how alike it is and by which 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -31,11 +31,12 @@ from tallystick.screening.importing import (
     ScreeningListShrunkError,
     import_list,
 )
-from tallystick.screening.matching import HITS_KEPT_MAX, THRESHOLD
+from tallystick.screening.matching import HITS_KEPT_MAX, THRESHOLD, subject_hash
 from tallystick.screening.records import (
     Decision,
     Hit,
     ListImport,
+    Outsider,
     Rescreened,
     Screening,
     ScreeningList,
@@ -52,6 +53,7 @@ __all__ = [
     "Decision",
     "Hit",
     "ListImport",
+    "Outsider",
     "Rescreened",
     "Screening",
     "ScreeningHitsOmittedError",
@@ -74,9 +76,11 @@ __all__ = [
     "decisions",
     "import_list",
     "lists_in_force",
+    "outsider",
     "rescreen",
     "rescreen_holder",
     "screen_holder",
+    "screen_outsiders",
     "screening",
     "screening_list",
     "screening_lists",
@@ -84,6 +88,9 @@ __all__ = [
     "standing",
     "standing_of_accounts",
 ]
+
+# As long as other ids' own part.
+_OUTSIDER_SUFFIX_LENGTH: Final = 26
 
 
 def screening_lists(
@@ -165,6 +172,38 @@ def _rescreen(
         hit_count=sum(one.standing != Standing.CLEAR for one in screened),
         next_after=None,
     )
+
+
+def outsider(issuer_id: str, name: str, country: str) -> Outsider:
+    """Return a payout's beneficiary as it is screened: known by name and country, whoever pays it and how often.
+
+    So what two people cleared once stays cleared for the next payout to the same name, and for no other.
+    """
+    digest = subject_hash(Subject(name, country, country, None)).hex()
+    return Outsider(
+        issuer_id, f"beneficiary_{digest[:_OUTSIDER_SUFFIX_LENGTH]}", name, country, country, None
+    )
+
+
+def screen_outsiders(
+    connection: Connection,
+    clock: Clock,
+    issuer_id: str,
+    outsiders: Iterable[Outsider],
+    *,
+    threshold: int = THRESHOLD,
+) -> dict[str, Standing]:
+    """Screen outsiders against every list in force that they weren't screened against yet; return how each stands.
+
+    Without a list everybody is `clear`, and nothing is kept.
+    """
+    chosen = {one.id: one for one in outsiders}
+    if not chosen or not store.read_lists_in_force(connection, issuer_id):
+        return dict.fromkeys(chosen, Standing.CLEAR)
+    at = clock.now()
+    locked = store.lock_standings(connection, issuer_id, list(chosen), at)
+    screened = screen_locked(connection, issuer_id, chosen.values(), locked, threshold=threshold, at=at)
+    return {one.holder_id: one.standing for one in screened}
 
 
 def standing(pipeline: Pipeline, issuer_id: str, holder_ids: Iterable[str]) -> Asked[dict[str, Standing]]:

@@ -19,7 +19,7 @@ from tallystick.screening import store
 from tallystick.screening.deciding import decided_hits, standing_of, state_of
 from tallystick.screening.matching import HITS_KEPT_MAX, basis_hash, find_hits, subject_hash, subject_of
 from tallystick.screening.name_index import NameIndex
-from tallystick.screening.records import Decision, Screening, ScreeningList, Standing
+from tallystick.screening.records import Decision, Outsider, Screening, ScreeningList, Standing
 from tallystick.screening.store import StandingRow
 
 __all__ = ["Screened", "screen_locked"]
@@ -52,7 +52,7 @@ class _Way(NamedTuple):
 def screen_locked(
     connection: Connection,
     issuer_id: str,
-    holders: Iterable[Holder],
+    holders: Iterable[Holder | Outsider],
     locked: Mapping[str, StandingRow],
     *,
     threshold: int,
@@ -98,7 +98,7 @@ def screen_locked(
 
 
 def _screen(
-    holder: Holder,
+    holder: Holder | Outsider,
     way: _Way,
     current: Mapping[str, Screening],
     decisions: Sequence[Decision],

@@ -7,7 +7,7 @@ from tallystick.core.canonical_json import CanonicalValue, canonical_json
 from tallystick.participants import Holder
 from tallystick.screening.name_index import NameIndex
 from tallystick.screening.names import read_name
-from tallystick.screening.records import Hit, ListedEntity, Subject
+from tallystick.screening.records import Hit, ListedEntity, Outsider, Subject
 
 __all__ = ["HITS_KEPT_MAX", "THRESHOLD", "basis_hash", "find_hits", "subject_hash", "subject_of"]
 
@@ -19,7 +19,7 @@ _SAME_COUNTRY: Final = 3
 _OTHER_COUNTRY: Final = -10
 
 
-def subject_of(holder: Holder) -> Subject:
+def subject_of(holder: Holder | Outsider) -> Subject:
     """Return what of a holder is screened; a change of any of it screens the holder anew."""
     return Subject(holder.legal_name, holder.country, holder.residency, holder.lei)
 

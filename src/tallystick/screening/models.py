@@ -1,4 +1,7 @@
-"""Tables of screening: list versions and who is on them, what was found and decided, and how a holder stands."""
+"""Tables of screening: list versions and who is on them, what was found and decided, and how a holder stands.
+
+`holder_id` is a holder, or the beneficiary of payouts: whoever has that name, and so no row of another table.
+"""
 
 from sqlalchemy import (
     CheckConstraint,
@@ -82,7 +85,6 @@ screening = Table(
     moment_column("screened_at"),
     moment_column("decided_at", nullable=True),
     id_column("superseded_by", nullable=True),
-    ForeignKeyConstraint(["issuer_id", "holder_id"], ["holder.issuer_id", "holder.id"]),
     ForeignKeyConstraint(["issuer_id", "list_id"], ["screening_list.issuer_id", "screening_list.id"]),
     UniqueConstraint("issuer_id", "holder_id", "number"),
     # Of a list name, a holder has one screening that counts, whatever the code does.
@@ -135,7 +137,6 @@ screening_standing = Table(
     integer_column("scope_number"),
     integer_column("last_number"),
     moment_column("changed_at"),
-    ForeignKeyConstraint(["issuer_id", "holder_id"], ["holder.issuer_id", "holder.id"]),
     CheckConstraint("state IN ('clear', 'hit', 'confirmed', 'unscreened')", name="state"),
     info=LOGGED,
 )

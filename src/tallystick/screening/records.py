@@ -12,6 +12,7 @@ __all__ = [
     "Hit",
     "ListImport",
     "ListedEntity",
+    "Outsider",
     "Rescreened",
     "Screening",
     "ScreeningList",
@@ -104,8 +105,19 @@ class ListedEntity(NamedTuple):
     last_change: str | None
 
 
+class Outsider(NamedTuple):
+    """Somebody who is no holder, such as a payout's beneficiary; the id follows from what of it is screened."""
+
+    issuer_id: str
+    id: str
+    legal_name: str
+    country: str
+    residency: str
+    lei: str | None
+
+
 class Subject(NamedTuple):
-    """What of a holder is screened."""
+    """What of a holder, or of somebody who is none, is screened."""
 
     legal_name: str
     country: str
@@ -136,7 +148,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Screening:
-    """One holder against one list version, with everything that explains it.
+    """One holder against one list version, with everything that explains it. `holder_id` may be an outsider's.
 
     `number` orders a holder's screenings and decisions, whatever the clocks say. `hit_count` may be more than the hits
     that are kept. `basis_hash` is the SHA-256 of what was compared and how.

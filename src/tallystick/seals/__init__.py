@@ -8,12 +8,14 @@ A seal says that a record was so, not that it was right: what was changed before
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
 from tallystick.core.canonical_json import canonical_json
+from tallystick.core.database import Database
 from tallystick.seals import store
 from tallystick.seals.hashing import HASH_SIZE_BYTES, Part, parts, prepare_session, split_hashes
 from tallystick.seals.records import Seal, SealNumberTakenError, contents
@@ -37,6 +39,7 @@ __all__ = [
     "records_hash",
     "seals",
     "split_hashes",
+    "turn",
 ]
 
 _MEMBERS: Final = (
@@ -48,6 +51,16 @@ _MEMBERS: Final = (
     "audit_next_number",
     "audit_last_hash",
 )
+
+
+@contextmanager
+def turn(database: Database, issuer_id: str) -> Iterator[bool]:
+    """Hold the turn to check an issuer and seal it, for as long as the block lasts; False where another process has it.
+
+    Nobody waits for it, and the server lets go of it when the connection ends: whoever dies leaves it to the others.
+    """
+    with database.read() as connection:
+        yield store.take_turn(connection, issuer_id)
 
 
 def prepare(connection: Connection, issuer_id: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ __all__ = [
     "read_records",
     "read_seals",
     "seal_new_records",
+    "take_turn",
 ]
 
 _NEWEST: Final = """
@@ -60,6 +61,14 @@ FROM sealed FULL JOIN live ON live.record_key = sealed.record_key
 WHERE sealed.column_hashes IS DISTINCT FROM live.column_hashes
 ORDER BY 1
 """
+# A check may take long, and nothing is asked on this connection meanwhile. The server must notice soon, too, if the
+# machine at its other end is gone.
+_TURN: Final = (
+    "idle_in_transaction_session_timeout = 0",
+    "tcp_keepalives_idle = 30",
+    "tcp_keepalives_interval = 10",
+    "tcp_keepalives_count = 3",
+)
 _LOG_END: Final = "SELECT next_index - 1 FROM log_head WHERE issuer_id = :issuer_id"
 _TREE_END: Final = "SELECT size FROM log_tree WHERE issuer_id = :issuer_id"
 _AUDIT_END: Final = "SELECT next_number, last_hash FROM audit_head WHERE issuer_id = :issuer_id"
@@ -78,6 +87,17 @@ class Difference(NamedTuple):
 def lock(connection: Connection, issuer_id: str) -> None:
     connection.execute(
         text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": f"seal {issuer_id}"}
+    )
+
+
+def take_turn(connection: Connection, issuer_id: str) -> bool:
+    for setting in _TURN:
+        connection.exec_driver_sql(f"SET LOCAL {setting}")
+    return bool(
+        connection.execute(
+            text("SELECT pg_try_advisory_xact_lock(hashtextextended(:name, 0))"),
+            {"name": f"seal turn {issuer_id}"},
+        ).scalar_one()
     )
 
 

@@ -11,6 +11,7 @@ from tallystick.ledger import Posting
 from tallystick.participants import AccountNotFoundError, Principal
 from tallystick.tokens import matching_store, store
 from tallystick.tokens.answers import Made, answer_once, answered
+from tallystick.tokens.beneficiaries import ask_for_payout_file, screen_beneficiary
 from tallystick.tokens.changes import CHANGES, BreakerConflictError, CleanRunNeededError, add_change
 from tallystick.tokens.changing import Applied, Change, Entry, Told, Wanted
 from tallystick.tokens.decide_changes import postings_of_change
@@ -88,6 +89,7 @@ __all__ = [
     "add_change",
     "answer_once",
     "answered",
+    "ask_for_payout_file",
     "bank_data_until",
     "breakers",
     "change_unasked",
@@ -112,6 +114,7 @@ __all__ = [
     "redemptions_referred_to",
     "request_hash",
     "resource",
+    "screen_beneficiary",
     "settle",
     "settled_deposits",
     "settled_keys",

@@ -14,6 +14,7 @@ from tallystick.core.errors import DomainError
 from tallystick.core.pipeline import pipelined
 from tallystick.participants import AccountFacts
 from tallystick.tokens import store
+from tallystick.tokens.beneficiaries import standing_of_beneficiaries
 from tallystick.tokens.changes import CHANGES
 from tallystick.tokens.changing import ChangeUnknownError, CheckedChange, Payload, Told, Wanted
 from tallystick.tokens.instructions import Kind, Request
@@ -83,6 +84,12 @@ def _read_payouts(connection: Connection, issuer_id: str, facts: Facts, requests
     uetrs = [(one.payload or {}).get("uetr") for one in requests if one.kind == Kind.PAYOUT]
     if uetrs:
         facts.uetrs = set(payouts.by_uetr(connection, issuer_id, [one for one in uetrs if one is not None]))
+    approved = [
+        facts.approvals[one.related_id or ""][0].subject_id
+        for one in requests
+        if one.kind == Kind.APPROVE and _kind_of(facts, one) == Kind.PAYOUT
+    ]
+    facts.beneficiaries = standing_of_beneficiaries(connection, issuer_id, requests, approved)
     closing = [one.payer_account_id or "" for one in requests if one.kind == Kind.ACCOUNT_CLOSURE]
     if closing:
         facts.paying_out = store.read_paying_out(connection, issuer_id, closing)

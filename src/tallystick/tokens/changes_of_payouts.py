@@ -8,13 +8,16 @@ from typing import Final
 from sqlalchemy import Connection
 
 from tallystick import payouts
+from tallystick.tokens.beneficiaries import check_beneficiaries
 from tallystick.tokens.changing import Applied, Change, Told, Wanted
 
 __all__ = ["CHANGES_OF_PAYOUTS"]
 
 
 def _check(connection: Connection, wanted: Wanted) -> int:
-    return payouts.check_file(connection, wanted.issuer_id, wanted.subject_id, wanted.payload)
+    checkers = payouts.check_file(connection, wanted.issuer_id, wanted.subject_id, wanted.payload)
+    check_beneficiaries(connection, wanted.issuer_id, wanted.payload["payout_ids"])
+    return checkers
 
 
 def _tell(connection: Connection, wanted: Wanted) -> Told:

@@ -47,7 +47,7 @@ def payout(facts: Facts, request: Request) -> Plan:
     if said.uetr in facts.uetrs:
         raise PayoutUetrTakenError(field="uetr")
     asking = Asking(request.kind, payer, payer, None, request.purpose, request.principal.id)
-    ruling = rule(facts, asking, amount_minor)
+    ruling = rule(facts, asking, amount_minor, beneficiary=facts.beneficiaries.get(request.id))
     postings = journal(request.kind, amount_minor, payer.token_class_id, payer.account_id, None)
     facts.book.check(postings)
     plan = settles_or_waits(facts, request, payer, amount_minor, postings, ruling, state=State.ACCEPTED)
@@ -71,7 +71,7 @@ def payout(facts: Facts, request: Request) -> Plan:
 def settle_payout(facts: Facts, subject: Instruction, of_account: AccountFacts) -> Plan:
     """Return the plan of a payout that was approved: what the rules deny by now stays denied."""
     asking = Asking(subject.kind, of_account, of_account, None, subject.purpose, subject.principal_id)
-    ruling = rule(facts, asking, subject.amount_minor)
+    ruling = rule(facts, asking, subject.amount_minor, beneficiary=facts.beneficiaries.get(subject.id))
     postings = journal(
         subject.kind, subject.amount_minor, of_account.token_class_id, of_account.account_id, None
     )

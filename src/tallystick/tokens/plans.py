@@ -54,6 +54,8 @@ class Facts:
     filed_payouts: set[str] = field(default_factory=set)
     paying_out: set[str] = field(default_factory=set)
     uetrs: set[str] = field(default_factory=set)
+    # By the payout: how screening knows its beneficiary.
+    beneficiaries: dict[str, str] = field(default_factory=dict)
     business_date: date = field(init=False)
     _policies: dict[str, CompiledPolicy] = field(default_factory=dict)
     _class_facts: dict[str, ClassFacts] = field(default_factory=dict)

@@ -39,11 +39,17 @@ class Asking(NamedTuple):
     principal_id: str
 
 
-def rule(facts: Facts, asking: Asking, amount_minor: int) -> Ruling:
-    """Return what the rules say, or raise the refusal of what they deny."""
+def rule(facts: Facts, asking: Asking, amount_minor: int, *, beneficiary: str | None = None) -> Ruling:
+    """Return what the rules say, or raise the refusal of what they deny.
+
+    `beneficiary` is how screening knows whom a payout pays: the rules say of that what they say of the payer.
+    """
     decides = facts.policy_of(asking.of_account)
     asked = facts_for_rules(facts, asking, amount_minor)
     decision = decides.decide(asked, facts.usage)
+    if beneficiary is not None and asked.payer is not None:
+        paid = asked._replace(payer=asked.payer._replace(screening=beneficiary))
+        decision = decision.with_reasons_of(decides.decide(paid, facts.usage))
     if decision.effect == DENY:
         raise decision.refusal()
     return Ruling(decides, asked, decision)

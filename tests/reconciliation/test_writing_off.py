@@ -213,22 +213,22 @@ def test_a_difference_that_changes_behind_its_write_off_opens_it_by_what_changed
     assert reconcile(bank)[0].verdict == "tied"
     with connect(bank.urls.superuser_url) as connection:
         connection.execute(b"ALTER TABLE statement DISABLE TRIGGER USER")
-        connection.execute(b"UPDATE statement SET closing_minor = closing_minor - 200")
+        connection.execute(b"UPDATE statement SET closing_minor = closing_minor + 100")
     made, left = reconcile(bank)
-    # What is left is the very amount that was written off: that was another hundred.
-    assert (made.verdict, told(left)) == ("broken", [("amount", 200)])
+    # What is left is the very amount that was written off, and it is another hundred.
+    assert (made.verdict, told(left)) == ("broken", [("amount", -100)])
     opened = again(bank, found)
     assert (opened.state, opened.difference_minor, opened.instruction_id, opened.accepted_minor) == (
         "open",
-        200,
+        -100,
         None,
         None,
     )
     write_off(bank, opened)
     assert reconcile(bank)[0].verdict == "tied"
     with connect(bank.urls.superuser_url) as connection:
-        connection.execute(b"UPDATE statement SET closing_minor = closing_minor + 100")
-    assert told(reconcile(bank)[1]) == [("missing_bank_entry", -100)]
+        connection.execute(b"UPDATE statement SET closing_minor = closing_minor - 100")
+    assert told(reconcile(bank)[1]) == [("amount", 100)]
 
 
 def test_a_run_of_before_is_as_it_was(bank: Bank) -> None:

@@ -52,6 +52,27 @@ def report(
     ).encode()
 
 
+def report_between_banks(
+    of: str | None, *transactions: str, group: str | None = None, message_id: str = "BANK-1"
+) -> bytes:
+    """Return a pacs.002 about the file whose message id is `of`; None names no message but with each transaction."""
+    status = "" if group is None else f"<GrpSts>{group}</GrpSts>{because('FF01')}"
+    named = f"<OrgnlMsgId>{of}</OrgnlMsgId><OrgnlMsgNmId>pacs.008.001.08</OrgnlMsgNmId>"
+    of_group = "" if of is None else f"<OrgnlGrpInfAndSts>{named}{status}</OrgnlGrpInfAndSts>"
+    namespace = _NAMESPACE.replace("pain", "pacs")
+    return (
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<Document xmlns="{namespace}"><FIToFIPmtStsRpt>'
+        f"<GrpHdr><MsgId>{message_id}</MsgId><CreDtTm>2026-11-20T12:00:00Z</CreDtTm></GrpHdr>"
+        f"{of_group}{''.join(transactions)}</FIToFIPmtStsRpt></Document>"
+    ).encode()
+
+
+def of_message(told: str, message_id: str) -> str:
+    """Return what is told of a transaction with the message that it was in."""
+    named = f"<OrgnlMsgId>{message_id}</OrgnlMsgId><OrgnlMsgNmId>pacs.008.001.08</OrgnlMsgNmId>"
+    return told.replace("<TxInfAndSts>", f"<TxInfAndSts><OrgnlGrpInf>{named}</OrgnlGrpInf>")
+
+
 def take_in(bank: Bank, content: bytes) -> TakenStatus:
     parsed = payout_replies.parse_status(content, size_max_bytes=1_000_000)
     return bank.database.run(

@@ -9,14 +9,17 @@ from lxml import etree
 
 from tallystick.core.errors import DomainError
 from tallystick.payout_replies import parse_status
+from tallystick.payouts import FileFormat
 from tests.bank import Bank, oracle
 from tests.camt_writer import Entry, statement
 from tests.payouts.replying import (
     debit,
     findings,
     follow,
+    of_message,
     payout,
     report,
+    report_between_banks,
     returned,
     state_of_bank,
     take_in,
@@ -232,6 +235,44 @@ def test_whatever_comes_first_the_books_end_the_same(bank: Bank, order: tuple[in
     oracle(bank)
 
 
+@pytest.mark.parametrize("named", ["group", "transaction"])
+def test_a_banks_answer_to_a_bank_does_the_same(bank: Bank, named: str) -> None:
+    bank.mint(LANTERN, "100.00")
+    one, two = pay_out(bank, "10.00"), pay_out(bank, "20.00")
+    message_id = make_file(bank, file_format=FileFormat.PACS_008).message_id
+    told = [transaction(one, "RJCT", "AC04"), transaction(two, "ACSC")]
+    if named == "group":
+        content = report_between_banks(message_id, *told, group="PART")
+    else:
+        content = report_between_banks(None, *(of_message(each, message_id) for each in told))
+
+    first, again = take_in(bank, content), take_in(bank, content)
+
+    assert (first.imported, again.imported) == (True, False)
+    assert [state(bank, each) for each in (one, two)] == ["rejected", "accepted"]
+    assert (figures(bank), findings(bank)) == ((8_000, 2_000, 10_000), [])
+    oracle(bank)
+
+
+def test_a_bank_rejects_a_whole_message_of_another(bank: Bank) -> None:
+    bank.mint(LANTERN, "100.00")
+    one = pay_out(bank, "10.00")
+    message_id = make_file(bank, file_format=FileFormat.PACS_008).message_id
+
+    take_in(bank, report_between_banks(message_id, group="RJCT"))
+
+    assert (state(bank, one), figures(bank)) == ("rejected", (10_000, 0, 10_000))
+
+
+def test_a_banks_report_is_valid_against_its_schema(shared: Path) -> None:
+    schema = etree.XMLSchema(etree.parse(str(shared / "xsd" / "pacs.002.001.10.xsd")))
+    told = of_message(transaction(f"payout_{'0' * 26}", "RJCT", "AC04"), "M")
+
+    for content in (report_between_banks("M", told, group="PART"), report_between_banks(None, told)):
+        schema.assertValid(etree.fromstring(content))
+        assert parse_status(content, size_max_bytes=10_000).original_message_id == "M"
+
+
 def test_reports_are_valid_against_the_schema(shared: Path) -> None:
     schema = etree.XMLSchema(etree.parse(str(shared / "xsd" / "pain.002.001.10.xsd")))
     content = report("M", transaction(f"payout_{'0' * 26}", "RJCT", "AC04"), group="PART")
@@ -253,6 +294,19 @@ def test_reports_are_valid_against_the_schema(shared: Path) -> None:
         (report("M").replace(b"<OrgnlMsgId>M</OrgnlMsgId>", b""), "payout_status_malformed"),
         (report("M", message_id="A" * 200), "payout_status_malformed"),
         (report("M") + b" " * 10_000, "statement_too_large"),
+        (report("M").replace(b"pain.002.001.10", b"pain.002.001.99"), "payout_status_malformed"),
+        (report("M").replace(b"pain.002", b"pacs.002"), "payout_status_malformed"),
+        (report_between_banks(None, transaction("1", "RJCT")), "payout_status_malformed"),
+        (
+            report_between_banks("M", of_message(transaction("1", "RJCT"), "N")),
+            "payout_status_malformed",
+        ),
+        (
+            report_between_banks("M").replace(
+                b"<OrgnlGrpInfAndSts>", b"<OrgnlGrpInfAndSts/><OrgnlGrpInfAndSts>"
+            ),
+            "payout_status_malformed",
+        ),
     ],
 )
 def test_what_is_no_report_is_refused_with_a_code(content: bytes, code: str) -> None:

@@ -1,4 +1,4 @@
-"""`/v1/payout-statuses`: the bank's reports (pain.002) on payout files."""
+"""`/v1/payout-statuses`: the bank's reports (pain.002, pacs.002) on payout files."""
 
 import hashlib
 from collections.abc import Callable
@@ -72,7 +72,7 @@ class TakenPayoutStatusView(PayoutStatusView):
 
 
 async def post_payout_status(request: Request) -> Response:
-    """Take in a pain.002; answer 201, or 200 if it was taken in before.
+    """Take in a pain.002 or pacs.002; answer 201, or 200 if it was taken in before.
 
     What is rejected gives its tokens back, with the bank's reason. Whatever else it says is noted: a payout is settled
     by the bank's statement. The same report again changes nothing; another one of its message id is refused.
@@ -107,7 +107,7 @@ router.add_api_route(
     openapi_extra={
         "requestBody": {
             "required": True,
-            "description": "pain.002, versions 03 to 12.",
+            "description": "pain.002 or pacs.002, versions 03 to 12.",
             "content": {"application/xml": {"schema": {"type": "string"}}},
         },
     },

@@ -189,7 +189,9 @@ def save_file(
 
 
 def take_in_status(
-    file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A pain.002.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A pain.002 or pacs.002.")
+    ],
     key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:

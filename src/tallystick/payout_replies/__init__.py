@@ -6,7 +6,7 @@ the books, or itself, is left to people, who own it, look into it and resolve it
 
 from tallystick.payout_replies.expected import expected_again
 from tallystick.payout_replies.following import Followed, follow
-from tallystick.payout_replies.pain002 import ParsedStatus, PayoutStatusMalformedError, parse_status
+from tallystick.payout_replies.status_reports import ParsedStatus, PayoutStatusMalformedError, parse_status
 from tallystick.payout_replies.taking_in import PayoutStatusConflictError, TakenStatus, take_in_status
 from tallystick.payout_replies.working import (
     WORKERS,

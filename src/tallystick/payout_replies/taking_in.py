@@ -16,7 +16,7 @@ from tallystick.core.errors import ConflictError
 from tallystick.core.ids import new_id
 from tallystick.participants import Principal
 from tallystick.payout_replies.following import follow, leave_to_people, step_request, submit
-from tallystick.payout_replies.pain002 import ParsedStatus, ParsedTransaction
+from tallystick.payout_replies.status_reports import ParsedStatus, ParsedTransaction
 from tallystick.payouts import FindingKind, NewStatusItem, StatusItem, StatusMessage
 from tallystick.tokens import Instruction, Kind, Settler, State
 

@@ -153,7 +153,7 @@ payout_file_item = Table(
     info=LOGGED,
 )
 
-# One message of the bank about files of ours (pain.002), taken in once.
+# One message of the bank about files of ours (pain.002, pacs.002), taken in once.
 payout_status = Table(
     "payout_status",
     metadata,

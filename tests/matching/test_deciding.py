@@ -209,6 +209,8 @@ def test_an_item_stands_in_one_match_whoever_is_faster(bank: Bank) -> None:
     with ThreadPoolExecutor(4) as pool:
         ends = pool.map(race, made)
         pool.submit(run, bank).result()
-        assert sorted(ends) == ["accepted", "match_item_taken", "match_item_taken"]
+        # The run may have ended what can't be accepted any more before somebody tries to.
+        first, *others = sorted(ends)
+        assert (first, set(others) <= {"match_item_taken", "match_state_conflict"}) == ("accepted", True)
     assert len(accepted(bank)) == 1
     oracle(bank)

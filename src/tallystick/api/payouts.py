@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Annotated, Any, Final
 
 import orjson
@@ -18,6 +17,7 @@ from tallystick.api.money import Fields, money_route
 from tallystick.api.pages import Cursor, IdQuery, Limit, PathId, page
 from tallystick.api.views import ListView, PayoutMoveView, PayoutView, RecordedPayoutView
 from tallystick.core.clock import format_time
+from tallystick.core.money import AmountMalformedError, parse_positive_amount
 from tallystick.participants import AccountNotFoundError, Role
 from tallystick.payouts import FiledItem, Payout, StatusItem, Step, StepKind
 from tallystick.tokens import Instruction, Kind
@@ -94,9 +94,7 @@ def _screen(caller: Caller, body: PayoutRequest, instruction: tokens.Request) ->
     service = caller.service
 
     def work(connection: Connection) -> None:
-        # Of an account that is not the caller's nothing is kept: the write path refuses it.
-        with suppress(AccountNotFoundError):
-            participants.account(connection, caller.principal, body.account_id)
+        if _is_understood(connection, caller, body):
             tokens.screen_beneficiary(
                 connection,
                 service.clock,
@@ -107,6 +105,17 @@ def _screen(caller: Caller, body: PayoutRequest, instruction: tokens.Request) ->
 
     service.database.run(work)
     return {}
+
+
+def _is_understood(connection: Connection, caller: Caller, body: PayoutRequest) -> bool:
+    """Tell whether it is of the caller's account and has an amount; of what is malformed nothing is kept."""
+    try:
+        account = participants.account(connection, caller.principal, body.account_id)
+        of_class = participants.token_class(connection, caller.issuer_id, account.token_class_id)
+        parse_positive_amount(body.amount, of_class.scale)
+    except (AccountNotFoundError, AmountMalformedError):
+        return False
+    return body.currency == of_class.currency
 
 
 money_route(

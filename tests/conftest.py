@@ -11,8 +11,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tallystick.core.embedded_postgres import EmbeddedPostgres, embedded_postgres
-from tests.bank import Bank, open_bank
+from tests.bank import Bank
 from tests.database import FAST_SETTINGS, DatabaseUrls, cloned_database, make_template
+from tests.opened import OpenedBanks, opened_banks
 
 # A busy machine is slow, not wrong: no property fails for the time it takes.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -71,8 +72,17 @@ def database_urls(postgres_server: EmbeddedPostgres, migrated_template: str) -> 
         yield urls
 
 
-@pytest.fixture
-def bank(database_urls: DatabaseUrls, tmp_path: Path) -> Iterator[Bank]:
-    """A bank of this test's own, newly opened; see tests/bank.py."""
-    with open_bank(database_urls, tmp_path / "keys") as opened:
+@pytest.fixture(scope="session")
+def opened_bank(
+    postgres_server: EmbeddedPostgres, migrated_template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[OpenedBanks]:
+    """A bank that this process opened once, for the tests to begin with."""
+    with opened_banks(postgres_server, migrated_template, tmp_path_factory.mktemp("opened")) as opened:
         yield opened
+
+
+@pytest.fixture
+def bank(opened_bank: OpenedBanks, tmp_path: Path) -> Iterator[Bank]:
+    """A bank of this test's own, newly opened, on a database of its own; see tests/bank.py."""
+    with opened_bank.again(tmp_path / "keys") as (again,):
+        yield again

@@ -38,6 +38,10 @@ demo: $(VENV)/.installed-run $(VENV)/.installed-project ## Play a deposit token'
 test: $(VENV)/.installed-dev $(VENV)/.installed-project ## Run the tests (TESTS=path, WORKERS=n)
 	$(BIN)/python -m pytest -n $(WORKERS) $(TESTS)
 
+.PHONY: soak
+soak: $(VENV)/.installed-dev $(VENV)/.installed-project ## Run the tests at full length (TESTS=path, WORKERS=n): more of what is random, larger files
+	TALLYSTICK_TEST_SOAK=1 $(BIN)/python -m pytest -n $(WORKERS) $(TESTS)
+
 .PHONY: check
 check: $(VENV)/.installed-dev $(VENV)/.installed-project ## Everything that must pass: format, lint, types, import contracts, API drift, tests, coverage
 	$(BIN)/ruff format --check $(CODE)

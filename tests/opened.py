@@ -15,7 +15,7 @@ from tallystick.core.clock import FixedClock
 from tallystick.core.database import Database
 from tallystick.core.embedded_postgres import EmbeddedPostgres
 from tallystick.tokens import Settler
-from tests.bank import APPROVAL_LIFETIME, OPENED_AT, Bank, open_bank
+from tests.bank import APPROVAL_LIFETIME, Bank, open_bank
 from tests.database import DatabaseUrls, cloned_database
 
 __all__ = ["OpenedBanks", "opened_banks"]
@@ -32,14 +32,14 @@ class OpenedBanks:
 
     @contextmanager
     def again(self, key_path: Path, *, pool_size: int = 12) -> Iterator[tuple[Bank, ...]]:
-        """Yield the same banks as new, on a database of their own, with their keys in `key_path`."""
+        """Yield the same banks as they were, on a database of their own, with their keys in `key_path`."""
         shutil.copytree(self.key_path, key_path)
         with cloned_database(self.server, self.template) as urls, ExitStack() as databases:
             again = []
             for bank in self.banks:
                 database = Database(urls.service_url, pool_size=pool_size)
                 databases.callback(database.close)
-                again.append(_as_new(bank, urls, database, key_path))
+                again.append(_again(bank, urls, database, key_path))
             yield tuple(again)
 
 
@@ -55,7 +55,7 @@ def opened_banks(
 ) -> Iterator[OpenedBanks]:
     """Yield banks that have just opened, in one database, to be had again by each test that wants them.
 
-    `then` is what happens to each before.
+    `then` is what each does before, all of which is acknowledged.
     """
     with cloned_database(server, migrated_template) as urls:
         banks = []
@@ -66,8 +66,10 @@ def opened_banks(
         yield OpenedBanks(server, urls.name, key_path, tuple(banks))
 
 
-def _as_new(bank: Bank, urls: DatabaseUrls, database: Database, key_path: Path) -> Bank:
-    clock = FixedClock(OPENED_AT)
+def _again(bank: Bank, urls: DatabaseUrls, database: Database, key_path: Path) -> Bank:
+    clock = FixedClock(bank.clock.at)
+    # No request and no deposit of what it did before, each of which was acknowledged, had this number.
+    first = len(bank.acknowledged)
     key_directory = signing.KeyDirectory(key_path)
     return replace(
         bank,
@@ -80,7 +82,7 @@ def _as_new(bank: Bank, urls: DatabaseUrls, database: Database, key_path: Path) 
         classes=dict(bank.classes),
         holders=dict(bank.holders),
         accounts=dict(bank.accounts),
-        acknowledged=[],
-        _keys=itertools.count(),
-        _entries=itertools.count(1),
+        acknowledged=list(bank.acknowledged),
+        _keys=itertools.count(first),
+        _entries=itertools.count(first + 1),
     )

@@ -38,11 +38,11 @@ demo: $(VENV)/.installed-run $(VENV)/.installed-project ## Play a deposit token'
 
 .PHONY: test
 test: $(VENV)/.installed-dev $(VENV)/.installed-project ## Run the tests (TESTS=path, WORKERS=n)
-	$(BIN)/python -m pytest -n $(WORKERS) $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
 
 .PHONY: soak
 soak: $(VENV)/.installed-dev $(VENV)/.installed-project ## Run the tests at full length (TESTS=path, WORKERS=n): more of what is random, larger files
-	TALLYSTICK_TEST_SOAK=1 $(BIN)/python -m pytest -n $(WORKERS) $(TESTS)
+	TALLYSTICK_TEST_SOAK=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
 
 .PHONY: check
 check: $(VENV)/.installed-dev $(VENV)/.installed-project ## Everything that must pass: format, lint, types, import contracts, API drift, tests, coverage
@@ -52,12 +52,12 @@ check: $(VENV)/.installed-dev $(VENV)/.installed-project ## Everything that must
 	$(BIN)/lint-imports
 	$(BIN)/tallystick openapi --check docs/openapi.json
 	rm -rf .coverage && mkdir .coverage
-	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report= $(COVERED_TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report= $(COVERED_TESTS)
 	@for room in $(COVERED_ROOMS); do \
 	    echo "coverage of $$room, at least $(COVERAGE_MIN)%"; \
 	    $(BIN)/coverage report --include="src/tallystick/$$room/*" --fail-under=$(COVERAGE_MIN); \
 	done
-	$(BIN)/python -m pytest -n $(WORKERS) tests $(COVERED_TESTS:%=--ignore=%)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests $(COVERED_TESTS:%=--ignore=%)
 
 .PHONY: format
 format: $(VENV)/.installed-dev ## Format the code and mend what can be mended safely

@@ -1,9 +1,10 @@
 """Fixtures of every test: the PostgreSQL server of this run, and databases on it."""
 
+import gc
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -11,8 +12,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tallystick.core.embedded_postgres import EmbeddedPostgres, embedded_postgres
-from tests.bank import Bank, open_bank
+from tests.bank import Bank
 from tests.database import FAST_SETTINGS, DatabaseUrls, cloned_database, make_template
+from tests.opened import OpenedBanks, opened_banks
 
 # A busy machine is slow, not wrong: no property fails for the time it takes.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -23,6 +25,8 @@ settings.load_profile("patient")
 _MEMORY: Final = Path("/dev/shm")
 _MEMORY_MIN_BYTES: Final = 3 * 1024**3
 _SERVER_DIRECTORY: Final = "PYTEST_POSTGRES_DIRECTORY"
+# As the service has it: core.interpreter.
+_OBJECTS_BETWEEN_WALKS: Final = 50_000
 
 
 def _is_worker() -> bool:
@@ -39,6 +43,19 @@ def pytest_unconfigure() -> None:
     """Give the memory back."""
     if not _is_worker() and (directory := os.environ.pop(_SERVER_DIRECTORY, None)):
         shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Let the collector of garbage never walk what the tests are made of, and the rest less often."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(_OBJECTS_BETWEEN_WALKS, 10, 10)
 
 
 @pytest.fixture(scope="session")
@@ -71,8 +88,17 @@ def database_urls(postgres_server: EmbeddedPostgres, migrated_template: str) -> 
         yield urls
 
 
-@pytest.fixture
-def bank(database_urls: DatabaseUrls, tmp_path: Path) -> Iterator[Bank]:
-    """A bank of this test's own, newly opened; see tests/bank.py."""
-    with open_bank(database_urls, tmp_path / "keys") as opened:
+@pytest.fixture(scope="session")
+def opened_bank(
+    postgres_server: EmbeddedPostgres, migrated_template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[OpenedBanks]:
+    """A bank that this process opened once, for the tests to begin with."""
+    with opened_banks(postgres_server, migrated_template, tmp_path_factory.mktemp("opened")) as opened:
         yield opened
+
+
+@pytest.fixture
+def bank(opened_bank: OpenedBanks, tmp_path: Path) -> Iterator[Bank]:
+    """A bank of this test's own, newly opened, on a database of its own; see tests/bank.py."""
+    with opened_bank.again(tmp_path / "keys") as (again,):
+        yield again

@@ -6,49 +6,51 @@ from pathlib import Path
 import pytest
 
 from tallystick.core.embedded_postgres import EmbeddedPostgres
-from tests.api.edge import Edge, counted_rows, open_edge
+from tests.api.edge import Edge, OpenedEdge, counted_rows, opened_edge
 from tests.api.examples import Example, examples
-from tests.database import DatabaseUrls, cloned_database, connect
+from tests.database import connect
+
+
+@pytest.fixture(scope="session")
+def edge_to_clone(
+    postgres_server: EmbeddedPostgres, migrated_template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[OpenedEdge]:
+    """Two banks that this process opened once, for the tests to begin with."""
+    with opened_edge(postgres_server, migrated_template, tmp_path_factory.mktemp("opened")) as opened:
+        yield opened
 
 
 @pytest.fixture
-async def edge(anyio_backend: str, database_urls: DatabaseUrls, tmp_path: Path) -> AsyncIterator[Edge]:
+async def edge(anyio_backend: str, edge_to_clone: OpenedEdge, tmp_path: Path) -> AsyncIterator[Edge]:
     """The service on a database of this test's own."""
-    async with open_edge(database_urls, tmp_path / "state") as opened:
-        yield opened
+    async with edge_to_clone.again(tmp_path / "state") as again:
+        yield again
 
 
 @pytest.fixture(scope="module")
 async def shared_edge(
-    anyio_backend: str,
-    postgres_server: EmbeddedPostgres,
-    migrated_template: str,
-    tmp_path_factory: pytest.TempPathFactory,
+    anyio_backend: str, edge_to_clone: OpenedEdge, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Edge]:
     """The service on a database that a module's tests share: for those that leave nothing behind."""
-    with cloned_database(postgres_server, migrated_template) as urls:
-        async with open_edge(urls, tmp_path_factory.mktemp("state")) as opened:
-            yield opened
+    async with edge_to_clone.again(tmp_path_factory.mktemp("shared") / "state") as again:
+        yield again
 
 
 @pytest.fixture
-async def served_edge(anyio_backend: str, database_urls: DatabaseUrls, tmp_path: Path) -> AsyncIterator[Edge]:
+async def served_edge(anyio_backend: str, edge_to_clone: OpenedEdge, tmp_path: Path) -> AsyncIterator[Edge]:
     """The service on a database of this test's own, behind a real server."""
-    async with open_edge(database_urls, tmp_path / "state", over_network=True) as opened:
-        yield opened
+    async with edge_to_clone.again(tmp_path / "state", over_network=True) as again:
+        yield again
 
 
 @pytest.fixture(scope="module")
 async def shared_served_edge(
-    anyio_backend: str,
-    postgres_server: EmbeddedPostgres,
-    migrated_template: str,
-    tmp_path_factory: pytest.TempPathFactory,
+    anyio_backend: str, edge_to_clone: OpenedEdge, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Edge]:
     """The service behind a real server, on a database that a module's tests share."""
-    with cloned_database(postgres_server, migrated_template) as urls:
-        async with open_edge(urls, tmp_path_factory.mktemp("state"), over_network=True) as opened:
-            yield opened
+    directory = tmp_path_factory.mktemp("shared") / "state"
+    async with edge_to_clone.again(directory, over_network=True) as again:
+        yield again
 
 
 @pytest.fixture(scope="module")

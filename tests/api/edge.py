@@ -18,20 +18,24 @@ from fastapi.routing import iter_route_contexts
 from tallystick import api, app, participants
 from tallystick.api.scopes import default_scope
 from tallystick.core.clock import SystemClock
+from tallystick.core.embedded_postgres import EmbeddedPostgres
 from tallystick.core.settings import Settings
 from tallystick.participants import Principal, Role, Scope
 from tests.bank import Bank, open_bank
 from tests.database import DatabaseUrls, connect
+from tests.opened import OpenedBanks, opened_banks
 
 __all__ = [
     "PROBLEM",
     "Edge",
+    "OpenedEdge",
     "Operation",
     "Server",
     "api_key",
     "assert_problem",
     "counted_rows",
     "open_edge",
+    "opened_edge",
     "operations",
     "row_counts",
     "served",
@@ -161,6 +165,59 @@ async def open_edge(
 
     It is called in-process, or with `over_network` served by uvicorn in a thread, for what only a connection shows.
     """
+    key_path = state_directory / "keys"
+    with (
+        open_bank(urls, key_path, pool_size=4) as bank,
+        open_bank(urls, key_path, pool_size=4) as other,
+    ):
+        keys = _keys_of_people(bank)
+        async with _edge_of(
+            bank, other, state_directory, keys, over_network=over_network, **settings_of_test
+        ) as edge:
+            yield edge
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedEdge:
+    """Two banks that were opened once for many edges, and the API keys of the first one's people."""
+
+    banks: OpenedBanks
+    keys: dict[str, str] = field(repr=False)
+
+    @asynccontextmanager
+    async def again(self, state_directory: Path, *, over_network: bool = False) -> AsyncIterator[Edge]:
+        """Yield the application as `open_edge` does, on a database of its own in which the two have just opened."""
+        with self.banks.again(state_directory / "keys", pool_size=4) as (bank, other):
+            keys = dict(self.keys)
+            async with _edge_of(bank, other, state_directory, keys, over_network=over_network) as edge:
+                yield edge
+
+
+@contextmanager
+def opened_edge(
+    server: EmbeddedPostgres, migrated_template: str, state_directory: Path
+) -> Iterator[OpenedEdge]:
+    """Yield two banks that have just opened, whose people have keys, to be had again by each test that wants them."""
+    keys: dict[str, str] = {}
+
+    def give_keys(bank: Bank) -> None:
+        # The first one's people are those that call.
+        keys.update(keys or _keys_of_people(bank))
+
+    with opened_banks(server, migrated_template, state_directory, count=2, then=give_keys) as opened:
+        yield OpenedEdge(opened, keys)
+
+
+@asynccontextmanager
+async def _edge_of(
+    bank: Bank,
+    other: Bank,
+    state_directory: Path,
+    keys: dict[str, str],
+    *,
+    over_network: bool,
+    **settings_of_test: Any,
+) -> AsyncIterator[Edge]:
     # Refusals are what most tests send, and all of them come from one address; and nothing is written behind a test's
     # back: those of the log take its steps themselves.
     settings = Settings(
@@ -171,37 +228,35 @@ async def open_edge(
             **settings_of_test,
         }
     )
-    application = app.create_with(settings, urls.service_url)
-    with (
-        open_bank(urls, settings.key_directory, pool_size=4) as bank,
-        open_bank(urls, settings.key_directory, pool_size=4) as other,
+    application = app.create_with(settings, bank.urls.service_url)
+    # The service has the machine's clock: what is made past it must not be old to it.
+    for one in (bank, other):
+        one.clock.at = SystemClock().now()
+    if over_network:
+        with served(application) as server:
+            async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
+                yield Edge(bank.urls, application, client, bank, other, keys, server)
+        return
+    async with (
+        application.router.lifespan_context(application),
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(application), base_url="http://tallystick.test"
+        ) as client,
     ):
-        # The service has the machine's clock: what is made past it must not be old to it.
-        for one in (bank, other):
-            one.clock.at = SystemClock().now()
-        keys = {
-            role.value: api_key(bank, principal)
-            for role, principal in {
-                Role.TREASURY_MAKER: bank.maker,
-                Role.TREASURY_CHECKER: bank.checker,
-                Role.OPERATOR: bank.operator,
-                Role.AUDITOR: bank.auditor,
-                Role.PLATFORM: bank.platform,
-                Role.HOLDER: bank.holder,
-            }.items()
-        }
-        if over_network:
-            with served(application) as server:
-                async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
-                    yield Edge(urls, application, client, bank, other, keys, server)
-            return
-        async with (
-            application.router.lifespan_context(application),
-            httpx.AsyncClient(
-                transport=httpx.ASGITransport(application), base_url="http://tallystick.test"
-            ) as client,
-        ):
-            yield Edge(urls, application, client, bank, other, keys)
+        yield Edge(bank.urls, application, client, bank, other, keys)
+
+
+def _keys_of_people(bank: Bank) -> dict[str, str]:
+    bank.clock.at = SystemClock().now()
+    people = {
+        Role.TREASURY_MAKER: bank.maker,
+        Role.TREASURY_CHECKER: bank.checker,
+        Role.OPERATOR: bank.operator,
+        Role.AUDITOR: bank.auditor,
+        Role.PLATFORM: bank.platform,
+        Role.HOLDER: bank.holder,
+    }
+    return {role.value: api_key(bank, principal) for role, principal in people.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -328,19 +328,20 @@ async def test_an_id_of_another_kind_is_refused_or_absent(
     shared_edge: Edge, prepared: dict[str, Example], operation: Operation
 ) -> None:
     example = prepared[operation.path]
-    ids = {
-        value
+    # One of each kind: all of a kind are as wrong.
+    of_kind = {
+        kind_of(value): value
         for one in prepared.values()
         for value in [*one.path.split("/")[3:4], *(v for n, v in one.body.items() if n.endswith("_id"))]
     }
     for name in [one for one in example.body if one.endswith("_id")]:
-        for wrong in sorted(ids - {example.body[name], example.body.get("payer_account_id", "")}):
-            if kind_of(wrong) != kind_of(example.body[name]):
+        for kind, wrong in sorted(of_kind.items()):
+            if kind != kind_of(example.body[name]):
                 response = await send(shared_edge, example, example.body | {name: wrong})
                 assert 400 <= response.status_code < 500, response.text
-    for wrong in sorted(ids) if operation.parameters else ():
+    for kind, wrong in sorted(of_kind.items()) if operation.parameters else ():
         right = example.path.split("/")[3]
-        if kind_of(wrong) != kind_of(right):
+        if kind != kind_of(right):
             path = example.path.replace(right, wrong)
             response = await shared_edge.post(path, example.body, example.role)
             refused(response, 404)

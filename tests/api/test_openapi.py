@@ -24,10 +24,11 @@ from schemathesis.checks import (
 from tallystick import api
 from tests.api.edge import OPERATIONS, Edge, Operation
 from tests.api.examples import examples, integrate_all, life_of, staff_life_of
+from tests.soaking import in_full
 
 DOCUMENT: Final[dict[str, Any]] = api.build().openapi()
 COPY: Final = Path(__file__).parents[2] / "docs" / "openapi.json"
-EXAMPLES_MAX: Final = 8
+EXAMPLES_MAX: Final = in_full(8, 4)
 CHECKS: Final = [
     not_a_server_error,
     status_code_conformance,

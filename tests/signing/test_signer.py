@@ -3,6 +3,8 @@
 import copy
 import pickle
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -15,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tallystick.signing import Signer, SoftwareSigner, thumbprint
 from tallystick.signing import signer as signer_module
+from tallystick.signing.signing_child import _answer
 
 SEED = bytes(range(32))
 
@@ -117,3 +120,24 @@ def test_nothing_of_the_key_is_shown() -> None:
     assert not hasattr(signer, "__dict__")
     for shown in (repr(signer), str(signer), f"{signer}", f"{[signer]}"):
         assert shown.strip("[]") == f"SoftwareSigner(key_id='{signer.key_id}')"
+
+
+def test_the_other_process_answers_each_question_with_the_key_it_names() -> None:
+    keys = [Ed25519PrivateKey.generate() for _ in range(2)]
+    secrets = [key.private_bytes_raw() + key.public_key().public_bytes_raw() for key in keys]
+    asked = [
+        *(struct.pack("!II", number, 0) + secret for number, secret in enumerate(secrets)),
+        struct.pack("!II2I", 1, 2, 3, 0) + b"abc",
+        struct.pack("!III", 0, 1, 1) + b"d",
+    ]
+    ours, theirs = socket.socketpair()
+    with ours, theirs, theirs.makefile("rb") as stream:
+        ours.sendall(b"".join(asked))
+        # As a parent that is gone: the last question was asked.
+        ours.shutdown(socket.SHUT_WR)
+        _answer(stream, theirs)
+        theirs.shutdown(socket.SHUT_WR)
+        with ours.makefile("rb") as answers:
+            answer = answers.read()
+
+    assert answer == keys[1].sign(b"abc") + keys[1].sign(b"") + keys[0].sign(b"d")

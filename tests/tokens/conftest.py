@@ -7,7 +7,8 @@ import pytest
 
 from tallystick.core.embedded_postgres import EmbeddedPostgres
 from tests.bank import Bank, open_bank, oracle
-from tests.database import DatabaseUrls, cloned_database
+from tests.database import cloned_database
+from tests.opened import OpenedBanks
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def shared_bank(
 
 
 @pytest.fixture
-def busy_bank(database_urls: DatabaseUrls, tmp_path: Path) -> Iterator[Bank]:
+def busy_bank(opened_bank: OpenedBanks, tmp_path: Path) -> Iterator[Bank]:
     """A bank with a connection for everybody."""
-    with open_bank(database_urls, tmp_path / "keys", pool_size=50) as bank:
+    with opened_bank.again(tmp_path / "keys", pool_size=50) as (bank,):
         yield bank

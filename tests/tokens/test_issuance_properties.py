@@ -17,6 +17,7 @@ from tallystick.participants import Principal, Role
 from tallystick.tokens import Kind, Request, Submission
 from tests.bank import Bank, open_bank, oracle
 from tests.database import cloned_database
+from tests.soaking import in_full
 from tests.tokens.changing import code_of, rows
 
 HARBOUR: Final = "HARBOUR-USD"
@@ -218,10 +219,15 @@ def test_that_person_had_something_to_approve(alone: Alone) -> None:
     oracle(alone.bank)
 
 
-MINTS: Final = 10_000
-AT_ONCE: Final = 1_000
-CAPS_MINOR: Final = {"mint": 50_000, "supply": 50_000_000, "day": 85_000_000}
-DEPOSITED_MINOR: Final = dict(zip(ACCOUNTS, (40_000_000, 40_000_000, 30_000_000, 5_000_000), strict=True))
+# Thousands of mints come in ten parts, and meet caps and deposits that grow with how many thousands they are.
+THOUSANDS: Final = in_full(10, 2)
+AT_ONCE: Final = 100 * THOUSANDS
+MINTS: Final = 10 * AT_ONCE
+CAPS_MINOR: Final = {"mint": 50_000, "supply": 5_000_000 * THOUSANDS, "day": 8_500_000 * THOUSANDS}
+DEPOSITED_MINOR: Final = {
+    account: part_minor * THOUSANDS
+    for account, part_minor in zip(ACCOUNTS, (4_000_000, 4_000_000, 3_000_000, 500_000), strict=True)
+}
 
 
 @pytest.mark.slow
@@ -286,7 +292,7 @@ def test_thousands_of_approved_mints_break_neither_deposits_nor_caps(bank: Bank)
         "issuance_day_limit_exceeded",
         "insufficient_funds",
     )
-    assert min(ends[one] for one in ("settled", *refusals)) > 50, ends
+    assert min(ends[one] for one in ("settled", *refusals)) > 5 * THOUSANDS, ends
     oracle(bank)
 
 

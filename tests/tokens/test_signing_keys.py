@@ -11,11 +11,13 @@ from sqlalchemy import Connection
 from tallystick import participants, signing, tokens
 from tallystick.core.clock import SystemClock
 from tallystick.core.database import Database
+from tallystick.core.embedded_postgres import EmbeddedPostgres
 from tallystick.participants import Role
 from tallystick.signing import KeyDirectory, KeyState, KeyUse, SigningKey
 from tallystick.tokens import GroupCommit, Kind, Settler
 from tests.bank import Bank, open_bank, oracle
 from tests.database import DatabaseUrls
+from tests.opened import OpenedBanks, opened_banks
 from tests.signing_keys import (
     activate_key,
     change_key,
@@ -29,11 +31,21 @@ from tests.tokens.changing import code_of, log_of, rows
 from tests.tokens.queueing import held_back, outcome_of, submit, transfer
 
 
-@pytest.fixture
-def bank(database_urls: DatabaseUrls, tmp_path: Path) -> Iterator[Bank]:
-    with open_bank(database_urls, tmp_path / "keys", pool_size=6, rooted=True) as opened:
+@pytest.fixture(scope="module")
+def opened_bank(
+    postgres_server: EmbeddedPostgres, migrated_template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[OpenedBanks]:
+    """A bank whose log begins with its keys, for the tests to begin with."""
+    key_path = tmp_path_factory.mktemp("opened")
+    with opened_banks(postgres_server, migrated_template, key_path, rooted=True) as opened:
         yield opened
-        oracle(opened)
+
+
+@pytest.fixture
+def bank(opened_bank: OpenedBanks, tmp_path: Path) -> Iterator[Bank]:
+    with opened_bank.again(tmp_path / "keys", pool_size=6) as (again,):
+        yield again
+        oracle(again)
 
 
 def active(bank: Bank, use: KeyUse = KeyUse.EVENT) -> SigningKey:

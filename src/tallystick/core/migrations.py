@@ -3,6 +3,7 @@
 Revisions are Alembic's. They lie in `migrations` in the repository and in `tallystick/_migrations` in a wheel.
 """
 
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -68,8 +69,12 @@ def current_revision(connection: Connection) -> str | None:
     return revisions[0] if revisions else None
 
 
+@cache
 def head_revision() -> str | None:
-    """Return the revision that this release works with; None while there is no revision at all."""
+    """Return the revision that this release works with; None while there is no revision at all.
+
+    A release's revisions don't change while it runs, and reading them means to load every one of their files.
+    """
     return _scripts().get_current_head()
 
 

@@ -1,17 +1,48 @@
-"""Reads one file as a bank statement in a process of its own, and tells how far its memory grew.
+"""Reads one file as a bank statement in a process of its own, and tells how far its memory grew. Linux only.
 
-Run as `python -m tests.statements.measure_memory FILE [MAPPING]`; prints one line of JSON. Linux only.
+The processes are forked from one that has loaded this module and nothing else: loading takes longer than most files.
 """
 
-import json
-import sys
+import multiprocessing
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Final
 
 from tallystick.core.errors import DomainError
 from tallystick.statements import read_file, read_mapping
 from tallystick.statements.camt import parse_camt
 
+__all__ = ["measure"]
+
+_SECONDS_MAX: Final = 300
+_PROCESSES: Final = multiprocessing.get_context("forkserver")
+
 before = 0
+
+
+def measure(path: Path, *more: Path) -> tuple[str, int]:
+    """Return the outcome, and the growth of resident memory beyond what lay there before, at its highest."""
+    _PROCESSES.set_forkserver_preload([__name__])
+    ours, theirs = _PROCESSES.Pipe(duplex=False)
+    process = _PROCESSES.Process(target=_tell, args=(theirs, str(path), *map(str, more)))
+    process.start()
+    theirs.close()
+    try:
+        assert ours.poll(_SECONDS_MAX), "it takes too long"
+        outcome, growth_bytes = ours.recv()
+    finally:
+        ours.close()
+        process.kill()
+        process.join()
+    return outcome, growth_bytes
+
+
+def _tell(channel: Connection, *arguments: str) -> None:
+    try:
+        outcome = f"entries {_read(arguments)}"
+    except DomainError as error:
+        outcome = error.code
+    channel.send((outcome, _status_bytes("VmHWM") - before))
 
 
 def _status_bytes(name: str) -> int:
@@ -21,7 +52,7 @@ def _status_bytes(name: str) -> int:
     raise LookupError(name)
 
 
-def _read(arguments: list[str]) -> int:
+def _read(arguments: tuple[str, ...]) -> int:
     """Return how many entries a file has: camt from memory, as over HTTP, and others as they lie on the disk."""
     path = Path(arguments[0])
     if path.suffix == ".xml":
@@ -38,16 +69,3 @@ def _forget() -> None:
     global before  # noqa: PLW0603 One process measures once.
     Path("/proc/self/clear_refs").write_text("5")
     before = _status_bytes("VmRSS")
-
-
-def main() -> None:
-    """Print the outcome and the growth of resident memory beyond what lay there before, at its highest."""
-    try:
-        outcome = f"entries {_read(sys.argv[1:])}"
-    except DomainError as error:
-        outcome = error.code
-    sys.stdout.write(json.dumps({"outcome": outcome, "growth_bytes": _status_bytes("VmHWM") - before}))
-
-
-if __name__ == "__main__":
-    main()

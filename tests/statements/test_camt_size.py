@@ -1,16 +1,13 @@
 """Large and hostile files: memory stays bounded, whatever fifty megabytes hold."""
 
-import json
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.statements.camt_documents import Detail, Entry, Statement, camt
+from tests.statements.measure_memory import measure
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 MEGABYTE = 1_000_000
 FILE_SIZE_BYTES = 50 * MEGABYTE
 #: Above the file itself; together they stay within 200 megabytes.
@@ -19,19 +16,6 @@ GROWTH_MAX_BYTES = 120 * MEGABYTE
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/clear_refs").exists(), reason="peak memory is measured through Linux's /proc"
 )
-
-
-def measure(path: Path, *more: Path) -> tuple[str, int]:
-    """Return the outcome and by how much memory grew beyond the file."""
-    finished = subprocess.run(
-        [sys.executable, "-m", "tests.statements.measure_memory", *map(str, (path, *more))],
-        cwd=REPOSITORY,
-        capture_output=True,
-        check=True,
-        timeout=120,
-    )
-    measured = json.loads(finished.stdout)
-    return measured["outcome"], measured["growth_bytes"]
 
 
 def _write(path: Path, parts: Iterable[str]) -> Path:

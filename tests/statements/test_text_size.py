@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.statements.test_camt_size import MEGABYTE, measure, pytestmark
+from tests.statements.measure_memory import measure
+from tests.statements.test_camt_size import MEGABYTE, pytestmark
 
 __all__ = ["pytestmark"]
 

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tallystick import reconciliation
 from tallystick.core.clock import format_time
 from tallystick.reconciliation.breaks import Money
 from tallystick.reconciliation.pairing import ControlMovement, Cutoff
@@ -91,6 +92,33 @@ def test_a_cent_less_suspends_and_the_next_balance_clears_it(bank: Bank) -> None
     assert (carried(bank, found)[0].state, reset(bank), state_of(bank)) == ("cleared", "settled", "closed")
 
 
+def test_what_was_accepted_once_is_not_accepted_when_it_returns(bank: Bank) -> None:
+    shown(bank, HUNDRED)
+    bank.clock.at += timedelta(hours=1)
+    push(bank, "90.00")
+    [found] = carried(bank, reconcile(bank)[1])
+    payload = {
+        "difference": "10.00",
+        "currency": "USD",
+        "reason": "The core says that it was a mistake of its own.",
+    }
+    bank.approve(bank.change("break_write_off", found.id, payload).resource_id)
+    assert reconcile(bank)[0].verdict == "tied"
+    bank.clock.at += timedelta(hours=1)
+    push(bank, "100.00")
+    reconcile(bank)
+    with bank.database.read() as connection:
+        assert reconciliation.break_(connection, bank.issuer_id, found.id).state == "cleared"
+    bank.clock.at += timedelta(hours=1)
+    push(bank, "90.00")
+
+    run, again = reconcile(bank)
+
+    assert (run.verdict, told(again)) == ("broken", [("missing_bank_entry", 1000)])
+    [returned] = carried(bank, again)
+    assert (returned.id, returned.state) == (found.id, "open")
+
+
 def test_more_is_timing_until_a_statement_reaches_further(bank: Bank) -> None:
     shown(bank, HUNDRED)
     bank.clock.at += timedelta(hours=1)
@@ -155,7 +183,9 @@ def test_by_the_minor_unit(
         if cutoff.takes_in(ControlMovement(at, "deposit_x", minor, days[valued], None, None))
     )
     assert since == sum(minor for at, valued, minor in moved if at <= index and valued <= day)
-    pushed = PushedBalance("deposit_balance_x", datetime(2026, 11, 25, tzinfo=UTC), figure, cutoff)
+    pushed = PushedBalance(
+        "deposit_balance_x", "statement_x", datetime(2026, 11, 25, tzinfo=UTC), figure, cutoff
+    )
     facts, breaks = compare_pushed(USD, pushed, closing, since)
     short = closing + since - figure
     assert facts.expected_minor == closing + since

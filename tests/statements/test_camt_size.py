@@ -67,7 +67,8 @@ def test_two_hundred_thousand_entries(tmp_path: Path) -> None:
     path = _write(tmp_path / "largest.xml", _many_entries(200_000))
     outcome, growth_bytes = measure(path)
     assert outcome == "entries 200000"
-    assert growth_bytes < 350 * MEGABYTE
+    # With the file itself, which lies in memory here, less than the 300 that are asked.
+    assert growth_bytes < 150 * MEGABYTE
 
 
 def test_one_batch_of_many_transactions(tmp_path: Path) -> None:

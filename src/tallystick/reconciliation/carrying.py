@@ -59,11 +59,14 @@ def accepted(draft: BreakDraft, known: Break | None) -> bool:
     """
     return (
         known is not None
-        and known.state == BreakState.WRITTEN_OFF
-        and known.instruction_id is None
+        and _stands_accepted(known)
         and known.accepted_minor == draft.difference_minor
         and known.type == draft.type
     )
+
+
+def _stands_accepted(known: Break) -> bool:
+    return known.state == BreakState.WRITTEN_OFF and known.instruction_id is None
 
 
 def corrected(drafts: Iterable[BreakDraft], known: Iterable[Break]) -> dict[str, Break]:
@@ -122,8 +125,11 @@ def carry(
         if step is not None:
             carried.steps.append(step)
     for gone in by_cause.values():
-        if gone.state not in ENDED_STATES:
-            carried.changed.append(replace(gone, state=BreakState.CLEARED.value, ended_at=now))
+        # What people accepted holds for as long as it is there: if it returns, even as it was, it is open again.
+        if gone.state not in ENDED_STATES or _stands_accepted(gone):
+            carried.changed.append(
+                replace(gone, state=BreakState.CLEARED.value, accepted_minor=None, ended_at=now)
+            )
             carried.steps.append(Step(gone.id, ActionKind.CLEARED, "The run no longer finds it."))
     return carried
 

@@ -150,7 +150,9 @@ def _pushed(
     if told is None or not covered or told.as_of <= bank_time_of(covered[-1]):
         return None
     index = min(events.index_as_of(connection, scope.issuer_id, told.as_of), as_of.last_index)
-    return PushedBalance(told.id, told.as_of, told.amount_minor, Cutoff(index, told.as_of.date()))
+    return PushedBalance(
+        told.id, covered[-1].id, told.as_of, told.amount_minor, Cutoff(index, told.as_of.date())
+    )
 
 
 def _holds(

@@ -14,14 +14,15 @@ from tallystick.reconciliation.records import BreakType, Evidence
 
 __all__ = ["PushedBalance", "PushedFacts", "compare_pushed"]
 
-#: Whatever was pushed last, it is one difference for as long as there is one.
-_CAUSE = "pushed_balance"
-
 
 class PushedBalance(NamedTuple):
-    """What the core told of the control account as of a moment; `cutoff` is what it could know of then. Minor units."""
+    """What the core told of the control account as of a moment behind a statement, in minor units.
+
+    `cutoff` is what it could know of then.
+    """
 
     id: str
+    statement_id: str
     as_of: datetime
     amount_minor: int
     cutoff: Cutoff
@@ -54,4 +55,6 @@ def compare_pushed(
     )
     break_type = BreakType.MISSING_BANK_ENTRY if difference_minor > 0 else BreakType.TIMING
     evidence: Evidence = {"deposit_balance_id": pushed.id, "event_index": pushed.cutoff.event_index}
-    return facts, [BreakDraft(break_type, difference_minor, text, evidence, cause=_CAUSE)]
+    # Whatever was pushed last, it is one difference until the next statement.
+    cause = f"pushed_balance:{pushed.statement_id}"
+    return facts, [BreakDraft(break_type, difference_minor, text, evidence, cause=cause)]

@@ -17,6 +17,7 @@ from tallystick.reconciliation.records import (
     Break,
     BreakAction,
     BreakFile,
+    BreakState,
     Finding,
     Reconciliation,
 )
@@ -104,12 +105,15 @@ def read_break(connection: Connection, issuer_id: str, break_id: str) -> Break |
 def read_known(
     connection: Connection, issuer_id: str, token_class_id: str, causes: Iterable[str], *, lock: bool
 ) -> list[Break]:
-    """Return a class's breaks that wait for somebody, and those of these causes, by id."""
+    """Return a class's breaks that wait for somebody or were accepted as they are, and those of these causes, by id."""
     table = reconciliation_break
     of_class = and_(table.c.issuer_id == issuer_id, table.c.token_class_id == token_class_id)
     asked = sorted(causes)
     found: dict[str, Break] = {}
-    conditions = [table.c.ended_at.is_(None)]
+    conditions = [
+        table.c.ended_at.is_(None),
+        and_(table.c.state == BreakState.WRITTEN_OFF.value, table.c.instruction_id.is_(None)),
+    ]
     conditions += [
         table.c.cause.in_(asked[start : start + _ROWS_AT_ONCE])
         for start in range(0, len(asked), _ROWS_AT_ONCE)

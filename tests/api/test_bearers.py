@@ -165,6 +165,133 @@ class TestLimits:
             assert (await edge.get("/v1/issuers", Role.OPERATOR)).status_code == 200, "another principal"
 
 
+class TestBusyCallers:
+    """What runs out under many callers is asked for once, and ahead of time where calls keep coming."""
+
+    @pytest.fixture
+    def asked(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        asked: list[str] = []
+        on_thread = asyncio.to_thread
+
+        async def noted(function: Any, *rest: Any) -> Any:
+            asked.append(function.__name__)
+            return await on_thread(function, *rest)
+
+        monkeypatch.setattr(asyncio, "to_thread", noted)
+        return asked
+
+    async def test_all_callers_of_one_key_ask_one_question(
+        self, bank: Bank, tmp_path: Path, asked: list[str]
+    ) -> None:
+        key = api_key(bank, limited(bank, 0))
+        service = service_on(bank, tmp_path)
+        try:
+            calls = [asyncio.create_task(service.bearers.admit(ANYWHERE, key)) for _ in range(64)]
+            await asyncio.sleep(0)
+            calls[0].cancel()
+            found = await asyncio.gather(*calls, return_exceptions=True)
+            assert found[1:] == [limited(bank, 0)] * 63
+            assert asked == ["_find"]
+            [known] = service.bearers._known.values()
+            known.until = 0.0
+            await asyncio.gather(*(service.bearers.admit(ANYWHERE, key) for _ in range(64)))
+            assert asked == ["_find", "_find"]
+        finally:
+            service.close()
+
+    async def test_each_caller_of_a_wrong_key_has_failed(
+        self, bank: Bank, tmp_path: Path, asked: list[str]
+    ) -> None:
+        key = api_key(bank, bank.platform)[:-1] + "-"
+        service = service_on(bank, tmp_path, failed_attempts_per_minute_max=3)
+        try:
+            found = await asyncio.gather(
+                *(service.bearers.admit(ANYWHERE, key) for _ in range(3)), return_exceptions=True
+            )
+            assert [type(one) for one in found] == [ApiKeyInvalidError] * 3
+            assert asked == ["_find"]
+            with pytest.raises(RateLimitedError):
+                await service.bearers.admit(ANYWHERE, key)
+        finally:
+            service.close()
+
+    async def test_a_known_key_is_asked_again_while_nobody_waits(
+        self, bank: Bank, tmp_path: Path, asked: list[str]
+    ) -> None:
+        key = api_key(bank, limited(bank, 0))
+        service = service_on(bank, tmp_path)
+        try:
+            await service.bearers.admit(ANYWHERE, key)
+            [known] = service.bearers._known.values()
+            known.renewed_from = 0.0
+            for _ in range(5):
+                await service.bearers.admit(ANYWHERE, key)
+            assert asked == ["_find"], "the calls are through before the question is begun"
+            [task] = service.bearers._learning.values()
+            renewed = await task
+            assert asked == ["_find", "_find"]
+            assert renewed.until > known.until
+            assert list(service.bearers._known.values()) == [renewed]
+        finally:
+            service.close()
+
+    async def test_a_revoked_key_is_refused_once_it_was_asked_again(self, bank: Bank, tmp_path: Path) -> None:
+        key = api_key(bank, limited(bank, 0))
+        service = service_on(bank, tmp_path)
+        try:
+            await service.bearers.admit(ANYWHERE, key)
+            [known] = service.bearers._known.values()
+            named = participants.named_key(key)
+            assert named is not None
+            assert bank.database.run(lambda on: participants.revoke_api_key(on, bank.clock, *named))
+            known.renewed_from = 0.0
+            await service.bearers.admit(ANYWHERE, key)
+            [task] = service.bearers._learning.values()
+            with pytest.raises(ApiKeyInvalidError):
+                await task
+            with pytest.raises(ApiKeyInvalidError):
+                await service.bearers.admit(ANYWHERE, key)
+        finally:
+            service.close()
+
+    async def test_the_next_lease_is_taken_before_the_last_call_of_this_one(
+        self, bank: Bank, tmp_path: Path, asked: list[str]
+    ) -> None:
+        key = api_key(bank, limited(bank, 24_000))
+        service = service_on(bank, tmp_path)
+        try:
+            await service.bearers.admit(ANYWHERE, key)
+            [allowance] = service.bearers._allowances.values()
+            for _ in range(149):
+                await service.bearers.admit(ANYWHERE, key)
+            assert (allowance.calls_left, allowance.refilling) == (50, None)
+            await service.bearers.admit(ANYWHERE, key)
+            assert allowance.refilling is not None
+            await allowance.refilling
+            assert allowance.further is not None
+            assert (allowance.calls_left, allowance.further[0]) == (49, 200)
+            del asked[:]
+            for _ in range(50):
+                await service.bearers.admit(ANYWHERE, key)
+            assert allowance.calls_left == 199
+            assert not asked
+        finally:
+            service.close()
+
+    async def test_a_lease_that_was_taken_ahead_ends_by_its_own_time(
+        self, bank: Bank, tmp_path: Path
+    ) -> None:
+        service = service_on(bank, tmp_path)
+        service.close()
+        allowance = service.bearers._allowance(limited(bank, 24_000))
+        assert allowance is not None
+        allowance.add(1, 10.0)
+        assert allowance.spend(5.0)
+        allowance.add(3, 12.0)
+        assert allowance.spend(9.0)
+        assert not allowance.spend(12.0), "two were forfeited"
+
+
 class TestFailures:
     async def test_guessing_is_slowed_down_and_locks_nobody_else_out(
         self, database_urls: DatabaseUrls, tmp_path: Path

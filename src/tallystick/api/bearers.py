@@ -1,7 +1,9 @@
 """Who bore which key lately: what is asked for every request, and therefore kept in memory for two seconds.
 
 A known bearer costs one look-up: who it is, from where it may call, and how many calls are left of its lease. The
-database, and the identity provider, are asked on worker threads, and only when that runs out.
+database, and the identity provider, are asked on worker threads: for all callers of one bearer at once, and ahead of
+time where calls keep coming. Otherwise a busy platform's requests would all stand still whenever either runs out,
+more than one in a hundred of them.
 """
 
 import asyncio
@@ -11,7 +13,7 @@ import threading
 import time
 from datetime import datetime
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import orjson
 from sqlalchemy import Connection
@@ -30,41 +32,75 @@ __all__ = ["Bearers"]
 _log: Final = logging.getLogger(__name__)
 # A revoked key or a suspended principal is refused at the latest after this long.
 _KNOWN_SECONDS: Final = 2.0
+# Whoever calls after this long has it asked again and waits for nothing.
+_RENEWED_AFTER_SECONDS: Final = 1.0
 _KNOWN_MAX: Final = 10_000
 _LEASES_MAX: Final = 10_000
 _USES_PAUSE_SECONDS: Final = 60.0
 
 
 class _Allowance:
-    """What one principal may still call in this process; only the event loop changes it."""
+    """What one principal may still call in this process; only the event loop changes it.
 
-    __slots__ = ("calls_left", "per_minute", "principal", "refilling", "refused_until", "until")
+    Below `low_mark` the next lease is taken while calls are left of this one, and lies in `further` until then.
+    """
+
+    __slots__ = (
+        "calls_left",
+        "further",
+        "low_mark",
+        "per_minute",
+        "principal",
+        "refilling",
+        "refused_until",
+        "until",
+    )
 
     def __init__(self, principal: Principal, per_minute: int) -> None:
         self.principal = principal
         self.per_minute = per_minute
+        self.low_mark = identity.low_mark(per_minute)
         self.calls_left = 0
         self.until = 0.0
+        self.further: tuple[int, float] | None = None
         self.refused_until = 0.0
         self.refilling: asyncio.Task[None] | None = None
 
     def spend(self, now_seconds: float) -> bool:
         """Take one call out of the lease; False if there is none left."""
-        if self.calls_left <= 0 or self.until <= now_seconds:
-            return False
+        while self.calls_left <= 0 or self.until <= now_seconds:
+            if self.further is None:
+                return False
+            (self.calls_left, self.until), self.further = self.further, None
         self.calls_left -= 1
         return True
 
+    def add(self, calls: int, until: float) -> None:
+        """Add a lease: to be spent behind what is left of the one before."""
+        self.further = (calls, until)
+
+    def runs_low(self, now_seconds: float) -> bool:
+        """Tell whether the next lease is to be taken now, though there are calls left."""
+        return (
+            self.calls_left < self.low_mark
+            and self.further is None
+            and self.refilling is None
+            and self.refused_until <= now_seconds
+        )
+
 
 class _Known:
-    """A bearer that was asked for a moment ago."""
+    """A bearer that was asked for a moment ago: good until `until`, and asked again from `renewed_from` on."""
 
-    __slots__ = ("allowance", "networks", "principal", "until")
+    __slots__ = ("allowance", "networks", "principal", "renewed_from", "until")
 
-    def __init__(self, bearer: Bearer, until: float, allowance: _Allowance | None) -> None:
+    def __init__(
+        self, bearer: Bearer, asked_at: float, lifetime: float, allowance: _Allowance | None
+    ) -> None:
         self.principal = bearer.principal
         self.networks = bearer.networks
-        self.until = until
+        self.until = asked_at + lifetime
+        self.renewed_from = asked_at + _RENEWED_AFTER_SECONDS
         self.allowance = allowance
 
 
@@ -83,6 +119,7 @@ class Bearers:
         self._staff_tokens = _staff_tokens(settings)
         self._failures = FailedAttempts(settings.failed_attempts_per_minute_max)
         self._known: dict[bytes, _Known] = {}
+        self._learning: dict[bytes, asyncio.Task[_Known]] = {}
         self._allowances: dict[tuple[str, str], _Allowance] = {}
         self._uses: dict[tuple[str, str], datetime] = {}
         self._uses_lock = threading.Lock()
@@ -103,17 +140,19 @@ class Bearers:
         known = self._known.get(digest)
         if known is None or known.until <= now_seconds:
             known = await self._learn(request, presented, digest, was_known=known is not None)
+        elif known.renewed_from <= now_seconds:
+            self._asking(presented, digest)
         if known.networks and not participants.let_in(known.networks, self.address(request)):
             raise ApiKeyInvalidError
-        if known.allowance is not None and not known.allowance.spend(now_seconds):
-            await self._refill(known.allowance)
+        if known.allowance is not None:
+            await self._count(known.allowance, now_seconds)
         return known.principal
 
     async def count_call(self, principal: Principal) -> None:
         """Count a call that was authenticated by other means; raises RateLimitedError."""
         allowance = self._allowance(principal)
-        if allowance is not None and not allowance.spend(time.monotonic()):
-            await self._refill(allowance)
+        if allowance is not None:
+            await self._count(allowance, time.monotonic())
 
     def address(self, request: HTTPConnection) -> Address | None:
         """Return the caller's address, as far as it can be known."""
@@ -139,17 +178,34 @@ class Bearers:
         # What was good a moment ago isn't held up by what others behind the same address get wrong.
         if not was_known:
             self.check_failures(request)
+        try:
+            # A caller that goes away takes nobody's answer with it.
+            return await asyncio.shield(self._asking(presented, digest))
+        except ApiKeyInvalidError:
+            self.note_failure(request)
+            raise
+
+    def _asking(self, presented: str, digest: bytes) -> "asyncio.Task[_Known]":
+        """Return the one question under way for a bearer, and begin it if there is none."""
+        task = self._learning.get(digest)
+        if task is None:
+            task = self._learning[digest] = asyncio.create_task(self._ask(presented, digest))
+            task.add_done_callback(_look_at)
+        return task
+
+    async def _ask(self, presented: str, digest: bytes) -> _Known:
         asked_at = time.monotonic()
         try:
             bearer = await asyncio.to_thread(self._find, presented)
         except ApiKeyInvalidError:
             self._known.pop(digest, None)
-            self.note_failure(request)
             raise
+        finally:
+            del self._learning[digest]
         lifetime = _KNOWN_SECONDS
         if bearer.expires_at is not None:
             lifetime = min(lifetime, (bearer.expires_at - self._clock.now()).total_seconds())
-        known = _Known(bearer, asked_at + lifetime, self._allowance(bearer.principal))
+        known = _Known(bearer, asked_at, lifetime, self._allowance(bearer.principal))
         if len(self._known) >= _KNOWN_MAX:
             self._known.clear()
         self._known[digest] = known
@@ -180,6 +236,13 @@ class Bearers:
             found = self._allowances[name] = _Allowance(principal, per_minute)
         return found
 
+    async def _count(self, allowance: _Allowance, now_seconds: float) -> None:
+        if not allowance.spend(now_seconds):
+            await self._refill(allowance)
+        elif allowance.runs_low(now_seconds):
+            allowance.refilling = asyncio.create_task(self._take(allowance))
+            allowance.refilling.add_done_callback(_look_at)
+
     async def _refill(self, allowance: _Allowance) -> None:
         # Callers that find the lease spent wait for one refill together.
         while True:
@@ -198,9 +261,9 @@ class Bearers:
         asked_at = time.monotonic()
         try:
             lease = await asyncio.to_thread(self._take_lease, allowance)
-            allowance.calls_left = lease.calls
-            allowance.until = asked_at + identity.LEASE_SECONDS
-            if not lease.calls:
+            if lease.calls:
+                allowance.add(lease.calls, asked_at + identity.LEASE_SECONDS)
+            else:
                 allowance.refused_until = asked_at + lease.wait_seconds
         finally:
             allowance.refilling = None
@@ -238,6 +301,12 @@ class Bearers:
                 self._database.run(partial(_record_uses, issuer_id=issuer_id, uses=of_issuer))
             except UnavailableError as error:
                 _log.warning("the last uses of %d keys are not noted: %s", len(of_issuer), error.code)
+
+
+def _look_at(task: "asyncio.Task[Any]") -> None:
+    # Who waits for it is told. Where nobody does, the next caller asks again, and waits.
+    if not task.cancelled():
+        task.exception()
 
 
 def _record_uses(connection: Connection, issuer_id: str, uses: dict[str, datetime]) -> None:

@@ -44,6 +44,7 @@ from tallystick.identity.rate_limits import (
     RateLimitedError,
     capacity_of,
     lease_size,
+    low_mark,
     retry_after,
     take_lease,
 )
@@ -95,6 +96,7 @@ __all__ = [
     "issue_access_token",
     "lease_size",
     "looks_like_jwt",
+    "low_mark",
     "prove_client",
     "public_members",
     "register_client",

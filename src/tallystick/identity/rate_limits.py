@@ -7,7 +7,8 @@ hasn't spent within LEASE_SECONDS is forfeited. With a limit of L calls a minute
     capacity + L / 60 * (W + LEASE_SECONDS)    calls through in any W seconds,    capacity = max(10, L / 6)
 
 and never more than the capacity at once: what is spent in W seconds was taken at most LEASE_SECONDS before them.
-A lease is at most half a second's worth, so that each process forfeits at most a twentieth of the limit.
+A lease is at most half a second's worth, and the next one may be taken when a quarter of it is left, so that each
+process forfeits at most a sixteenth of the limit.
 """
 
 import math
@@ -26,12 +27,15 @@ __all__ = [
     "RateLimitedError",
     "capacity_of",
     "lease_size",
+    "low_mark",
     "retry_after",
     "take_lease",
 ]
 
 LEASE_SECONDS: Final = 10.0
 _CAPACITY_MIN: Final = 10
+# Smaller leases are taken when they are needed: by fewer than two hundred calls a second, of which few then wait.
+_LEASE_AHEAD_MIN: Final = 100
 _MICROSECONDS_A_MINUTE: Final = 60_000_000
 # A bucket that is full again later than its capacity explains was written by a clock that was ahead. Nothing flows in
 # until that moment; by more than this the clock was wrong, and the bucket begins anew rather than lock somebody out.
@@ -65,6 +69,12 @@ def capacity_of(calls_per_minute_max: int) -> int:
 def lease_size(calls_per_minute_max: int) -> int:
     """Return how many calls a process takes in advance: half a second's worth, at least one."""
     return max(1, calls_per_minute_max // 120)
+
+
+def low_mark(calls_per_minute_max: int) -> int:
+    """Return with how many calls left the next lease is taken: a quarter, and none where few can wait for it."""
+    size = lease_size(calls_per_minute_max)
+    return size // 4 if size >= _LEASE_AHEAD_MIN else 0
 
 
 def take_lease(

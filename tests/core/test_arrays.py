@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tallystick.core.arrays import BigintArray, BytesArray, IdArray, TextArray
+from tallystick.core.arrays import BigintArray, BytesArray, IdArray, TextArray, alike
 from tallystick.core.embedded_postgres import EmbeddedPostgres
 from tests.database import connect, urls_of
 
@@ -67,6 +67,36 @@ def test_bigints(connection: psycopg.Connection[Any], values: list[int | None]) 
 @example(["transfer_01h455vb4pex5vsknk084sn02q", "2110.account_1", "2026-11-22T08:00:00.000000+00:00", "-1"])
 def test_ids(connection: psycopg.Connection[Any], values: list[str | None]) -> None:
     assert returned(connection, "text", IdArray(values)) == values
+
+
+@ON_ONE_CONNECTION
+@given(
+    st.lists(st.tuples(st.none() | TEXTS, st.none() | st.integers(-2, 2)), min_size=1, max_size=6)
+    | st.tuples(st.none() | TEXTS, st.none() | st.integers(-2, 2)).map(lambda row: [row] * 4)
+)
+@example([("", None), ("", None)])
+@example([(None, 1), (None, None), (None, 1)])
+@example([("a", 1), (None, 0), ("a", 1)])
+def test_a_column_that_says_one_thing_is_sent_once(
+    connection: psycopg.Connection[Any], rows: list[tuple[str | None, int | None]]
+) -> None:
+    texts, numbers = zip(*rows, strict=True)
+    one_text, other_texts = alike(texts)
+    one_number, other_numbers = alike(numbers)
+    for values, others in ((texts, other_texts), (numbers, other_numbers)):
+        assert len(others) == (0 if len(set(values)) == 1 else len(values))
+    found = connection.execute(
+        """SELECT coalesce(%s::text, n.text), coalesce(%s::bigint, n.number)
+           FROM unnest(%s, %s, %s) AS n(place, text, number) ORDER BY place""",
+        [
+            one_text,
+            one_number,
+            BigintArray(range(len(rows))),
+            TextArray(other_texts),
+            BigintArray(other_numbers),
+        ],
+    )
+    assert found.fetchall() == rows
 
 
 @pytest.mark.parametrize(

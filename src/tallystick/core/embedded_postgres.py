@@ -71,6 +71,8 @@ _SETTINGS: Final[Mapping[str, str]] = MappingProxyType(
         "unix_socket_permissions": "0700",
         "fsync": "on",
         "synchronous_commit": "on",
+        # The log is written out while a batch is still being decided: its commit waits for what is left of it.
+        "wal_writer_delay": "10ms",
         "max_wal_size": "4GB",
         "checkpoint_timeout": "15min",
         "shared_buffers": "256MB",

@@ -7,14 +7,15 @@ from typing import Any, Final
 import psycopg
 from sqlalchemy import Connection
 
-from tallystick.core.arrays import BigintArray, IdArray, TextArray
+from tallystick.core.arrays import BigintArray, IdArray, TextArray, alike
 from tallystick.core.errors import InvariantError
 from tallystick.core.pipeline import Asked, Pipeline
 from tallystick.events.records import Event, EventDraft, Head
 
 _INSERT: Final = """
 INSERT INTO event (issuer_id, booked_at, key_id, event_index, id, type, subject_id, token_class_id, jws)
-SELECT %s, %s, %s, n.event_index, n.id, n.type, n.subject_id, n.token_class_id, n.jws
+SELECT %s, %s, %s, n.event_index, n.id, coalesce(%s::text, n.type), n.subject_id,
+       coalesce(%s::text, n.token_class_id), n.jws
 FROM unnest(%s, %s, %s, %s, %s, %s) AS n(event_index, id, type, subject_id, token_class_id, jws)
 """
 # Times never fall behind an earlier index and indexes have no gap, so halving finds the last one in a few steps and
@@ -65,17 +66,22 @@ def insert_events(
     drafts: Sequence[EventDraft],
     signed: Sequence[str],
 ) -> None:
+    indexes, ids, types, subject_ids, class_ids, _ = zip(*drafts, strict=True)
+    one_type, other_types = alike(types)
+    one_class_id, other_class_ids = alike(class_ids)
     pipeline.tell(
         _INSERT,
         (
             issuer_id,
             booked_at,
             key_id,
-            BigintArray([draft.event_index for draft in drafts]),
-            IdArray([draft.id for draft in drafts]),
-            IdArray([draft.type for draft in drafts]),
-            IdArray([draft.subject_id for draft in drafts]),
-            IdArray([draft.token_class_id for draft in drafts]),
+            one_type,
+            one_class_id,
+            BigintArray(indexes),
+            IdArray(ids),
+            IdArray(other_types),
+            IdArray(subject_ids),
+            IdArray(other_class_ids),
             TextArray(signed),
         ),
     )

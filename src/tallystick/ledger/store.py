@@ -7,7 +7,7 @@ from typing import Any, Final
 import psycopg
 from sqlalchemy import Connection, text
 
-from tallystick.core.arrays import BigintArray, IdArray, TextArray
+from tallystick.core.arrays import BigintArray, IdArray, TextArray, alike
 from tallystick.core.pipeline import Asked, Pipeline
 from tallystick.ledger.book import Balance, Book, Line
 from tallystick.ledger.records import EntryLine, LedgerAccount, Position, TrialBalanceRow
@@ -30,8 +30,9 @@ WHERE a.issuer_id = %s AND a.id = n.id AND a.version = n.previous_version
 _WRITE_LINES: Final = """
 INSERT INTO journal_line (issuer_id, booked_at, event_index, line_number, ledger_account_id, currency, debit_minor,
                           credit_minor, previous_balance_minor, balance_minor, account_version, value_date)
-SELECT %s, %s, n.event_index, n.line_number, n.ledger_account_id, n.currency, n.debit_minor,
-       n.credit_minor, n.previous_balance_minor, n.balance_minor, n.account_version, n.value_date::date
+SELECT %s, %s, n.event_index, n.line_number, n.ledger_account_id, coalesce(%s::text, n.currency), n.debit_minor,
+       n.credit_minor, n.previous_balance_minor, n.balance_minor, n.account_version,
+       coalesce(%s::date, n.value_date::date)
 FROM unnest(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
      AS n(event_index, line_number, ledger_account_id, currency, debit_minor, credit_minor, previous_balance_minor,
           balance_minor, account_version, value_date)
@@ -176,21 +177,25 @@ def lock(pipeline: Pipeline, issuer_id: str, ledger_account_ids: Iterable[str]) 
 
 def write_lines(pipeline: Pipeline, issuer_id: str, lines: Sequence[Line], booked_at: datetime) -> None:
     columns = list(zip(*lines, strict=True))
+    currency, currencies = alike(columns[3])
+    value_date, value_dates = alike(columns[9])
     pipeline.tell(
         _WRITE_LINES,
         (
             issuer_id,
             booked_at,
+            currency,
+            value_date,
             BigintArray(columns[0]),
             BigintArray(columns[1]),
             IdArray(columns[2]),
-            IdArray(columns[3]),
+            IdArray(currencies),
             BigintArray(columns[4]),
             BigintArray(columns[5]),
             BigintArray(columns[6]),
             BigintArray(columns[7]),
             BigintArray(columns[8]),
-            IdArray([value_date.isoformat() for value_date in columns[9]]),
+            IdArray([each.isoformat() for each in value_dates]),
         ),
     )
 

@@ -211,13 +211,18 @@ def _ledger_account_ids(
     accounts: dict[str, AccountFacts],
     waiting: dict[str, tuple[Approval, list[Vote]]],
 ) -> set[str]:
+    # Of transfers there are many more than accounts.
+    transfers = [request for request in requests if request.kind == Kind.TRANSFER]
     ids: set[str] = set()
+    for payer_id in {request.payer_account_id for request in transfers}:
+        ids.update(ledger_accounts_of(Kind.TRANSFER, None, payer_id, None))
+    for payee_id in {request.payee_account_id for request in transfers}:
+        ids.update(ledger_accounts_of(Kind.TRANSFER, None, None, payee_id))
     for request in requests:
         kind = request.kind
-        payer_id, payee_id = request.payer_account_id, request.payee_account_id
         if kind == Kind.TRANSFER:
-            ids.update(ledger_accounts_of(kind, None, payer_id, payee_id))
             continue
+        payer_id, payee_id = request.payer_account_id, request.payee_account_id
         row = earlier.get(request.related_id or "")
         if kind == Kind.APPROVE and request.related_id in waiting:
             row = earlier[waiting[request.related_id][0].subject_id]

@@ -277,8 +277,8 @@ def fact_payload(
 
 
 def _line(line: Line, amount_minor: int, amount: str, scale: int) -> str:
-    _, _, account, _, debit_minor, credit_minor, *_ = line
-    moved_minor = debit_minor or credit_minor
+    debit_minor = line.debit_minor
+    moved_minor = debit_minor or line.credit_minor
     moved = amount if moved_minor == amount_minor else format_amount(moved_minor, scale)
     side = "debit" if debit_minor else "credit"
-    return f'{{"account":"{account}","{side}":"{moved}"}}'
+    return f'{{"account":"{line.ledger_account_id}","{side}":"{moved}"}}'

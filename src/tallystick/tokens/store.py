@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 import psycopg
 from sqlalchemy import Connection
 
-from tallystick.core.arrays import BigintArray, BytesArray, IdArray, TextArray
+from tallystick.core.arrays import BigintArray, BytesArray, IdArray, TextArray, alike
 from tallystick.core.clock import format_time
 from tallystick.core.money import format_amount
 from tallystick.core.pipeline import Asked, Pipeline
@@ -20,15 +20,34 @@ INSERT INTO instruction (issuer_id, created_at, settled_at, id, kind, state, pri
                          amount_minor, remaining_minor, payer_account_id, payee_account_id, related_id, reference,
                          reason, request_hash, value_date, expires_at, event_index, operation, purpose, key_digest,
                          first_answer, source)
-SELECT %s, %s, CASE WHEN n.event_index IS NOT NULL THEN %s::timestamptz END, n.id, n.kind, n.state, n.principal_id,
-       n.token_class_id, n.amount_minor, n.remaining_minor, n.payer_account_id, n.payee_account_id, n.related_id,
-       n.reference, n.reason, n.request_hash, n.value_date::date, n.expires_at::timestamptz, n.event_index,
-       n.operation, n.purpose, n.key_digest, n.first_answer, n.source
+SELECT %s, %s, CASE WHEN n.event_index IS NOT NULL THEN %s::timestamptz END, n.id, coalesce(%s::text, n.kind),
+       coalesce(%s::text, n.state), coalesce(%s::text, n.principal_id), coalesce(%s::text, n.token_class_id),
+       n.amount_minor, coalesce(%s::bigint, n.remaining_minor), n.payer_account_id, n.payee_account_id,
+       coalesce(%s::text, n.related_id), coalesce(%s::text, n.reference), coalesce(%s::text, n.reason),
+       n.request_hash, coalesce(%s::date, n.value_date::date), coalesce(%s::timestamptz, n.expires_at::timestamptz),
+       n.event_index, coalesce(%s::text, n.operation), coalesce(%s::text, n.purpose), n.key_digest,
+       coalesce(%s::text, n.first_answer), coalesce(%s::text, n.source)
 FROM unnest(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
      AS n(id, kind, state, principal_id, token_class_id, amount_minor, remaining_minor, payer_account_id,
           payee_account_id, related_id, reference, reason, request_hash, value_date, expires_at, event_index,
           operation, purpose, key_digest, first_answer, source)
 """
+# In the order of the statement's parameters, `first_answer` before the last.
+_MOSTLY_ALIKE: Final = (
+    "kind",
+    "state",
+    "principal_id",
+    "token_class_id",
+    "remaining_minor",
+    "related_id",
+    "reference",
+    "reason",
+    "value_date",
+    "expires_at",
+    "operation",
+    "purpose",
+    "source",
+)
 _INSERT_ANSWERS: Final = """
 INSERT INTO answer (issuer_id, answered_at, key_digest, request_hash, resource_id, status, body, event_index)
 SELECT %s, %s, n.key_digest, n.request_hash, n.resource_id, n.status, n.body, n.event_index
@@ -163,33 +182,40 @@ def insert_instructions(
         return
     rows, digests, first_answers = zip(*added, strict=True)
     columns = dict(zip(Instruction._fields, zip(*rows, strict=True), strict=True))
+    one, column = {}, {}
+    for name in _MOSTLY_ALIKE:
+        one[name], column[name] = alike(columns[name])
+    one_answer, other_answers = alike(first_answers)
     pipeline.tell(
         _INSERT,
         (
             issuer_id,
             rows[0].created_at,
             settled_at,
+            *(one[name] for name in _MOSTLY_ALIKE[:-1]),
+            one_answer,
+            one["source"],
             IdArray(columns["id"]),
-            IdArray([str(kind) for kind in columns["kind"]]),
-            IdArray(columns["state"]),
-            IdArray(columns["principal_id"]),
-            IdArray(columns["token_class_id"]),
+            IdArray(column["kind"]),
+            IdArray(column["state"]),
+            IdArray(column["principal_id"]),
+            IdArray(column["token_class_id"]),
             BigintArray(columns["amount_minor"]),
-            BigintArray(columns["remaining_minor"]),
+            BigintArray(column["remaining_minor"]),
             IdArray(columns["payer_account_id"]),
             IdArray(columns["payee_account_id"]),
-            IdArray(columns["related_id"]),
-            TextArray(columns["reference"]),
-            TextArray(columns["reason"]),
+            IdArray(column["related_id"]),
+            TextArray(column["reference"]),
+            TextArray(column["reason"]),
             BytesArray(columns["request_hash"]),
-            IdArray([None if day is None else day.isoformat() for day in columns["value_date"]]),
-            IdArray([None if at is None else format_time(at) for at in columns["expires_at"]]),
+            IdArray([None if day is None else day.isoformat() for day in column["value_date"]]),
+            IdArray([None if at is None else format_time(at) for at in column["expires_at"]]),
             BigintArray(columns["event_index"]),
-            IdArray(columns["operation"]),
-            IdArray(columns["purpose"]),
+            IdArray(column["operation"]),
+            IdArray(column["purpose"]),
             BytesArray(digests),
-            TextArray(first_answers),
-            TextArray(columns["source"]),
+            TextArray(other_answers),
+            TextArray(column["source"]),
         ),
     )
 

@@ -1,6 +1,7 @@
 """What the interpreter is told, and that cycles are still freed."""
 
 import gc
+import subprocess
 import sys
 import weakref
 from collections.abc import Iterator
@@ -34,3 +35,16 @@ def test_it_walks_less_often_and_still_frees_cycles(thresholds: None) -> None:
     gone = weakref.ref(Knot())
     gc.collect()
     assert gone() is None
+
+
+def test_a_command_loads_without_walking() -> None:
+    told = """import gc
+from tallystick.cli import main
+try:
+    main(["--version"])
+finally:
+    print(gc.get_threshold()[0])"""
+    shown = subprocess.run(
+        [sys.executable, "-c", told], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert shown.stdout.splitlines()[-1] == "50000"

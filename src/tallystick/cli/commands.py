@@ -30,6 +30,7 @@ from tallystick.cli import (
 )
 from tallystick.cli.options import ApiKey, AsJson, HandOff, IssuerId, ServiceUrl
 from tallystick.cli.report import reported
+from tallystick.core.interpreter import collect_seldom
 
 __all__ = ["application", "main"]
 
@@ -446,4 +447,5 @@ def demo(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; leaves by SystemExit."""
+    collect_seldom()
     application(args=arguments)

@@ -75,6 +75,9 @@ class Trail:
                 attempt.refusal = InternalError()
                 await _record(scope, attempt, HTTPStatus.INTERNAL_SERVER_ERROR)
             raise
+        finally:
+            # Each holds the other. Left to the collector they made it stop everybody, every few thousand requests.
+            attempt.routed = None
 
 
 def note_instruction(request: Request, asked: tokens.Request, outcome: Outcome) -> None:

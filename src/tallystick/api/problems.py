@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
+from starlette.types import Scope
 
 from tallystick.api.attempts import attempt_of
 from tallystick.core.errors import DomainError, MalformedError, NotFoundError
@@ -21,6 +22,7 @@ __all__ = [
     "install",
     "problem_body",
     "problem_response",
+    "refused",
     "validation_problem",
 ]
 
@@ -77,6 +79,17 @@ def problem_response(error: DomainError) -> Response:
     return Response(problem_body(error), error.status, headers, media_type=MEDIA_TYPE)
 
 
+def refused(scope: Scope, refusal: DomainError) -> Response:
+    """Note a refusal for the audit trail and return its problem.
+
+    It is an answer and no fault: what it was raised through is let go. Those frames hold it and what its batch was
+    decided on, and would wait for the collector of cycles, a hundred and more objects for each.
+    """
+    attempt_of(scope).refusal = refusal
+    refusal.__traceback__ = None
+    return problem_response(refusal)
+
+
 def validation_problem(errors: Sequence[Mapping[str, Any]]) -> RequestInvalidError:
     """Return pydantic's findings as one refusal, without the values that were sent."""
     return RequestInvalidError(
@@ -98,16 +111,15 @@ def _pointer(location: Sequence[str | int]) -> str:
 def install(app: FastAPI) -> None:
     """Answer every exception of `app` with a problem, and note it for the audit trail."""
 
-    def refused(request: Request, error: Exception) -> Response:
+    def domain(request: Request, error: Exception) -> Response:
         assert isinstance(error, DomainError)
-        attempt_of(request.scope).refusal = error
-        return problem_response(error)
+        return refused(request.scope, error)
 
     def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         # An id that can't exist is an absent object.
         absent = any(found["loc"][0] == "path" for found in error.errors())
-        return refused(request, NotFoundError() if absent else validation_problem(error.errors()))
+        return refused(request.scope, NotFoundError() if absent else validation_problem(error.errors()))
 
     def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -117,7 +129,7 @@ def install(app: FastAPI) -> None:
             return response
         return problem_response(PathUnknownError())
 
-    app.add_exception_handler(DomainError, refused)
+    app.add_exception_handler(DomainError, domain)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
 

@@ -10,8 +10,7 @@ from fastapi import Request, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tallystick.api.attempts import attempt_of
-from tallystick.api.problems import problem_response
+from tallystick.api.problems import refused
 from tallystick.core.errors import DomainError
 
 __all__ = ["ShortWay", "reads_raw_request"]
@@ -48,6 +47,5 @@ class ShortWay:
         try:
             response = await endpoint(Request(scope, receive))
         except DomainError as refusal:
-            attempt_of(scope).refusal = refusal
-            response = problem_response(refusal)
+            response = refused(scope, refusal)
         await response(scope, receive, send)

@@ -223,7 +223,7 @@ class TestBusyCallers:
         try:
             await service.bearers.admit(ANYWHERE, key)
             [known] = service.bearers._known.values()
-            known.renewed_from = 0.0
+            known.asked_at = 0.0
             for _ in range(5):
                 await service.bearers.admit(ANYWHERE, key)
             assert asked == ["_find"], "the calls are through before the question is begun"
@@ -244,13 +244,45 @@ class TestBusyCallers:
             named = participants.named_key(key)
             assert named is not None
             assert bank.database.run(lambda on: participants.revoke_api_key(on, bank.clock, *named))
-            known.renewed_from = 0.0
+            known.asked_at = 0.0
             await service.bearers.admit(ANYWHERE, key)
             [task] = service.bearers._learning.values()
             with pytest.raises(ApiKeyInvalidError):
                 await task
             with pytest.raises(ApiKeyInvalidError):
                 await service.bearers.admit(ANYWHERE, key)
+        finally:
+            service.close()
+
+    async def test_nobody_is_let_in_by_a_question_that_took_too_long(
+        self, bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        key = api_key(bank, limited(bank, 0))
+        service = service_on(bank, tmp_path)
+        named = participants.named_key(key)
+        assert named is not None
+        found, go_on = asyncio.Event(), asyncio.Event()
+        on_thread = asyncio.to_thread
+
+        async def held_up(function: Any, *rest: Any) -> Any:
+            answer = await on_thread(function, *rest)
+            found.set()
+            await go_on.wait()
+            return answer
+
+        try:
+            monkeypatch.setattr(asyncio, "to_thread", held_up)
+            first = asyncio.create_task(service.bearers.admit(ANYWHERE, key))
+            await found.wait()
+            assert bank.database.run(lambda on: participants.revoke_api_key(on, bank.clock, *named))
+            later = time.monotonic() + 2.0
+            monkeypatch.setattr(time, "monotonic", lambda: later)
+            second = asyncio.create_task(service.bearers.admit(ANYWHERE, key))
+            await asyncio.sleep(0)
+            go_on.set()
+            assert await first == limited(bank, 0), "it asked before"
+            with pytest.raises(ApiKeyInvalidError):
+                await second
         finally:
             service.close()
 

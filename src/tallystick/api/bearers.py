@@ -90,17 +90,17 @@ class _Allowance:
 
 
 class _Known:
-    """A bearer that was asked for a moment ago: good until `until`, and asked again from `renewed_from` on."""
+    """A bearer that was asked for at `asked_at`, a moment ago, and is good until `until`."""
 
-    __slots__ = ("allowance", "networks", "principal", "renewed_from", "until")
+    __slots__ = ("allowance", "asked_at", "networks", "principal", "until")
 
     def __init__(
         self, bearer: Bearer, asked_at: float, lifetime: float, allowance: _Allowance | None
     ) -> None:
         self.principal = bearer.principal
         self.networks = bearer.networks
+        self.asked_at = asked_at
         self.until = asked_at + lifetime
-        self.renewed_from = asked_at + _RENEWED_AFTER_SECONDS
         self.allowance = allowance
 
 
@@ -140,7 +140,7 @@ class Bearers:
         known = self._known.get(digest)
         if known is None or known.until <= now_seconds:
             known = await self._learn(request, presented, digest, was_known=known is not None)
-        elif known.renewed_from <= now_seconds:
+        elif known.asked_at + _RENEWED_AFTER_SECONDS <= now_seconds:
             self._asking(presented, digest)
         if known.networks and not participants.let_in(known.networks, self.address(request)):
             raise ApiKeyInvalidError
@@ -178,9 +178,14 @@ class Bearers:
         # What was good a moment ago isn't held up by what others behind the same address get wrong.
         if not was_known:
             self.check_failures(request)
+        arrived_at = time.monotonic()
         try:
-            # A caller that goes away takes nobody's answer with it.
-            return await asyncio.shield(self._asking(presented, digest))
+            while True:
+                # A caller that goes away takes nobody's answer with it.
+                known = await asyncio.shield(self._asking(presented, digest))
+                # The question may have been under way for long, and its answer be older than what is remembered.
+                if known.asked_at + _KNOWN_SECONDS > arrived_at:
+                    return known
         except ApiKeyInvalidError:
             self.note_failure(request)
             raise

@@ -109,8 +109,12 @@ def contents(directory: Path, export: Export) -> dict[str, bytes]:
 
 
 def csv_rows(content: bytes) -> list[dict[str, str]]:
-    """Return a CSV file's rows by column."""
-    return list(csv.DictReader(content.decode().splitlines(keepends=True), strict=True))
+    """Return a CSV file's rows by column. A key's id is given back as it is: one of 64 begins like a formula."""
+    rows = list(csv.DictReader(content.decode().splitlines(keepends=True), strict=True))
+    return [
+        {name: cell.removeprefix("'") if name == "key_id" else cell for name, cell in row.items()}
+        for row in rows
+    ]
 
 
 def json_rows(content: bytes) -> list[dict[str, Any]]:

@@ -21,8 +21,8 @@ from benchmarks import resources
 from benchmarks.bank import Bank, connect, open_bank, write_path
 from benchmarks.subject import Samples, Subject
 from tallystick import signing, transparency
+from tallystick.core.base64url import base64url, decoded
 from tallystick.core.embedded_postgres import EmbeddedPostgres
-from tallystick.identity.base64url import decoded, encoded
 from tallystick.signing import KeyUse
 
 __all__ = ["measure_packs"]
@@ -129,7 +129,7 @@ def _policy(bank: Bank) -> Path:
     document = {
         "version": 1,
         "issuer_id": bank.issuer_id,
-        "keys": [{"x": encoded(key.public_key)} for key in keys],
+        "keys": [{"x": base64url(key.public_key).decode()} for key in keys],
         "checkpoint": {"origin": origin, "log_keys": log_keys, "quorum": 0},
     }
     path = Path(bank.state_directory) / "policy.json"

@@ -9,7 +9,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tallystick import identity
 from tallystick.identity import ClientKeyReusedError, ClientLifetimeRefusedError, ClientUse, JwkRefusedError
-from tallystick.identity.base64url import decoded, encoded
 from tallystick.identity.clients import client_text, parse_client_text
 from tallystick.identity.public_keys import checked_jwk, thumbprint_of
 from tallystick.participants import PrincipalNotFoundError
@@ -100,18 +99,6 @@ def test_points_of_low_order_are_refused() -> None:
     for key in keys:
         with pytest.raises(JwkRefusedError):
             checked_jwk(ED25519 | {"x": number(int(key, 16), 32)}, "EdDSA")
-
-
-@pytest.mark.parametrize("text", ["A", "AA==", "A+", "A B", "é", "AB\n", "Zh"])
-def test_base64url_has_one_encoding(text: str) -> None:
-    with pytest.raises(ValueError, match=r".*"):
-        decoded(text)
-
-
-def test_base64url_goes_both_ways() -> None:
-    for octets in (b"", b"f", b"fo", b"foo", bytes(range(256))):
-        assert decoded(encoded(octets)) == octets
-    assert encoded(b"\xfb\xff") == "-_8"
 
 
 class TestRegistration:

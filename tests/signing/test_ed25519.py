@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nacl import bindings
 
+from tallystick.core.base64url import base64url
 from tallystick.signing import PublicKeyRefusedError, checked_public_key, thumbprint, verify_signature
-from tallystick.signing.ed25519 import base64url, public_jwk
+from tallystick.signing.ed25519 import public_jwk
 from tests.vectors import vectors
 
 ORDER = 2**252 + 27742317777372353535851937790883648493

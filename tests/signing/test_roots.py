@@ -9,6 +9,7 @@ from typing import Any, Final
 import pytest
 
 from tallystick import signing
+from tallystick.core.base64url import base64url
 from tallystick.core.canonical_json import canonical_json
 from tallystick.core.errors import DomainError
 from tallystick.signing import (
@@ -23,7 +24,6 @@ from tallystick.signing import (
     read_manifest,
     unsigned,
 )
-from tallystick.signing.ed25519 import base64url
 from tallystick.signing.roots import ROOT_MEDIA_TYPE, check_successor
 from tests.bank import Bank, open_bank
 from tests.database import DatabaseUrls

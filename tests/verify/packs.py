@@ -15,10 +15,10 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tallystick import signing
+from tallystick.core.base64url import base64url
 from tallystick.core.canonical_json import canonical_json
 from tallystick.exports import ExportArguments, ExportFormat, create_export
 from tallystick.signing import SoftwareSigner
-from tallystick.signing.ed25519 import base64url
 from tallystick.tokens import Kind
 from tallystick_verify import Options, Policy, Report, verify_pack
 from tallystick_verify.ed25519 import PublicKey

@@ -10,10 +10,10 @@ from typing import Any, cast
 import pytest
 
 from tallystick import events, signing, transparency
+from tallystick.core.base64url import base64url
 from tallystick.core.canonical_json import canonical_json
 from tallystick.exports import ExportArguments, ExportFormat, Vouching, Workshop, create_export
 from tallystick.signing import RootManifest, SoftwareSigner
-from tallystick.signing.ed25519 import base64url
 from tallystick.tokens import ROOT_FOLDER
 from tallystick.transparency import WitnessPolicy, ask_witness, witness_client
 from tallystick.transparency.integrating import integrate

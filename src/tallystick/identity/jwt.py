@@ -13,9 +13,9 @@ from joserfc import jws
 from joserfc.errors import JoseError, UnsupportedAlgorithmError
 from joserfc.jwk import Key
 
+from tallystick.core.base64url import decoded
 from tallystick.core.errors import DomainError
 from tallystick.core.strict_json import JsonValue, parse_json
-from tallystick.identity.base64url import decoded
 
 __all__ = ["LEEWAY", "Jwt", "JwtRefusedError", "check_times", "read_jwt", "verify_jwt"]
 

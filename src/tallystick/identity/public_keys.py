@@ -12,10 +12,10 @@ from typing import Final
 from joserfc.errors import JoseError
 from joserfc.jwk import Key, import_key
 
+from tallystick.core.base64url import base64url, decoded
 from tallystick.core.canonical_json import canonical_json
 from tallystick.core.errors import MalformedError
 from tallystick.core.strict_json import JsonValue
-from tallystick.identity.base64url import decoded, encoded
 from tallystick.signing import PublicKeyRefusedError, checked_public_key
 
 __all__ = ["ALGORITHMS", "JwkRefusedError", "checked_jwk", "loaded", "thumbprint_of"]
@@ -71,7 +71,7 @@ def loaded(jwk: Mapping[str, str]) -> Key:
 
 def thumbprint_of(jwk: Mapping[str, str]) -> str:
     """Return a checked key's thumbprint (RFC 7638, SHA-256)."""
-    return encoded(hashlib.sha256(canonical_json(dict(jwk))).digest())
+    return base64url(hashlib.sha256(canonical_json(dict(jwk))).digest()).decode("ascii")
 
 
 def _check_numbers(members: Mapping[str, str]) -> None:

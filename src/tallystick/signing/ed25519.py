@@ -4,13 +4,13 @@ libsodium (through PyNaCl) does the arithmetic: of the libraries that were measu
 and lets other threads run meanwhile.
 """
 
-import binascii
 import hashlib
 from typing import Final
 
 from nacl import bindings
 from nacl.exceptions import BadSignatureError
 
+from tallystick.core.base64url import base64url
 from tallystick.core.canonical_json import canonical_json
 from tallystick.core.errors import MalformedError
 
@@ -18,7 +18,6 @@ __all__ = [
     "PUBLIC_KEY_SIZE_BYTES",
     "SIGNATURE_SIZE_BYTES",
     "PublicKeyRefusedError",
-    "base64url",
     "checked_public_key",
     "public_jwk",
     "thumbprint",
@@ -27,8 +26,6 @@ __all__ = [
 
 PUBLIC_KEY_SIZE_BYTES: Final = 32
 SIGNATURE_SIZE_BYTES: Final = 64
-
-_TO_BASE64URL: Final = bytes.maketrans(b"+/", b"-_")
 
 
 class PublicKeyRefusedError(MalformedError):
@@ -67,11 +64,6 @@ def verify_signature(public_key: bytes, message: bytes, signature: bytes) -> boo
     except BadSignatureError:
         return False
     return True
-
-
-def base64url(octets: bytes) -> bytes:
-    """Return the base64url of `octets` without padding (RFC 7515, section 2), as ASCII bytes."""
-    return binascii.b2a_base64(octets, newline=False).translate(_TO_BASE64URL).rstrip(b"=")
 
 
 def public_jwk(public_key: bytes) -> dict[str, str]:

@@ -4,15 +4,16 @@ The profile is narrow: the protected header holds `alg`, `kid` and `typ` and not
 key, and with it the algorithm, from its own records; the header may only agree (RFC 8725, sections 3.1, 3.2, 3.11).
 """
 
-import binascii
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
 
+from tallystick.core import base64url as strict_base64url
+from tallystick.core.base64url import Base64UrlError, base64url
 from tallystick.core.canonical_json import canonical_json
 from tallystick.core.errors import DomainError, MalformedError
 from tallystick.core.strict_json import JsonValue, parse_json
-from tallystick.signing.ed25519 import base64url, verify_signature
+from tallystick.signing.ed25519 import verify_signature
 from tallystick.signing.signer import Signer, Signing
 
 __all__ = [
@@ -167,12 +168,7 @@ def content_of(token: str) -> tuple[str | None, bytes]:
     Only for tokens whose very bytes are known to have been verified, as by a hash over them. Raises JwsMalformedError.
     """
     header_segment, _, rest = token.partition(".")
-    payload_segment = rest.partition(".")[0].encode("ascii", "replace")
-    try:
-        payload = binascii.a2b_base64(payload_segment.translate(_TO_BASE64) + b"==")
-    except binascii.Error:
-        raise JwsMalformedError("A segment is not base64url.") from None
-    return _read_header(header_segment).get("kid"), payload
+    return _read_header(header_segment).get("kid"), decoded(rest.partition(".")[0])
 
 
 def key_id_of(token: str) -> str | None:
@@ -204,20 +200,7 @@ def _read_header(segment: str) -> dict[str, str]:
 
 def decoded(segment: str) -> bytes:
     """Return the octets of canonical base64url without padding. Raises JwsMalformedError."""
-    encoded = segment.encode("ascii")
     try:
-        octets = binascii.a2b_base64(encoded.translate(_TO_BASE64) + b"==")
-    except binascii.Error:
-        raise JwsMalformedError("A segment is not base64url.") from None
-    # The decoder skips foreign characters and ignores spare bits: only the one encoding of these bytes is taken. What
-    # was skipped is missing from the octets, and the last character tells of its spare bits.
-    length, rest = len(encoded), len(encoded) % 4
-    if rest == 1 or len(octets) != length * 3 // 4 or (rest and encoded[-1] not in _LAST[rest]):
-        raise JwsMalformedError("A segment is not the canonical base64url of its bytes.")
-    return octets
-
-
-# Base64's own characters, and its padding, become one that the decoder skips.
-_TO_BASE64: Final = bytes.maketrans(b"-_+/=", b"+/***")
-#: By how many characters there are beyond four: those that leave no spare bit.
-_LAST: Final = {2: frozenset(b"AQgw"), 3: frozenset(b"AEIMQUYcgkosw048")}
+        return strict_base64url.decoded(segment)
+    except Base64UrlError:
+        raise JwsMalformedError("A segment is not the canonical base64url of its bytes.") from None

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from tallystick.core.base64url import base64url
 from tallystick.core.canonical_json import canonical_json
 from tallystick.core.errors import ConflictError, DomainError, MalformedError, NotFoundError
 from tallystick.core.strict_json import parse_json
-from tallystick.signing.ed25519 import base64url, checked_public_key, thumbprint
+from tallystick.signing.ed25519 import checked_public_key, thumbprint
 from tallystick.signing.jws import JwsInvalidError, VerificationKey, decoded, sign_compact, verify_compact
 from tallystick.signing.keys import KeyUse
 from tallystick.signing.signer import Signer

@@ -53,7 +53,7 @@ class Settings(BaseModel):
     )
     key_passphrase: str | None = Field(default=None, repr=False, description="Encrypts signing keys at rest.")
     batch_size_max: int = Field(
-        default=2_000, ge=1, le=10_000, description="Instructions settled in one commit."
+        default=4_000, ge=1, le=10_000, description="Instructions settled in one commit."
     )
     queue_length_max: int = Field(default=10_000, ge=1, description="Waiting instructions before 503.")
     request_deadline_seconds: float = Field(default=10.0, gt=0)

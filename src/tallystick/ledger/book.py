@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from tallystick.core.errors import ConflictError, InvariantError
 from tallystick.core.money import AMOUNT_MINOR_MAX
+from tallystick.core.records import maker
 from tallystick.ledger.chart import DEBIT_NORMAL_CODES, FLOORED_CODES
 
 __all__ = ["Balance", "BalanceOverflowError", "Book", "InsufficientFundsError", "Line", "Posting"]
@@ -51,6 +52,9 @@ class Line(NamedTuple):
     balance_minor: int
     account_version: int
     value_date: date
+
+
+_line = maker(Line)
 
 
 @dataclass(slots=True)
@@ -132,17 +136,19 @@ class Book:
             last_events.append(account.last_event_index)
             account.last_event_index = event_index
             lines.append(
-                Line(
-                    event_index,
-                    len(lines),
-                    account_id,
-                    currency,
-                    debit_minor,
-                    credit_minor,
-                    previous_minor,
-                    balance_minor,
-                    version,
-                    value_date,
+                _line(
+                    (
+                        event_index,
+                        len(lines),
+                        account_id,
+                        currency,
+                        debit_minor,
+                        credit_minor,
+                        previous_minor,
+                        balance_minor,
+                        version,
+                        value_date,
+                    )
                 )
             )
         if not lines or any(imbalance_minor.values()):

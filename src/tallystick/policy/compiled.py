@@ -24,6 +24,8 @@ __all__ = ["CompiledPolicy"]
 # Combinations remembered per policy, about a kilobyte each. When it is full, it begins anew.
 _REMEMBERED_MAX: Final = 10_000
 _FINE_KEYS_MAX: Final = 64
+_Sides = dict[str | None, Party | None]
+_UNKNOWN: Final = object()
 
 
 class _Limit(NamedTuple):
@@ -89,7 +91,8 @@ class CompiledPolicy:
             and terms.corridors is None
         )
         self._allowed = Decision(ALLOW, (), version)
-        self._fine: dict[tuple[Any, ...], tuple[set[Party | None], set[Party | None]]] = {}
+        # By account, the party as it was fine: most often the very same object is asked about again.
+        self._fine: dict[tuple[Any, ...], tuple[_Sides, _Sides]] = {}
 
     def decide(self, facts: Facts, usage: UsageBook | None = None) -> Decision:
         """Decide on one instruction. Pure: equal facts and usage give equal decisions.
@@ -99,7 +102,7 @@ class CompiledPolicy:
         """
         if self._looks_at_sides_apart:
             fine = self._fine.get((facts.kind, facts.of_class, facts.today))
-            if fine is not None and facts.payer in fine[0] and facts.payee in fine[1]:
+            if fine is not None and _was_fine(fine[0], facts.payer) and _was_fine(fine[1], facts.payee):
                 return self._allowed
         standing = self._remembered.get(facts[:-1]) or self._stand(facts)
         return self._weigh(facts, standing, usage) if standing.varies else standing.decision
@@ -211,11 +214,16 @@ class CompiledPolicy:
         key = (facts.kind, facts.of_class, facts.today)
         if key not in self._fine and len(self._fine) >= _FINE_KEYS_MAX:
             self._fine.clear()
-        payers, payees = self._fine.setdefault(key, (set(), set()))
+        payers, payees = self._fine.setdefault(key, ({}, {}))
         for side, party in ((payers, facts.payer), (payees, facts.payee)):
             if len(side) >= _REMEMBERED_MAX:
                 side.clear()
-            side.add(party)
+            side[None if party is None else party.account_id] = party
+
+
+def _was_fine(side: _Sides, party: Party | None) -> bool:
+    known = side.get(None if party is None else party.account_id, _UNKNOWN)
+    return known is party or known == party
 
 
 def _is_counted(terms: Terms, kind: str, name: str) -> bool:

@@ -18,6 +18,7 @@ from tallystick.core.errors import DomainError
 from tallystick.core.ids import new_id, with_prefix
 from tallystick.core.money import format_amount
 from tallystick.core.pipeline import Pipeline
+from tallystick.core.records import maker
 from tallystick.events import EventDraft
 from tallystick.orders import Step
 from tallystick.participants import AccountStatus
@@ -53,6 +54,11 @@ _FIRST_PART_SIZE: Final = 64
 # So many parts may still be being signed while later ones are decided.
 _SIGNING_MAX: Final = 3
 _PART_SIZE: Final = 200
+
+_added = maker(Added)
+_answer = maker(Answer)
+_event_draft = maker(EventDraft)
+_outcome = maker(Outcome)
 
 
 class FactsOutdatedError(Exception):
@@ -306,11 +312,11 @@ class Batch:
             first_answer = None
             status = 201
             self._record(plan, row, amount)
-        self._added[row.id] = Added(row, request.key_digest, first_answer)
+        self._added[row.id] = _added((row, request.key_digest, first_answer))
         self._take_key(
-            Answer(request.key_digest, request.request_hash, row.id, status, body, row.event_index)
+            _answer((request.key_digest, request.request_hash, row.id, status, body, row.event_index))
         )
-        return Outcome(status, body.encode(), row.id, row.event_index)
+        return _outcome((status, body.encode(), row.id, row.event_index, None, False))
 
     def _carry_out(self, request: Request, plan: Plan) -> Outcome:
         """Take up a plan in memory. From here it must succeed: what fails now is a fault of ours, not the caller's."""
@@ -481,12 +487,14 @@ class Batch:
         )
         self.facts.next_index += 1
         self._drafts.append(
-            EventDraft(
-                event_index,
-                with_prefix("event", settled.id),
-                EVENT_TYPES[settled.kind],
-                settled.id,
-                settled.token_class_id,
-                payload,
+            _event_draft(
+                (
+                    event_index,
+                    with_prefix("event", settled.id),
+                    EVENT_TYPES[settled.kind],
+                    settled.id,
+                    settled.token_class_id,
+                    payload,
+                )
             )
         )

@@ -1,5 +1,6 @@
 """Which accounts each kind of instruction debits and credits: the journals of `docs/accounting.md`, as data."""
 
+from tallystick.core.records import maker
 from tallystick.ledger import Code, Posting, ledger_account_id
 
 __all__ = ["journal", "ledger_accounts_of"]
@@ -12,6 +13,8 @@ _DEPOSITS = Code.DEPOSITS_AVAILABLE.value
 _CORE = Code.DEPOSITS_AT_CORE.value
 
 _PAYER, _PAYEE, _CLASS = 0, 1, 2
+
+_posting = maker(Posting)
 
 # kind: debited code and whose, credited code and whose
 _JOURNALS: dict[str, tuple[str, int, str, int]] = {
@@ -49,8 +52,8 @@ def journal(
     debit_code, debited, credit_code, credited = _JOURNALS[kind]
     owners = (payer_account_id, payee_account_id, token_class_id)
     return (
-        Posting(f"{debit_code}.{owners[debited]}", amount_minor, 0),
-        Posting(f"{credit_code}.{owners[credited]}", 0, amount_minor),
+        _posting((f"{debit_code}.{owners[debited]}", amount_minor, 0)),
+        _posting((f"{credit_code}.{owners[credited]}", 0, amount_minor)),
     )
 
 

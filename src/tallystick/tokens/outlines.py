@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tallystick.core.records import maker
 from tallystick.ledger import Posting
 from tallystick.participants import AccountFacts
 from tallystick.policy import ALLOW
@@ -10,6 +11,9 @@ from tallystick.tokens.plans import Facts, Plan, Ruling
 from tallystick.tokens.refusals import MakerNotAPersonError
 
 __all__ = ["new_instruction", "settled_now", "settles", "settles_or_waits", "waits"]
+
+_instruction = maker(Instruction)
+_plan = maker(Plan)
 
 # What a machine may ask for although people have to look at it.
 _MACHINES_MAY_ASK = frozenset(
@@ -69,39 +73,53 @@ def settles(
     ruling: Ruling | None = None,
 ) -> Plan:
     """Return the plan of a request that settles at once."""
-    settled = Instruction(
-        request.id,
-        request.kind,
-        state.value,
-        request.principal.id,
-        of_account.token_class_id,
-        amount_minor,
-        remaining_minor,
-        request.payer_account_id,
-        request.payee_account_id,
-        request.related_id,
-        request.reference,
-        request.reason,
-        request.request_hash,
-        facts.value_date_of(request.id, request.value_date),
-        facts.now,
-        request.expires_at,
-        facts.booked_at,
-        facts.next_index,
-        None,
-        request.purpose,
-        request.source,
+    settled = _instruction(
+        (
+            request.id,
+            request.kind,
+            state.value,
+            request.principal.id,
+            of_account.token_class_id,
+            amount_minor,
+            remaining_minor,
+            request.payer_account_id,
+            request.payee_account_id,
+            request.related_id,
+            request.reference,
+            request.reason,
+            request.request_hash,
+            facts.value_date_of(request.id, request.value_date),
+            facts.now,
+            request.expires_at,
+            facts.booked_at,
+            facts.next_index,
+            None,
+            request.purpose,
+            request.source,
+        )
     )
-    return Plan(
-        settled,
-        of_account.currency,
-        of_account.scale,
-        postings,
-        settled=settled,
-        added=settled,
-        changed=changed,
-        approval_hashes=request.approval_hashes,
-        ruling=ruling,
+    return _plan(
+        (
+            settled,
+            of_account.currency,
+            of_account.scale,
+            postings,
+            settled,
+            settled,
+            changed,
+            None,
+            request.approval_hashes,
+            None,
+            ruling,
+            1,
+            None,
+            None,
+            None,
+            None,
+            None,
+            None,
+            None,
+        )
     )
 
 

@@ -88,10 +88,6 @@ class Facts:
             self._class_facts[account.token_class_id] = found
         return found
 
-    def party_of(self, account: AccountFacts) -> Party:
-        """Return an account and its holder as the rules see them."""
-        return self.parties[account.account_id]
-
     def check_issuance_open(self, account: AccountFacts) -> None:
         """Refuse to mint in a class whose breaker has tripped, or must trip now because the bank's data are too old.
 

@@ -217,7 +217,7 @@ def with_signed_event(body: bytes, jws: str | None) -> bytes:
     """Return a JSON object's text with `signed_event` as its last member; unchanged where there is no event."""
     if jws is None:
         return body
-    return body[:-1] + b',"signed_event":"' + jws.encode() + b'"}'
+    return b'%b,"signed_event":"%b"}' % (body[:-1], jws.encode())
 
 
 def event_payload(

@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from tallystick import policy
 from tallystick.approvals import Approval, Vote
+from tallystick.core.records import maker
 from tallystick.participants import AccountFacts
 from tallystick.policy import DENY
 from tallystick.tokens.instructions import Instruction, Kind, Request
@@ -26,6 +27,10 @@ RULED: Final = frozenset(
         Kind.HOLD_EXECUTION,
     }
 )
+
+
+_facts = maker(policy.Facts)
+_ruling = maker(Ruling)
 
 
 class Asking(NamedTuple):
@@ -52,21 +57,24 @@ def rule(facts: Facts, asking: Asking, amount_minor: int, *, beneficiary: str | 
         decision = decision.with_reasons_of(decides.decide(paid, facts.usage))
     if decision.effect == DENY:
         raise decision.refusal()
-    return Ruling(decides, asked, decision)
+    return _ruling((decides, asked, decision))
 
 
 def facts_for_rules(facts: Facts, asking: Asking, amount_minor: int) -> policy.Facts:
     """Return an instruction as the rules see it."""
     kind, of_account, payer, payee, purpose, principal_id = asking
-    return policy.Facts(
-        kind,
-        facts.class_facts_of(of_account),
-        None if payer is None else facts.party_of(payer),
-        None if payee is None else facts.party_of(payee),
-        purpose,
-        principal_id,
-        facts.today,
-        amount_minor,
+    parties = facts.parties
+    return _facts(
+        (
+            kind,
+            facts.class_facts_of(of_account),
+            None if payer is None else parties[payer.account_id],
+            None if payee is None else parties[payee.account_id],
+            purpose,
+            principal_id,
+            facts.today,
+            amount_minor,
+        )
     )
 
 

@@ -16,6 +16,7 @@ from tallystick.core.clock import format_time
 from tallystick.core.database import confirm_durable
 from tallystick.core.errors import DomainError
 from tallystick.core.pipeline import pipelined
+from tallystick.core.records import maker
 from tallystick.tokens.batch import Batch, FactsOutdatedError
 from tallystick.tokens.instructions import Outcome, Submission
 from tallystick.tokens.locking import lock_and_read
@@ -32,6 +33,10 @@ class SubmissionOutcome(NamedTuple):
 
     outcomes: list[Outcome]
     batch: Outcome | None = None
+
+
+_outcome = maker(Outcome)
+_submission_outcome = maker(SubmissionOutcome)
 
 
 def settle(
@@ -52,7 +57,7 @@ def settle(
         batch.write_rest()
         # While the server still writes.
         signed_events = {**signed_before, **batch.signed_events}
-        finished = [_finish(outcome, signed_events) for outcome in outcomes]
+        finished = _finished(outcomes, signed_events)
     batch.check_written()
     if batch.writes:
         batch.write_people(connection)
@@ -70,7 +75,7 @@ def _signed_events(connection: Connection, issuer_id: str, answers: Iterable[Ans
 
 def _decide(batch: Batch, submission: Submission) -> SubmissionOutcome:
     if submission.batch is None:
-        return SubmissionOutcome([batch.decide(request) for request in submission.requests])
+        return _submission_outcome((list(map(batch.decide, submission.requests)), None))
     replay = batch.replay(submission.batch)
     if replay is not None:
         return SubmissionOutcome([], replay)
@@ -97,17 +102,19 @@ def _decide(batch: Batch, submission: Submission) -> SubmissionOutcome:
     return SubmissionOutcome(outcomes, answered)
 
 
-def _finish(submitted: SubmissionOutcome, signed_events: dict[int, str]) -> SubmissionOutcome:
+def _finished(
+    outcomes: Sequence[SubmissionOutcome], signed_events: dict[int, str]
+) -> list[SubmissionOutcome]:
     """Join each answer with its signed event, now that there is one."""
-    return SubmissionOutcome(
-        [_finish_one(outcome, signed_events) for outcome in submitted.outcomes],
-        None if submitted.batch is None else _finish_one(submitted.batch, signed_events),
-    )
 
+    def finish(outcome: Outcome) -> Outcome:
+        status, body, resource_id, event_index, refusal, replayed = outcome
+        if event_index is None:
+            return outcome
+        signed = with_signed_event(body, signed_events[event_index])
+        return _outcome((status, signed, resource_id, event_index, refusal, replayed))
 
-def _finish_one(outcome: Outcome, signed_events: dict[int, str]) -> Outcome:
-    status, body, resource_id, event_index, refusal, replayed = outcome
-    if event_index is None:
-        return outcome
-    signed = with_signed_event(body, signed_events[event_index])
-    return Outcome(status, signed, resource_id, event_index, refusal, replayed)
+    return [
+        _submission_outcome((list(map(finish, of_requests)), None if of_batch is None else finish(of_batch)))
+        for of_requests, of_batch in outcomes
+    ]

@@ -54,6 +54,8 @@ _FIRST_PART_SIZE: Final = 64
 # So many parts may still be being signed while later ones are decided.
 _SIGNING_MAX: Final = 3
 _PART_SIZE: Final = 200
+# Looking a member up takes as long as comparing two.
+_TRANSFER: Final = Kind.TRANSFER
 
 _added = maker(Added)
 _answer = maker(Answer)
@@ -112,7 +114,8 @@ class Batch:
             return answered
         if self._changes:
             raise FactsOutdatedError
-        if request.kind == Kind.ATTESTATION:
+        is_transfer = request.kind == _TRANSFER
+        if not is_transfer and request.kind == Kind.ATTESTATION:
             return self._attest(request)
         try:
             plan = decide(self.facts, request)
@@ -124,10 +127,7 @@ class Batch:
         if self._atomic is not None and plan.settled is None:
             # All or none, now: what waits for people can be neither.
             return Outcome(refusal=ApprovalNeededError())
-        if request.kind == Kind.TRANSFER:
-            outcome = self._carry_out_transfer(request, plan)
-        else:
-            outcome = self._carry_out(request, plan)
+        outcome = (self._carry_out_transfer if is_transfer else self._carry_out)(request, plan)
         if len(self._keys) >= self._part_size and self._atomic is None:
             self._write_part()
         return outcome
@@ -313,9 +313,8 @@ class Batch:
             status = 201
             self._record(plan, row, amount)
         self._added[row.id] = _added((row, request.key_digest, first_answer))
-        self._take_key(
-            _answer((request.key_digest, request.request_hash, row.id, status, body, row.event_index))
-        )
+        answer = _answer((request.key_digest, request.request_hash, row.id, status, body, row.event_index))
+        self._take_key(answer)
         return _outcome((status, body.encode(), row.id, row.event_index, None, False))
 
     def _carry_out(self, request: Request, plan: Plan) -> Outcome:
@@ -486,15 +485,6 @@ class Batch:
             original_value_date=original_date,
         )
         self.facts.next_index += 1
-        self._drafts.append(
-            _event_draft(
-                (
-                    event_index,
-                    with_prefix("event", settled.id),
-                    EVENT_TYPES[settled.kind],
-                    settled.id,
-                    settled.token_class_id,
-                    payload,
-                )
-            )
-        )
+        event_id, event_type = with_prefix("event", settled.id), EVENT_TYPES[settled.kind]
+        draft = _event_draft((event_index, event_id, event_type, settled.id, settled.token_class_id, payload))
+        self._drafts.append(draft)

@@ -29,9 +29,14 @@ _ENDS_PAYOUT: Final = frozenset({Kind.PAYOUT_CANCELLATION, Kind.PAYOUT_REJECTION
 
 
 def read_beyond_transfers(
-    connection: Connection, settler: Settler, issuer_id: str, facts: Facts, requests: Sequence[Request]
+    connection: Connection,
+    settler: Settler,
+    issuer_id: str,
+    facts: Facts,
+    requests: Sequence[Request],
+    others: Sequence[Request],
 ) -> None:
-    """Complete the facts of a batch by what some of its requests need."""
+    """Complete the facts of a batch by what some of its requests need; `others` are those that are no transfers."""
     by_class = {account.token_class_id: account for account in facts.accounts.values()}
     if any(
         facts.policy_of(account).counts_usage or facts.policy_of(account).has_supply_rules
@@ -39,10 +44,12 @@ def read_beyond_transfers(
     ):
         askings = list(asked_of_rules(requests, facts.instructions, facts.approvals, facts.accounts))
         _read_usage(connection, issuer_id, facts, askings)
-    if any(_kind_of(facts, request) == Kind.MINT for request in requests):
+    if not others:
+        return
+    if any(_kind_of(facts, request) == Kind.MINT for request in others):
         _read_issuance(connection, issuer_id, facts)
-    _read_payouts(connection, issuer_id, facts, requests)
-    for request in requests:
+    _read_payouts(connection, issuer_id, facts, others)
+    for request in others:
         if request.kind == Kind.CHANGE:
             facts.changes[request.id] = _check(
                 connection,

@@ -34,6 +34,8 @@ from tallystick.tokens.transfer_batches import items_let_through
 
 __all__ = ["Locked", "lock_and_read"]
 
+# Looking a member up takes as long as comparing two.
+_TRANSFER: Final = Kind.TRANSFER
 _POSTS_TO_CLASS: Final = frozenset({Kind.DEPOSIT, Kind.DEPOSIT_ASSIGNMENT, Kind.DEPOSIT_RELEASE, Kind.PAYOUT})
 # What becomes of a payout that was accepted before.
 _OF_PAYOUT: Final = frozenset(
@@ -66,14 +68,23 @@ def lock_and_read(
 ) -> Locked:
     """Lock everything that the submissions touch and read what they are decided on."""
     requests = [request for submission in submissions for request in submission.requests]
-    waiting, earlier = _lock_what_is_referred_to(connection, issuer_id, requests)
-    batches = _batches_let_through(connection, issuer_id, requests, waiting, earlier)
-    requests += [item for batch in batches.values() for item in batch.requests]
+    # Nearly all are transfers, of which little more is asked than whose they are.
+    transfers = [request for request in requests if request.kind == _TRANSFER]
+    others = (
+        [request for request in requests if request.kind != _TRANSFER]
+        if len(transfers) < len(requests)
+        else []
+    )
+    waiting, earlier = _lock_what_is_referred_to(connection, issuer_id, requests, others)
+    batches = _batches_let_through(connection, issuer_id, others, waiting, earlier)
+    items = [item for batch in batches.values() for item in batch.requests]
+    requests += items
+    transfers += items
     account_ids = _account_ids(requests, earlier)
-    class_of = _class_ids(connection, issuer_id, requests, account_ids, earlier)
-    with_orders, order_ids = _orders_asked(requests, earlier, waiting)
-    posted_to = _ledger_account_ids(requests, earlier, class_of, waiting)
-    posted_to |= _accounts_of_changes(connection, issuer_id, requests, earlier, waiting)
+    class_of = _class_ids(connection, issuer_id, others, account_ids, earlier)
+    with_orders, order_ids = _orders_asked(others, earlier, waiting)
+    posted_to = _posted_to_by_transfers(transfers) | _ledger_account_ids(others, earlier, class_of, waiting)
+    posted_to |= _accounts_of_changes(connection, issuer_id, others, earlier, waiting)
     now = settler.clock.now()
     with pipelined(connection) as pipeline:
         book = ledger.lock(pipeline, issuer_id, posted_to)
@@ -107,7 +118,7 @@ def lock_and_read(
         batches=batches,
         orders={} if of_orders is None else of_orders.result(),
     )
-    read_beyond_transfers(connection, settler, issuer_id, facts, requests)
+    read_beyond_transfers(connection, settler, issuer_id, facts, requests, others)
     return Locked(facts, log_head, known(), signer)
 
 
@@ -137,9 +148,9 @@ def _business_days(connection: Connection, settler: Settler, issuer_id: str, ver
 
 
 def _lock_what_is_referred_to(
-    connection: Connection, issuer_id: str, requests: Sequence[Request]
+    connection: Connection, issuer_id: str, requests: Sequence[Request], others: Sequence[Request]
 ) -> tuple[dict[str, tuple[Approval, list[Vote]]], dict[str, Instruction]]:
-    deciding = {request.related_id or "" for request in requests if request.kind in _DECIDES_APPROVAL}
+    deciding = {request.related_id or "" for request in others if request.kind in _DECIDES_APPROVAL}
     waiting = approvals.lock(connection, issuer_id, deciding) if deciding else {}
     earlier_ids = {
         request.related_id for request in requests if request.related_id and request.kind != Kind.CHANGE
@@ -205,23 +216,25 @@ def _lock_earlier(connection: Connection, issuer_id: str, ids: set[str]) -> dict
     return found
 
 
+def _posted_to_by_transfers(transfers: Sequence[Request]) -> set[str]:
+    # Of transfers there are many more than accounts.
+    ids: set[str] = set()
+    for payer_id in {request.payer_account_id for request in transfers}:
+        ids.update(ledger_accounts_of(_TRANSFER, None, payer_id, None))
+    for payee_id in {request.payee_account_id for request in transfers}:
+        ids.update(ledger_accounts_of(_TRANSFER, None, None, payee_id))
+    return ids
+
+
 def _ledger_account_ids(
     requests: Sequence[Request],
     earlier: dict[str, Instruction],
     accounts: dict[str, AccountFacts],
     waiting: dict[str, tuple[Approval, list[Vote]]],
 ) -> set[str]:
-    # Of transfers there are many more than accounts.
-    transfers = [request for request in requests if request.kind == Kind.TRANSFER]
     ids: set[str] = set()
-    for payer_id in {request.payer_account_id for request in transfers}:
-        ids.update(ledger_accounts_of(Kind.TRANSFER, None, payer_id, None))
-    for payee_id in {request.payee_account_id for request in transfers}:
-        ids.update(ledger_accounts_of(Kind.TRANSFER, None, None, payee_id))
     for request in requests:
         kind = request.kind
-        if kind == Kind.TRANSFER:
-            continue
         payer_id, payee_id = request.payer_account_id, request.payee_account_id
         row = earlier.get(request.related_id or "")
         if kind == Kind.APPROVE and request.related_id in waiting:
@@ -296,7 +309,7 @@ def _ask_answers(
         if one.batch is not None:
             others.append(one.batch.key_digest)
         for request in one.requests:
-            (of_transfers if request.kind == Kind.TRANSFER else others).append(request.key_digest)
+            (of_transfers if request.kind == _TRANSFER else others).append(request.key_digest)
     asked: list[Asked[dict[bytes, Answer]]] = []
     if of_transfers:
         asked.append(store.read_transfers_by_key(pipeline, issuer_id, of_transfers))

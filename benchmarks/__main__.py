@@ -27,7 +27,7 @@ def main() -> None:
         "--packs",
         type=int,
         metavar="EVENTS",
-        help="evidence packs of a log of so many events, and nothing else",
+        help="evidence packs of a log of so many events, and nothing else (0: everything else)",
     )
     parser.add_argument(
         "--reconciled-events", type=int, help="how many are held against the bank (0: not measured)"
@@ -51,7 +51,7 @@ def main() -> None:
     if options.growth_events is not None:
         changes["growth_events"] = options.growth_events or None
     if options.packs is not None:
-        changes |= {"pack_events": options.packs, "packs_only": True}
+        changes |= {"pack_events": options.packs or None, "packs_only": options.packs > 0}
     if options.reconciled_events is not None:
         changes["reconciled_events"] = options.reconciled_events or None
     plan = dataclasses.replace(plan, only=options.only, **changes)
@@ -59,7 +59,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     found = run(plan, options.state_directory)
     print(table(found))
-    if not options.only and options.packs is None:
+    if not options.only and not options.packs:
         write_json(_HERE / "results.json", found)
 
 

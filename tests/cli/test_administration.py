@@ -1,5 +1,6 @@
 """Issuers, principals, API keys and signing keys, for whoever runs the machine."""
 
+import gc
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from tallystick import audit
 from tallystick.cli.asking import ask
 from tallystick.cli.report import CommandRefusedError
 from tallystick.cli.running import chosen_issuer, load_settings, opened_database
+from tallystick.core.interpreter import collect_seldom
 from tests.cli.conftest import CommandLine
 
 RIVERBANK = ("--legal-name", "Riverbank AG", "--lei", "529900T8BM49AURSDO55", "--bic", "RIVBDEFFXXX")
@@ -195,6 +197,13 @@ def test_what_is_done_while_founding_is_on_record(on_database: CommandLine) -> N
     alone = [one.draft for one in done if one.draft.method == "command"]
     assert [one.operation for one in alone] == ["principal_add", "api_key_registration"] * 2
     assert alone[0].subject_id == people["operator"]["id"]
+
+
+def test_what_a_command_works_on_is_collected_as_usual(on_database: CommandLine) -> None:
+    open_issuer(on_database)
+    collect_seldom()
+    with opened_database(load_settings()):
+        assert gc.get_threshold()[0] < 5_000
 
 
 def test_asking_needs_a_key_that_may_and_a_reason(on_sandbox: CommandLine) -> None:

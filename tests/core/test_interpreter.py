@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tallystick.core.interpreter import tune_interpreter
+from tallystick.core.interpreter import collect_as_usual, collect_seldom, tune_interpreter
 
 
 @pytest.fixture
@@ -35,6 +35,13 @@ def test_it_walks_less_often_and_still_frees_cycles(thresholds: None) -> None:
     gone = weakref.ref(Knot())
     gc.collect()
     assert gone() is None
+
+
+def test_what_was_asked_of_the_collector_is_taken_back(thresholds: None) -> None:
+    collect_seldom()
+    assert gc.get_threshold()[0] == 50_000
+    collect_as_usual()
+    assert gc.get_threshold()[0] < 5_000
 
 
 def test_a_command_loads_without_walking() -> None:

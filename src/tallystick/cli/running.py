@@ -13,6 +13,7 @@ from tallystick.cli.report import CommandRefusedError, ExitCode
 from tallystick.core import migrations
 from tallystick.core.database import Database
 from tallystick.core.embedded_postgres import embedded_postgres
+from tallystick.core.interpreter import collect_as_usual
 from tallystick.core.settings import Settings
 
 __all__ = [
@@ -99,6 +100,8 @@ def opened_address(settings: Settings) -> Iterator[DatabaseAddress]:
             "TALLYSTICK_DATABASE_URL, or make one with `tallystick migrate`.",
             ExitCode.MISCONFIGURED,
         )
+    # All that the command needs is loaded by now, and what it does may take as long and as many rows as it likes.
+    collect_as_usual()
     with migrated_database(settings, migrate=False) as address:
         yield address
 

@@ -9,16 +9,22 @@ import gc
 import sys
 from typing import Final
 
-__all__ = ["collect_seldom", "tune_interpreter"]
+__all__ = ["collect_as_usual", "collect_seldom", "tune_interpreter"]
 
 _OBJECTS_BETWEEN_WALKS: Final = 50_000
 _TURN_SECONDS: Final = 0.0005
+_USUAL: Final = gc.get_threshold()
 
 
 def collect_seldom() -> None:
     """Let the collector walk seldom: of the time in which a command loads what it needs, walking took up to a fifth."""
     _, second, third = gc.get_threshold()
     gc.set_threshold(_OBJECTS_BETWEEN_WALKS, second, third)
+
+
+def collect_as_usual() -> None:
+    """Take back `collect_seldom`: pages of rows that were read leave cycles, and are large."""
+    gc.set_threshold(*_USUAL)
 
 
 def tune_interpreter() -> None:

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import operator
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -39,16 +40,16 @@ def _uses() -> Iterator[_Use]:
         tree = ast.parse(text)
         module = ".".join(path.relative_to(_SOURCE).with_suffix("").parts).removesuffix(".__init__")
         makers = {
-            node.targets[0].id: node.value.args[0].id
+            node.targets[0].id: ast.unparse(node.value.args[0])
             for node in tree.body
             if isinstance(node, ast.Assign)
             and isinstance(node.targets[0], ast.Name)
             and isinstance(node.value, ast.Call)
             and isinstance(node.value.func, ast.Name)
             and node.value.func.id == "maker"
-            and isinstance(node.value.args[0], ast.Name)
         }
-        assert makers, f"{module} imports maker and makes nothing by it"
+        asked = sum(isinstance(node, ast.Name) and node.id == "maker" for node in ast.walk(tree))
+        assert len(makers) == asked > 0, f"{module} uses maker other than for a name of its own"
         for name, kind in makers.items():
             calls = [
                 node
@@ -69,6 +70,6 @@ def _count(call: ast.Call) -> int:
 
 @pytest.mark.parametrize("use", list(_uses()), ids=lambda use: f"{use.module}.{use.kind}")
 def test_every_field_is_given(use: _Use) -> None:
-    fields = getattr(importlib.import_module(use.module), use.kind)._fields
+    fields = operator.attrgetter(use.kind)(importlib.import_module(use.module))._fields
     assert use.counts
     assert set(use.counts) == {len(fields)}

@@ -13,7 +13,6 @@ from tallystick.tokens.refusals import MakerNotAPersonError
 __all__ = ["new_instruction", "settled_now", "settles", "settles_or_waits", "waits"]
 
 _instruction = maker(Instruction)
-_plan = maker(Plan)
 
 # What a machine may ask for although people have to look at it.
 _MACHINES_MAY_ASK = frozenset(
@@ -98,28 +97,16 @@ def settles(
             request.source,
         )
     )
-    return _plan(
-        (
-            settled,
-            of_account.currency,
-            of_account.scale,
-            postings,
-            settled,
-            settled,
-            changed,
-            None,
-            request.approval_hashes,
-            None,
-            ruling,
-            1,
-            None,
-            None,
-            None,
-            None,
-            None,
-            None,
-            None,
-        )
+    return Plan(
+        settled,
+        of_account.currency,
+        of_account.scale,
+        postings,
+        settled=settled,
+        added=settled,
+        changed=changed,
+        approval_hashes=request.approval_hashes,
+        ruling=ruling,
     )
 
 

@@ -1,6 +1,7 @@
 """One key, one effect, one answer for ever; and a key that was refused is free to be used again."""
 
 import threading
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import pytest
@@ -10,8 +11,10 @@ from sqlalchemy.exc import IntegrityError
 from tallystick import tokens
 from tallystick.core.errors import DomainError
 from tallystick.core.ids import with_prefix
+from tallystick.core.pipeline import Asked, Pipeline, pipelined
 from tallystick.participants import Principal
-from tallystick.tokens import Kind, Made, Outcome, Submission
+from tallystick.tokens import Kind, Made, Outcome, Request, Submission, store
+from tallystick.tokens.store import Answer
 from tests.bank import Bank
 
 HARBOUR: Final = "HARBOUR-USD"
@@ -233,3 +236,43 @@ class TestOtherWrites:
         assert broken == [IntegrityError]
         assert [one.body for one in answered] == [b'{"made":1}'] * 2
         assert sorted(one.replayed for one in answered) == [False, True]
+
+
+@pytest.mark.parametrize("read_by_key", [store.read_transfers_by_key, store.read_answers])
+def test_new_keys_are_looked_up_without_reading_what_other_keys_did(
+    bank: Bank, read_by_key: Callable[[Pipeline, str, Sequence[bytes]], Asked[dict[bytes, Answer]]]
+) -> None:
+    """A day's first batches are planned while the tables are small: none of the plans may read a table that grows."""
+    bank.mint(HARBOUR, "300.00")
+    bank.settle(
+        *[Submission((transfer,)) for transfer in [transfer_of_one(bank, number) for number in range(300)]]
+    )
+    new = [number.to_bytes(32) for number in range(1_000)]
+    with bank.database.read() as connection:
+        for _ in range(7):
+            before = rows_read(connection)
+            with pipelined(connection) as pipeline:
+                asked = read_by_key(pipeline, bank.issuer_id, new)
+            assert asked.result() == {}
+            assert rows_read(connection) == before
+
+
+def transfer_of_one(bank: Bank, number: int) -> Request:
+    return bank.request(
+        Kind.TRANSFER,
+        bank.maker,
+        key=f"grown-{number}",
+        amount="1.00",
+        currency="USD",
+        payer_account_id=bank.account_id(HARBOUR),
+        payee_account_id=bank.account_id(LANTERN),
+    )
+
+
+def rows_read(connection: Connection) -> int:
+    """Return how many rows of the two tables with keys this transaction has read so far."""
+    read = connection.exec_driver_sql(
+        """SELECT sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)) FROM pg_stat_xact_user_tables
+           WHERE relname IN ('instruction', 'answer')"""
+    )
+    return int(read.scalar_one())

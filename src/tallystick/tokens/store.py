@@ -53,10 +53,22 @@ INSERT INTO answer (issuer_id, answered_at, key_digest, request_hash, resource_i
 SELECT %s, %s, n.key_digest, n.request_hash, n.resource_id, n.status, n.body, n.event_index
 FROM unnest(%s, %s, %s, %s, %s, %s) AS n(key_digest, request_hash, resource_id, status, body, event_index)
 """
+# Each key is looked up by itself (`OFFSET 0` keeps it so): for many keys at once, a plan that is made while the table
+# is small reads all of the issuer's rows instead, and goes on when they are a hundred thousand.
 _TRANSFERS_BY_KEY: Final = f"""
 SELECT i.key_digest, i.first_answer, c.currency, c.scale, {", ".join(f"i.{name}" for name in Instruction._fields)}
-FROM instruction i JOIN token_class c ON c.issuer_id = i.issuer_id AND c.id = i.token_class_id
-WHERE i.issuer_id = %s AND i.key_digest = ANY(%s)
+FROM unnest(%s) AS asked(key_digest)
+CROSS JOIN LATERAL (
+    SELECT * FROM instruction WHERE issuer_id = %s AND key_digest = asked.key_digest OFFSET 0
+) AS i
+JOIN token_class c ON c.issuer_id = i.issuer_id AND c.id = i.token_class_id
+"""
+_ANSWERS_BY_KEY: Final = """
+SELECT a.key_digest, a.request_hash, a.resource_id, a.status, a.body, a.event_index
+FROM unnest(%s) AS asked(key_digest)
+CROSS JOIN LATERAL (
+    SELECT * FROM answer WHERE issuer_id = %s AND key_digest = asked.key_digest OFFSET 0
+) AS a
 """
 _UPDATE: Final = """
 UPDATE instruction SET state = %s, remaining_minor = %s, payee_account_id = %s, reason = %s, settled_at = %s,
@@ -241,12 +253,7 @@ def update_instructions(pipeline: Pipeline, issuer_id: str, rows: Sequence[Instr
 def read_answers(
     pipeline: Pipeline, issuer_id: str, key_digests: Sequence[bytes]
 ) -> Asked[dict[bytes, Answer]]:
-    return pipeline.ask(
-        """SELECT key_digest, request_hash, resource_id, status, body, event_index FROM answer
-           WHERE issuer_id = %s AND key_digest = ANY(%s)""",
-        (issuer_id, BytesArray(key_digests)),
-        _read_answers,
-    )
+    return pipeline.ask(_ANSWERS_BY_KEY, (BytesArray(key_digests), issuer_id), _read_answers)
 
 
 def read_batch_answers(connection: Connection, issuer_id: str, batch_id: str) -> list[tuple[int, str]]:
@@ -280,7 +287,7 @@ def read_transfers_by_key(
     pipeline: Pipeline, issuer_id: str, key_digests: Sequence[bytes]
 ) -> Asked[dict[bytes, Answer]]:
     """Ask for the answers of the transfers that have these keys."""
-    return pipeline.ask(_TRANSFERS_BY_KEY, (issuer_id, BytesArray(key_digests)), _read_transfers(issuer_id))
+    return pipeline.ask(_TRANSFERS_BY_KEY, (BytesArray(key_digests), issuer_id), _read_transfers(issuer_id))
 
 
 def insert_answers(pipeline: Pipeline, issuer_id: str, rows: Sequence[Answer], answered_at: datetime) -> None:

@@ -26,11 +26,21 @@ from tallystick.participants import HolderKind, KycStatus, Principal, Role
 from tallystick.signing import KeyDirectory
 from tallystick.tokens import Kind, Request, Submission
 
-__all__ = ["CURRENCY", "Bank", "connect", "open_bank", "request_for", "settle_all", "write_path"]
+__all__ = [
+    "COMMIT_SIZE",
+    "CURRENCY",
+    "Bank",
+    "connect",
+    "open_bank",
+    "request_for",
+    "settle_all",
+    "write_path",
+]
 
+# As many to a commit as the service takes.
+COMMIT_SIZE: Final[int] = Settings.model_fields["batch_size_max"].default
 CURRENCY: Final = "EUR"
 _BALANCE: Final = "100000.00"
-_BATCH: Final = 1_000
 _STATEMENT_SECONDS_MAX: Final = 900
 _CLOCK: Final = SystemClock()
 _AUDITED_UNTIL: Final = _CLOCK.now() + timedelta(days=30)
@@ -283,20 +293,23 @@ def _fund(service: Service, bank: Bank, people: _People, account_ids: Sequence[s
         amount=total,
         currency=CURRENCY,
     )
-    payments = [
-        request_for(
-            people.platform,
-            Kind.TRANSFER,
-            f"fund-{number}",
-            payer_account_id=people.treasury_account_id,
-            payee_account_id=account_id,
-            amount=_BALANCE,
-            currency=CURRENCY,
-        )
-        for number, account_id in enumerate(account_ids)
-    ]
-    batches = [[deposit], [mint], [approve]]
-    batches += [payments[start : start + _BATCH] for start in range(0, len(payments), _BATCH)]
+
+    def payments(start: int) -> list[Request]:
+        return [
+            request_for(
+                people.platform,
+                Kind.TRANSFER,
+                f"fund-{number}",
+                payer_account_id=people.treasury_account_id,
+                payee_account_id=account_id,
+                amount=_BALANCE,
+                currency=CURRENCY,
+            )
+            for number, account_id in enumerate(account_ids[start : start + COMMIT_SIZE], start)
+        ]
+
     with Path(bank.acknowledged_path).open("w", encoding="ascii") as acknowledged:
-        for batch in batches:
-            settle_all(service, people.issuer_id, batch, acknowledged)
+        for request in (deposit, mint, approve):
+            settle_all(service, people.issuer_id, [request], acknowledged)
+        for start in range(0, len(account_ids), COMMIT_SIZE):
+            settle_all(service, people.issuer_id, payments(start), acknowledged)

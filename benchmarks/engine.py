@@ -13,18 +13,16 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.bank import CURRENCY, Bank, request_for, settle_all, write_path
+from benchmarks.bank import COMMIT_SIZE, CURRENCY, Bank, request_for, settle_all, write_path
 from benchmarks.traffic import Traffic, transfers
 from benchmarks.workers import answer_questions
 from tallystick import events, participants
 from tallystick.core.clock import SystemClock
 from tallystick.core.interpreter import tune_interpreter
-from tallystick.core.settings import Settings
 from tallystick.tokens import Kind, Request
 
 __all__ = ["Engine"]
 
-BATCH_SIZE: Final[int] = Settings.model_fields["batch_size_max"].default
 # So many times what the first batch promises is prepared, so that it does not run out before the time is up.
 _PREPARED_SHARE: Final = 1.5
 
@@ -62,7 +60,7 @@ class Engine:
         began = ended = time.perf_counter()
         while prepared and ended - began < seconds:
             self._settle(prepared.pop())
-            count += BATCH_SIZE
+            count += COMMIT_SIZE
             ended = time.perf_counter()
         processor_seconds = time.process_time() - processor_began
         self._note_acknowledged()
@@ -73,12 +71,12 @@ class Engine:
         with self._service.database.read() as connection:
             missing = length - 1 - events.last_index(connection, self._bank.issuer_id)
         began = time.perf_counter()
-        for start in range(0, missing, BATCH_SIZE):
-            self._settle(self._batch(traffic, min(BATCH_SIZE, missing - start)))
+        for start in range(0, missing, COMMIT_SIZE):
+            self._settle(self._batch(traffic, min(COMMIT_SIZE, missing - start)))
             self._note_acknowledged()
         return {"per_second": max(missing, 0) / (time.perf_counter() - began)}
 
-    def _batch(self, traffic: Traffic, size: int = BATCH_SIZE) -> list[Request]:
+    def _batch(self, traffic: Traffic, size: int = COMMIT_SIZE) -> list[Request]:
         key = secrets.token_hex(8)
         return [
             request_for(

@@ -24,7 +24,7 @@ from benchmarks.requests import Kind
 from benchmarks.resources import postmaster_id
 from benchmarks.rules import decision_times
 from benchmarks.subject import Samples, Subject
-from benchmarks.traffic import Traffic
+from benchmarks.traffic import Traffic, accounts_of
 from tallystick.core.embedded_postgres import EmbeddedPostgres, embedded_postgres
 
 __all__ = ["FULL", "QUICK", "Plan", "run"]
@@ -37,13 +37,9 @@ _SETTINGS: Final = {
     # What a server of that size is given, so that files of its log are used again instead of made anew.
     "min_wal_size": "2GB",
 }
-# Rows that fill a page each, as many as there are buffers.
-_BUFFERS: Final = 262_144
 # A pack of a million events takes minutes, and what is asked of it is no close call.
 _PACK_ROUNDS: Final = 1
 _COPY_BATCHES: Final = 60
-# Turns of each side in one measurement of what the rules cost.
-_TURNS: Final = 6
 _GROWTH_SECONDS_MAX: Final = 3_600.0
 
 
@@ -51,13 +47,17 @@ _GROWTH_SECONDS_MAX: Final = 3_600.0
 class Plan:
     """How thoroughly to measure. `sides_repeated` repeats what no ratio needs in every round too.
 
-    `pack_events` is how long the log is that a pack is made of; with `packs_only` nothing else is measured.
+    `warm_up_pages` is how many of the server's buffers are filled before anything is measured, about what the run will
+    write; `turns` how often each side of what the rules cost has its turn in a round. `pack_events` is how long the log
+    is that a pack is made of; with `packs_only` nothing else is measured.
     """
 
     rounds: int
     seconds: float
     sides_repeated: bool
     accounts: int
+    warm_up_pages: int
+    turns: int
     growth_events: int | None
     pack_events: int | None = None
     reconciled_events: int | None = None
@@ -67,17 +67,21 @@ class Plan:
 
 QUICK: Final = Plan(
     rounds=3,
-    seconds=0.7,
+    seconds=0.5,
     sides_repeated=False,
-    accounts=100_000,
+    accounts=20_000,
+    warm_up_pages=131_072,
+    turns=2,
     growth_events=None,
-    reconciled_events=20_000,
 )
 FULL: Final = Plan(
     rounds=5,
     seconds=3.0,
     sides_repeated=True,
     accounts=100_000,
+    # All of them.
+    warm_up_pages=262_144,
+    turns=6,
     growth_events=5_000_000,
     pack_events=1_000_000,
     reconciled_events=1_000_000,
@@ -93,7 +97,7 @@ class _Measurement(NamedTuple):
 def run(plan: Plan, state_directory: Path) -> list[Figure]:
     """Measure and return every figure; raise oracle.OracleError where the books do not bear them out."""
     samples: dict[str, list[float]] = {}
-    with _server(state_directory) as (server, directory):
+    with _server(state_directory, plan.warm_up_pages) as (server, directory):
         if plan.pack_events is not None:
             _tell(f"packs: filling a log with {plan.pack_events:,} events")
             for found in measure_packs(
@@ -113,7 +117,7 @@ def run(plan: Plan, state_directory: Path) -> list[Figure]:
             open_things.callback(copy_limit.close)
             with connect(bank.superuser_url) as connection:
                 signing_limit = SigningLimit(connection, bank.issuer_id)
-            measurements = _measurements(subject, copy_limit, signing_limit)
+            measurements = _measurements(plan, subject, copy_limit, signing_limit)
             _measure(plan, [one for one in measurements if plan.only in one.name], samples)
             _add(samples, subject.memory(plan.seconds))
         _tell(f"the oracle: {oracle.check(bank):,} acknowledged transfers are in the books")
@@ -124,9 +128,10 @@ def run(plan: Plan, state_directory: Path) -> list[Figure]:
     return figures(samples)
 
 
-def _measurements(subject: Subject, copy: CopyLimit, signing: SigningLimit) -> list[_Measurement]:
-    """Return every measurement; those that are divided by each other stand together."""
+def _measurements(plan: Plan, subject: Subject, copy: CopyLimit, signing: SigningLimit) -> list[_Measurement]:
+    """Return every measurement that the bank is large enough for; those divided by each other stand together."""
     found = []
+    traffics = [traffic for traffic in Traffic if accounts_of(traffic) <= plan.accounts]
 
     def load(name: str, kind: Kind, traffic: Traffic, connections: int, service: str = "product") -> None:
         in_ratios = connections == 64 and traffic is not Traffic.UNIFORM_100K
@@ -142,13 +147,14 @@ def _measurements(subject: Subject, copy: CopyLimit, signing: SigningLimit) -> l
     for traffic in (Traffic.UNIFORM_1K, Traffic.HOT):
         load(f"baseline_64_{traffic}", Kind.TRANSFER, traffic, 64, "baseline")
         load(f"single_64_{traffic}", Kind.TRANSFER, traffic, 64)
-    for traffic in Traffic:
+    for traffic in traffics:
         for connections in (1, 16, 64, 256):
             if connections != 64 or traffic is Traffic.UNIFORM_100K:
                 load(f"single_{connections}_{traffic}", Kind.TRANSFER, traffic, connections)
-    load(f"baseline_64_{Traffic.UNIFORM_100K}", Kind.TRANSFER, Traffic.UNIFORM_100K, 64, "baseline")
+    if Traffic.UNIFORM_100K in traffics:
+        load(f"baseline_64_{Traffic.UNIFORM_100K}", Kind.TRANSFER, Traffic.UNIFORM_100K, 64, "baseline")
     found.append(_Measurement("limit_copy", True, lambda seconds: _copy_limit(subject, copy, seconds)))
-    for traffic in Traffic:
+    for traffic in traffics:
         # A commit of a thousand takes a while: to count them takes longer.
         load(f"bulk_{traffic}", Kind.BATCH, traffic, 4)
     found.append(
@@ -160,21 +166,21 @@ def _measurements(subject: Subject, copy: CopyLimit, signing: SigningLimit) -> l
             traffic is Traffic.UNIFORM_1K,
             partial(subject.engine, f"engine_{traffic}", traffic),
         )
-        for traffic in Traffic
+        for traffic in traffics
     ]
     found.append(_Measurement("rules", True, decision_times))
-    found.append(_Measurement("price_of_rules", True, lambda seconds: _price_of_rules(subject, seconds)))
+    found.append(_Measurement("price_of_rules", True, partial(_price_of_rules, subject, plan.turns)))
     found.append(_Measurement("reads", False, subject.reads))
     return found
 
 
-def _price_of_rules(subject: Subject, seconds: float) -> Samples:
+def _price_of_rules(subject: Subject, turns: int, seconds: float) -> Samples:
     """Return the rate with the rules and without, in turns that are short beside what disturbs a machine.
 
     The two differ by less than one turn's noise: each turn of one stands between two of the other, and the sums count.
     """
     rates: dict[str, list[float]] = {"product": [], "unruled": []}
-    for number in range(_TURNS):
+    for number in range(turns):
         for service in rates if number % 2 == 0 else reversed(rates):
             name = f"rules_{number}_{service}"
             found = subject.load(name, Kind.TRANSFER, Traffic.UNIFORM_1K, 64, seconds / 2, service)
@@ -245,7 +251,7 @@ def _grow(plan: Plan, server: EmbeddedPostgres, directory: Path, samples: dict[s
 
 
 @contextmanager
-def _server(state_directory: Path) -> Iterator[tuple[EmbeddedPostgres, Path]]:
+def _server(state_directory: Path, warm_up_pages: int) -> Iterator[tuple[EmbeddedPostgres, Path]]:
     """Yield a PostgreSQL of this run alone, on a disk, durable; nothing of it is left at the end."""
     state_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     directory = Path(tempfile.mkdtemp(prefix="bench-", dir=state_directory)).resolve()
@@ -256,22 +262,23 @@ def _server(state_directory: Path) -> Iterator[tuple[EmbeddedPostgres, Path]]:
                     row = connection.execute(f"SHOW {name}".encode()).fetchone()
                     assert row == (value,), f"{name} is {row}"
                 _tell("filling the server's buffers once")
-                _warm_up(connection)
+                _warm_up(connection, warm_up_pages)
             yield server, directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _warm_up(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+def _warm_up(connection: psycopg.Connection[tuple[object, ...]], pages: int) -> None:
     """Let the server be as it is when it has run for a while: its memory touched once, and files of its log made.
 
     On a virtual machine, both are done by whoever comes first, for 10 µs and more a page: several times what a transfer
     takes otherwise, and gone once two gigabytes were written.
     """
+    # Rows that fill a page each.
     connection.execute("CREATE TABLE warm_up (filler text)")
     connection.execute("ALTER TABLE warm_up ALTER filler SET STORAGE PLAIN")
     connection.execute(
-        f"INSERT INTO warm_up SELECT repeat('x', 8000) FROM generate_series(1, {_BUFFERS})".encode()
+        f"INSERT INTO warm_up SELECT repeat('x', 8000) FROM generate_series(1, {pages})".encode()
     )
     connection.execute("DROP TABLE warm_up")
     # Files of the log that are not needed any more are kept for later, up to `min_wal_size`.

@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from tallystick.audit.records import FIRST_PREVIOUS_HASH, Draft, Entry, Filters, Head
-from tallystick.core.arrays import BigintArray, BytesArray, IdArray, TextArray
+from tallystick.core.arrays import BigintArray, BytesArray, TextArray
 from tallystick.core.pipeline import Asked, Pipeline
 
 _COLUMNS: Final = f"issuer_id, id, recorded_at, entry_number, hash, {', '.join(Draft._fields)}"
@@ -65,10 +65,10 @@ def insert_entries(pipeline: Pipeline, issuer_id: str, entries: Sequence[Entry])
             issuer_id,
             entries[0].recorded_at,
             BigintArray([entry.number for entry in entries]),
-            IdArray([entry.id for entry in entries]),
+            TextArray([entry.id for entry in entries]),
             TextArray([draft.operation for draft in drafts]),
             TextArray([draft.method for draft in drafts]),
-            IdArray([str(draft.decision) for draft in drafts]),
+            TextArray([str(draft.decision) for draft in drafts]),
             BigintArray([draft.status for draft in drafts]),
             TextArray([draft.principal_id for draft in drafts]),
             TextArray([draft.person for draft in drafts]),
@@ -76,7 +76,7 @@ def insert_entries(pipeline: Pipeline, issuer_id: str, entries: Sequence[Entry])
             TextArray([draft.subject_id for draft in drafts]),
             TextArray([draft.source for draft in drafts]),
             TextArray([draft.request_id for draft in drafts]),
-            IdArray([None if one.request_hash is None else one.request_hash.hex() for one in drafts]),
+            TextArray([None if one.request_hash is None else one.request_hash.hex() for one in drafts]),
             TextArray([draft.code for draft in drafts]),
             BigintArray([draft.event_index for draft in drafts]),
             TextArray([None if draft.reasons is None else json.dumps(draft.reasons) for draft in drafts]),

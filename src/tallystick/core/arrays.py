@@ -6,14 +6,14 @@ percent of COPY, which can't.
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import Final, TypeVar
 
 import psycopg
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
-__all__ = ["BigintArray", "BytesArray", "IdArray", "TextArray", "alike"]
+__all__ = ["BigintArray", "BytesArray", "TextArray", "alike"]
 
 Value = TypeVar("Value")
 
@@ -26,7 +26,8 @@ _BYTES_ARRAY_OID: Final = 1001
 _HEADER: Final = struct.Struct("!iIIii")
 _LENGTH: Final = struct.Struct("!i").pack
 _NULL: Final = _LENGTH(-1)
-_PLAIN: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.,:+-"
+# The lengths that a character of ASCII can tell, as the text that stands before an element.
+_SHORT: Final = tuple(f"\0\0\0{chr(length)}" for length in range(128))
 
 
 def alike(values: Sequence[Value]) -> tuple[Value | None, Sequence[Value]]:
@@ -48,31 +49,6 @@ class TextArray:
 
     def __init__(self, values: Sequence[str | None]) -> None:
         self.values = values
-
-
-class IdArray:
-    """A column of TEXT made of ids, codes and dates, written as an array literal, which is cheapest; None is NULL.
-
-    Raises ValueError for a value that a literal would have to quote, such as an empty one: that is for `TextArray`.
-    """
-
-    __slots__ = ("literal",)
-
-    def __init__(self, values: Sequence[str | None]) -> None:
-        whole = None not in values
-        present = values if whole else [value for value in values if value is not None]
-        joined = ",".join(present).encode()  # type: ignore[arg-type]
-        bounded = b",%b," % joined.lower()
-        if present and (
-            joined.translate(None, _PLAIN)
-            or joined.count(b",") != len(present) - 1
-            or b",," in bounded
-            or b",null," in bounded
-        ):
-            raise ValueError("an id with a character that no id has")
-        if not whole:
-            joined = ",".join(["NULL" if value is None else value for value in values]).encode()
-        self.literal = b"{%b}" % joined
 
 
 class BytesArray:
@@ -100,14 +76,28 @@ def _header(count: int, element_oid: int, *, has_null: bool) -> bytes:
     return _HEADER.pack(1, int(has_null), element_oid, count, 1)
 
 
+def _one_length(values: Sequence[Sized]) -> int:
+    """Return the length that all of them have; 0 where there is none."""
+    lengths = set(map(len, values))
+    return lengths.pop() if len(lengths) == 1 else 0
+
+
 class _TextArrayDumper(Dumper):
     format = Format.BINARY
     oid = _TEXT_ARRAY_OID
 
     def dump(self, obj: TextArray) -> bytes:
-        has_null = None in obj.values
-        parts = [_header(len(obj.values), _TEXT_OID, has_null=has_null)]
-        for value in obj.values:
+        values = obj.values
+        has_null = None in values
+        header = _header(len(values), _TEXT_OID, has_null=has_null)
+        # Ids and codes: all of one length, which then stands between them.
+        length = 0 if has_null else _one_length(values)  # type: ignore[arg-type]
+        if 0 < length < len(_SHORT):
+            joined = _SHORT[length] + _SHORT[length].join(values)  # type: ignore[arg-type]
+            if joined.isascii():
+                return header + joined.encode()
+        parts = [header]
+        for value in values:
             if value is None:
                 parts.append(_NULL)
             else:
@@ -116,21 +106,20 @@ class _TextArrayDumper(Dumper):
         return b"".join(parts)
 
 
-class _IdArrayDumper(Dumper):
-    format = Format.TEXT
-    oid = _TEXT_ARRAY_OID
-
-    def dump(self, obj: IdArray) -> bytes:
-        return obj.literal
-
-
 class _BytesArrayDumper(Dumper):
     format = Format.BINARY
     oid = _BYTES_ARRAY_OID
 
     def dump(self, obj: BytesArray) -> bytes:
-        parts = [_header(len(obj.values), _BYTES_OID, has_null=None in obj.values)]
-        for value in obj.values:
+        values = obj.values
+        has_null = None in values
+        header = _header(len(values), _BYTES_OID, has_null=has_null)
+        length = 0 if has_null else _one_length(values)  # type: ignore[arg-type]
+        if length > 0:
+            before = _LENGTH(length)
+            return header + before + before.join(values)  # type: ignore[arg-type]
+        parts = [header]
+        for value in values:
             if value is None:
                 parts.append(_NULL)
             else:
@@ -155,6 +144,5 @@ class _BigintArrayDumper(Dumper):
 
 
 psycopg.adapters.register_dumper(TextArray, _TextArrayDumper)
-psycopg.adapters.register_dumper(IdArray, _IdArrayDumper)
 psycopg.adapters.register_dumper(BytesArray, _BytesArrayDumper)
 psycopg.adapters.register_dumper(BigintArray, _BigintArrayDumper)

@@ -7,7 +7,7 @@ from typing import Any, Final
 import psycopg
 from sqlalchemy import Connection
 
-from tallystick.core.arrays import BigintArray, IdArray, TextArray, alike
+from tallystick.core.arrays import BigintArray, TextArray, alike
 from tallystick.core.errors import InvariantError
 from tallystick.core.pipeline import Asked, Pipeline
 from tallystick.events.records import Event, EventDraft, Head
@@ -78,10 +78,10 @@ def insert_events(
             one_type,
             one_class_id,
             BigintArray(indexes),
-            IdArray(ids),
-            IdArray(other_types),
-            IdArray(subject_ids),
-            IdArray(other_class_ids),
+            TextArray(ids),
+            TextArray(other_types),
+            TextArray(subject_ids),
+            TextArray(other_class_ids),
             TextArray(signed),
         ),
     )

@@ -7,7 +7,7 @@ from typing import Any, Final
 import psycopg
 from sqlalchemy import Connection, text
 
-from tallystick.core.arrays import BigintArray, IdArray, TextArray, alike
+from tallystick.core.arrays import BigintArray, TextArray, alike
 from tallystick.core.pipeline import Asked, Pipeline
 from tallystick.ledger.book import Balance, Book, Line
 from tallystick.ledger.records import EntryLine, LedgerAccount, Position, TrialBalanceRow
@@ -188,14 +188,14 @@ def write_lines(pipeline: Pipeline, issuer_id: str, lines: Sequence[Line], booke
             value_date,
             BigintArray(columns[0]),
             BigintArray(columns[1]),
-            IdArray(columns[2]),
-            IdArray(currencies),
+            TextArray(columns[2]),
+            TextArray(currencies),
             BigintArray(columns[4]),
             BigintArray(columns[5]),
             BigintArray(columns[6]),
             BigintArray(columns[7]),
             BigintArray(columns[8]),
-            IdArray([each.isoformat() for each in value_dates]),
+            TextArray([each.isoformat() for each in value_dates]),
         ),
     )
 
@@ -204,7 +204,7 @@ def write_balances(pipeline: Pipeline, issuer_id: str, touched: Sequence[tuple[s
     return pipeline.tell(
         _WRITE_BALANCES,
         (
-            IdArray([account_id for account_id, _ in touched]),
+            TextArray([account_id for account_id, _ in touched]),
             BigintArray([balance.balance_minor for _, balance in touched]),
             BigintArray([balance.version for _, balance in touched]),
             BigintArray([balance.version_before for _, balance in touched]),

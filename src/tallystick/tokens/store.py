@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 import psycopg
 from sqlalchemy import Connection
 
-from tallystick.core.arrays import BigintArray, BytesArray, IdArray, TextArray, alike
+from tallystick.core.arrays import BigintArray, BytesArray, TextArray, alike
 from tallystick.core.clock import format_time
 from tallystick.core.money import format_amount
 from tallystick.core.pipeline import Asked, Pipeline
@@ -207,24 +207,24 @@ def insert_instructions(
             *(one[name] for name in _MOSTLY_ALIKE[:-1]),
             one_answer,
             one["source"],
-            IdArray(columns["id"]),
-            IdArray(column["kind"]),
-            IdArray(column["state"]),
-            IdArray(column["principal_id"]),
-            IdArray(column["token_class_id"]),
+            TextArray(columns["id"]),
+            TextArray(column["kind"]),
+            TextArray(column["state"]),
+            TextArray(column["principal_id"]),
+            TextArray(column["token_class_id"]),
             BigintArray(columns["amount_minor"]),
             BigintArray(column["remaining_minor"]),
-            IdArray(columns["payer_account_id"]),
-            IdArray(columns["payee_account_id"]),
-            IdArray(column["related_id"]),
+            TextArray(columns["payer_account_id"]),
+            TextArray(columns["payee_account_id"]),
+            TextArray(column["related_id"]),
             TextArray(column["reference"]),
             TextArray(column["reason"]),
             BytesArray(columns["request_hash"]),
-            IdArray([None if day is None else day.isoformat() for day in column["value_date"]]),
-            IdArray([None if at is None else format_time(at) for at in column["expires_at"]]),
+            TextArray([None if day is None else day.isoformat() for day in column["value_date"]]),
+            TextArray([None if at is None else format_time(at) for at in column["expires_at"]]),
             BigintArray(columns["event_index"]),
-            IdArray(column["operation"]),
-            IdArray(column["purpose"]),
+            TextArray(column["operation"]),
+            TextArray(column["purpose"]),
             BytesArray(digests),
             TextArray(other_answers),
             TextArray(column["source"]),
@@ -301,7 +301,7 @@ def insert_answers(pipeline: Pipeline, issuer_id: str, rows: Sequence[Answer], a
             answered_at,
             BytesArray(digests),
             BytesArray(hashes),
-            IdArray(resource_ids),
+            TextArray(resource_ids),
             BigintArray(statuses),
             TextArray(bodies),
             BigintArray(event_indexes),

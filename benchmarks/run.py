@@ -1,6 +1,7 @@
 """The run: one PostgreSQL, one bank, all measurements in turn, again and again; then the oracle, then growth."""
 
 import contextlib
+import os
 import shutil
 import statistics
 import sys
@@ -29,13 +30,17 @@ from tallystick.core.embedded_postgres import EmbeddedPostgres, embedded_postgre
 
 __all__ = ["FULL", "QUICK", "Plan", "run"]
 
+_GB: Final = 1 << 30
+_PAGE_BYTES: Final = 8_192
+# A quarter of the memory, as PostgreSQL's manual begins with for a machine of its own; here it also serves and asks.
+_BUFFERS_GB: Final = max(1, min(8, round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / _GB / 4)))
 _SETTINGS: Final = {
-    "shared_buffers": "2GB",
+    "shared_buffers": f"{_BUFFERS_GB}GB",
     "fsync": "on",
     "synchronous_commit": "on",
     "full_page_writes": "on",
-    # What a server of that size is given, so that files of its log are used again instead of made anew.
-    "min_wal_size": "2GB",
+    # All that `max_wal_size` allows: where a server has run for long, files of its log are used again, not made anew.
+    "min_wal_size": "4GB",
 }
 # A pack of a million events takes minutes, and what is asked of it is no close call.
 _PACK_ROUNDS: Final = 1
@@ -47,16 +52,16 @@ _GROWTH_SECONDS_MAX: Final = 3_600.0
 class Plan:
     """How thoroughly to measure. `sides_repeated` repeats what no ratio needs in every round too.
 
-    `warm_up_pages` is how many of the server's buffers are filled before anything is measured, about what the run will
-    write; `turns` how often each side of what the rules cost has its turn in a round. `pack_events` is how long the log
-    is that a pack is made of; with `packs_only` nothing else is measured.
+    `warm_up_gb` is how much is written before anything is measured: all that the server's buffers hold, or about what
+    the run will write. `turns` is how often each side of what the rules cost has its turn in a round, `pack_events` how
+    long the log is that a pack is made of; with `packs_only` nothing else is measured.
     """
 
     rounds: int
     seconds: float
     sides_repeated: bool
     accounts: int
-    warm_up_pages: int
+    warm_up_gb: int
     turns: int
     growth_events: int | None
     pack_events: int | None = None
@@ -70,7 +75,7 @@ QUICK: Final = Plan(
     seconds=0.5,
     sides_repeated=False,
     accounts=20_000,
-    warm_up_pages=131_072,
+    warm_up_gb=1,
     turns=2,
     growth_events=None,
 )
@@ -79,8 +84,7 @@ FULL: Final = Plan(
     seconds=3.0,
     sides_repeated=True,
     accounts=100_000,
-    # All of them.
-    warm_up_pages=262_144,
+    warm_up_gb=_BUFFERS_GB,
     turns=6,
     growth_events=5_000_000,
     pack_events=1_000_000,
@@ -97,7 +101,7 @@ class _Measurement(NamedTuple):
 def run(plan: Plan, state_directory: Path) -> list[Figure]:
     """Measure and return every figure; raise oracle.OracleError where the books do not bear them out."""
     samples: dict[str, list[float]] = {}
-    with _server(state_directory, plan.warm_up_pages) as (server, directory):
+    with _server(state_directory, plan.warm_up_gb) as (server, directory):
         if plan.pack_events is not None:
             _tell(f"packs: filling a log with {plan.pack_events:,} events")
             for found in measure_packs(
@@ -251,7 +255,7 @@ def _grow(plan: Plan, server: EmbeddedPostgres, directory: Path, samples: dict[s
 
 
 @contextmanager
-def _server(state_directory: Path, warm_up_pages: int) -> Iterator[tuple[EmbeddedPostgres, Path]]:
+def _server(state_directory: Path, warm_up_gb: int) -> Iterator[tuple[EmbeddedPostgres, Path]]:
     """Yield a PostgreSQL of this run alone, on a disk, durable; nothing of it is left at the end."""
     state_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     directory = Path(tempfile.mkdtemp(prefix="bench-", dir=state_directory)).resolve()
@@ -262,21 +266,22 @@ def _server(state_directory: Path, warm_up_pages: int) -> Iterator[tuple[Embedde
                     row = connection.execute(f"SHOW {name}".encode()).fetchone()
                     assert row == (value,), f"{name} is {row}"
                 _tell("filling the server's buffers once")
-                _warm_up(connection, warm_up_pages)
+                _warm_up(connection, warm_up_gb)
             yield server, directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _warm_up(connection: psycopg.Connection[tuple[object, ...]], pages: int) -> None:
+def _warm_up(connection: psycopg.Connection[tuple[object, ...]], gigabytes: int) -> None:
     """Let the server be as it is when it has run for a while: its memory touched once, and files of its log made.
 
     On a virtual machine, both are done by whoever comes first, for 10 µs and more a page: several times what a transfer
-    takes otherwise, and gone once two gigabytes were written.
+    takes otherwise, and a commit waits while a file of the log is made.
     """
-    # Rows that fill a page each.
     connection.execute("CREATE TABLE warm_up (filler text)")
     connection.execute("ALTER TABLE warm_up ALTER filler SET STORAGE PLAIN")
+    # Rows that fill a page each.
+    pages = gigabytes * _GB // _PAGE_BYTES
     connection.execute(
         f"INSERT INTO warm_up SELECT repeat('x', 8000) FROM generate_series(1, {pages})".encode()
     )

@@ -102,34 +102,40 @@ def run(plan: Plan, state_directory: Path) -> list[Figure]:
     """Measure and return every figure; raise oracle.OracleError where the books do not bear them out."""
     samples: dict[str, list[float]] = {}
     with _server(state_directory, plan.warm_up_gb) as (server, directory):
+        if not plan.packs_only:
+            _load(plan, server, directory, samples)
+            if plan.growth_events is not None:
+                _grow(plan, server, directory, samples)
+            if plan.reconciled_events is not None and not plan.only:
+                _add(samples, reconciling.measure(server, directory, plan.reconciled_events))
+                _drop_banks(server)
         if plan.pack_events is not None:
             _tell(f"packs: filling a log with {plan.pack_events:,} events")
             for found in measure_packs(
                 server, directory, plan.pack_events, rounds=_PACK_ROUNDS, seconds=min(plan.seconds, 2.0)
             ):
                 _add(samples, found)
-        if plan.packs_only:
-            return figures(samples)
-        _tell(f"PostgreSQL in {directory}, opening a bank of {plan.accounts:,} accounts")
-        _add(samples, {"limit_fdatasync_per_second": flushes_per_second(directory, min(plan.seconds, 1.0))})
-        bank = open_bank(server, directory, "measured", plan.accounts)
-        with contextlib.ExitStack() as open_things:
-            subject = open_things.enter_context(
-                Subject(bank, postmaster_id(server), services=("product", "baseline", "unruled"))
-            )
-            copy_limit = CopyLimit(bank, min(_COPY_BATCHES, plan.accounts // 1_000))
-            open_things.callback(copy_limit.close)
-            with connect(bank.superuser_url) as connection:
-                signing_limit = SigningLimit(connection, bank.issuer_id)
-            measurements = _measurements(plan, subject, copy_limit, signing_limit)
-            _measure(plan, [one for one in measurements if plan.only in one.name], samples)
-            _add(samples, subject.memory(plan.seconds))
-        _tell(f"the oracle: {oracle.check(bank):,} acknowledged transfers are in the books")
-        if plan.reconciled_events is not None and not plan.only:
-            _add(samples, reconciling.measure(server, directory, plan.reconciled_events))
-        if plan.growth_events is not None:
-            _grow(plan, server, directory, samples)
     return figures(samples)
+
+
+def _load(plan: Plan, server: EmbeddedPostgres, directory: Path, samples: dict[str, list[float]]) -> None:
+    """Measure limits, baseline and product in turn, the memory under load, and what the oracle says of it."""
+    _tell(f"PostgreSQL in {directory}, opening a bank of {plan.accounts:,} accounts")
+    _add(samples, {"limit_fdatasync_per_second": flushes_per_second(directory, min(plan.seconds, 1.0))})
+    bank = open_bank(server, directory, "measured", plan.accounts)
+    with contextlib.ExitStack() as open_things:
+        subject = open_things.enter_context(
+            Subject(bank, postmaster_id(server), services=("product", "baseline", "unruled"))
+        )
+        copy_limit = CopyLimit(bank, min(_COPY_BATCHES, plan.accounts // 1_000))
+        open_things.callback(copy_limit.close)
+        with connect(bank.superuser_url) as connection:
+            signing_limit = SigningLimit(connection, bank.issuer_id)
+        measurements = _measurements(plan, subject, copy_limit, signing_limit)
+        _measure(plan, [one for one in measurements if plan.only in one.name], samples)
+        _add(samples, subject.memory(plan.seconds))
+    _tell(f"the oracle: {oracle.check(bank):,} acknowledged transfers are in the books")
+    _drop_banks(server)
 
 
 def _measurements(plan: Plan, subject: Subject, copy: CopyLimit, signing: SigningLimit) -> list[_Measurement]:
@@ -252,6 +258,7 @@ def _grow(plan: Plan, server: EmbeddedPostgres, directory: Path, samples: dict[s
                 _tell(f"growth, round {number + 1} of {plan.rounds}: {name} events {rate:,.0f}/s")
     for name, bank in banks.items():
         _tell(f"the oracle: {oracle.check(bank):,} acknowledged transfers of growth_{name} are in the books")
+    _drop_banks(server)
 
 
 @contextmanager
@@ -288,6 +295,16 @@ def _warm_up(connection: psycopg.Connection[tuple[object, ...]], gigabytes: int)
     connection.execute("DROP TABLE warm_up")
     # Files of the log that are not needed any more are kept for later, up to `min_wal_size`.
     connection.execute("CHECKPOINT")
+
+
+def _drop_banks(server: EmbeddedPostgres) -> None:
+    """Drop the banks that were measured: tables that nobody needs would be vacuumed beside what comes next."""
+    with connect(server.superuser_url) as connection:
+        rows = connection.execute(
+            "SELECT datname FROM pg_database WHERE NOT datistemplate AND datname NOT IN ('postgres', 'tallystick')"
+        ).fetchall()
+        for (name,) in rows:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
 def _add(samples: dict[str, list[float]], found: Samples) -> None:

@@ -81,6 +81,22 @@ def test_a_worker_makes_what_was_asked_for(lived: Bank, tmp_path: Path) -> None:
     assert contents(tmp_path / "same", same) == contents(tmp_path, now(lived, meanwhile))
 
 
+def test_who_listens_for_jobs_stands_in_no_transaction(lived: Bank, tmp_path: Path) -> None:
+    """It would hear of nothing before its end, and rows that were changed meanwhile could not be cleaned up."""
+
+    def states() -> set[object]:
+        with connect(lived.urls.superuser_url) as connection:
+            rows = connection.execute(
+                """SELECT state FROM pg_stat_activity WHERE datname = current_database()
+                   AND application_name = 'tallystick jobs' AND query LIKE 'LISTEN%'"""
+            ).fetchall()
+        return {state for (state,) in rows}
+
+    with working(lived, tmp_path):
+        until(lambda: bool(states()) and "active" not in states())
+        assert states() == {"idle"}
+
+
 def test_a_job_is_known_once_what_it_is_about_is_committed(lived: Bank) -> None:
     class UndoneError(Exception):
         pass

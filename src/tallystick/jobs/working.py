@@ -130,7 +130,9 @@ async def _sweep(app: App) -> None:
 
 
 async def _assume_service_role(connection: psycopg.AsyncConnection[object]) -> None:
-    # By itself, and in no transaction: what the connection is for begins its own.
+    # By itself, and in no transaction: what the connection is for begins its own, or none. The one that listens would
+    # hear nothing in one, and let no table be cleaned for as long.
+    autocommit = connection.autocommit
     await connection.set_autocommit(True)
     await connection.execute(f"SET ROLE {SERVICE_ROLE}")
-    await connection.set_autocommit(False)
+    await connection.set_autocommit(autocommit)

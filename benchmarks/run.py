@@ -131,15 +131,19 @@ def _load(plan: Plan, server: EmbeddedPostgres, directory: Path, samples: dict[s
         open_things.callback(copy_limit.close)
         with connect(bank.superuser_url) as connection:
             signing_limit = SigningLimit(connection, bank.issuer_id)
-        measurements = _measurements(plan, subject, copy_limit, signing_limit)
-        _measure(plan, [one for one in measurements if plan.only in one.name], samples)
+        found = _measurements(plan, subject, copy_limit, signing_limit)
+        wanted = [one for one in found if plan.only in one.name]
+        # What is divided by each other first, as close together as can be, and then what no ratio needs.
+        _measure(plan.rounds, plan.seconds, [one for one in wanted if one.in_ratios], samples)
+        rounds = plan.rounds if plan.sides_repeated else 1
+        _measure(rounds, plan.seconds, [one for one in wanted if not one.in_ratios], samples)
         _add(samples, subject.memory(plan.seconds))
     _tell(f"the oracle: {oracle.check(bank):,} acknowledged transfers are in the books")
     _drop_banks(server)
 
 
 def _measurements(plan: Plan, subject: Subject, copy: CopyLimit, signing: SigningLimit) -> list[_Measurement]:
-    """Return every measurement that the bank is large enough for; those divided by each other stand together."""
+    """Return every measurement that the bank is large enough for."""
     found = []
     traffics = [traffic for traffic in Traffic if accounts_of(traffic) <= plan.accounts]
 
@@ -214,17 +218,18 @@ def _signing_limit(subject: Subject, signing: SigningLimit, seconds: float) -> S
         }
 
 
-def _measure(plan: Plan, measurements: list[_Measurement], samples: dict[str, list[float]]) -> None:
-    for number in range(plan.rounds):
+def _measure(
+    rounds: int, seconds: float, measurements: list[_Measurement], samples: dict[str, list[float]]
+) -> None:
+    for number in range(rounds):
         # Every other round runs backwards, so that no measurement always comes first or behind the same one.
         for one in measurements if number % 2 == 0 else reversed(measurements):
-            if number == 0 or one.in_ratios or plan.sides_repeated:
-                found = one.measure(plan.seconds)
-                _add(samples, found)
-                rates = ", ".join(
-                    f"{rate:,.0f}/s" for name, rate in found.items() if name.endswith("_per_second")
-                )
-                _tell(f"round {number + 1} of {plan.rounds}: {one.name} {rates}")
+            found = one.measure(seconds)
+            _add(samples, found)
+            rates = ", ".join(
+                f"{rate:,.0f}/s" for name, rate in found.items() if name.endswith("_per_second")
+            )
+            _tell(f"round {number + 1} of {rounds}: {one.name} {rates}")
 
 
 def _grow(plan: Plan, server: EmbeddedPostgres, directory: Path, samples: dict[str, list[float]]) -> None:

@@ -257,12 +257,35 @@ def test_new_keys_are_looked_up_without_reading_what_other_keys_did(
             assert rows_read(connection) == before
 
 
-def transfer_of_one(bank: Bank, number: int) -> Request:
+def test_keys_of_a_batch_in_several_pieces(bank: Bank) -> None:
+    """Answered before, twice in the batch, and used for another request: in every piece it is told."""
+    bank.mint(HARBOUR, "2000.00")
+    events_before = event_count(bank)
+    before = [transfer_of_one(bank, number) for number in range(0, 1_600, 100)]
+    settled = bank.settle(*[Submission((one,)) for one in before])
+    again = {request.key_digest: one.outcomes[0] for request, one in zip(before, settled, strict=True)}
+    asked = [transfer_of_one(bank, number) for number in range(1_600)]
+    others = [transfer_of_one(bank, number, amount="2.00") for number in range(50, 1_650, 100)]
+    outcomes = [
+        one.outcomes[0] for one in bank.settle(*[Submission((one,)) for one in (*asked, *others, *asked)])
+    ]
+
+    of_asked, of_others, of_asked_again = outcomes[:1_600], outcomes[1_600:-1_600], outcomes[-1_600:]
+    for request, outcome in zip(asked, of_asked, strict=True):
+        first = again.get(request.key_digest)
+        assert outcome.replayed == (first is not None)
+        assert first is None or outcome[:4] == first[:4]
+    assert [code_of(outcome) for outcome in of_others] == ["idempotency_key_reused"] * len(others)
+    assert [one[:4] for one in of_asked_again] == [one[:4] for one in of_asked]
+    assert event_count(bank) == events_before + 1_600
+
+
+def transfer_of_one(bank: Bank, number: int, amount: str = "1.00") -> Request:
     return bank.request(
         Kind.TRANSFER,
         bank.maker,
         key=f"grown-{number}",
-        amount="1.00",
+        amount=amount,
         currency="USD",
         payer_account_id=bank.account_id(HARBOUR),
         payee_account_id=bank.account_id(LANTERN),

@@ -70,7 +70,8 @@ class FactsOutdatedError(Exception):
 class Batch:
     """What is decided but not written yet, and what was written so far, of one issuer's batch.
 
-    `pipeline` must be set before the first decision; `known` holds the answers to keys seen before, in this batch too.
+    `pipeline` must be set before the first decision. `known` holds the answers to keys seen before, in this batch too,
+    and `answered_before` those that were given before it.
     """
 
     pipeline: Pipeline
@@ -79,7 +80,9 @@ class Batch:
         self.issuer_id = issuer_id
         self.facts = locked.facts
         self.head = locked.head
-        self.known = locked.known
+        self.known: dict[bytes, Answer] = {}
+        self.answered_before: list[Answer] = []
+        self.take_answered(locked.answered)
         self.booked_at = locked.facts.booked_at
         self.answer_count = 0
         self.signed_events: dict[int, str] = {}
@@ -131,6 +134,11 @@ class Batch:
         if len(self._keys) >= self._part_size and self._atomic is None:
             self._write_part()
         return outcome
+
+    def take_answered(self, answered: dict[bytes, Answer]) -> None:
+        """Take up what keys of this batch were answered before it; to be called before their requests are decided."""
+        self.known |= answered
+        self.answered_before += answered.values()
 
     def suspend(self, trip: Trip) -> None:
         """Suspend a class's issuance: written although the mint that tripped it is refused."""

@@ -6,7 +6,7 @@ that was committed before can be missed and nothing can change before the batch 
 accounts' balances, for whoever waited for those must see an order that was placed meanwhile.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -16,12 +16,13 @@ from sqlalchemy import Connection
 from tallystick import approvals, business_dates, events, ledger, orders, participants, policy
 from tallystick.approvals import Approval, Vote
 from tallystick.business_dates import BusinessDays
-from tallystick.core.pipeline import Asked, Pipeline, pipelined
+from tallystick.core.pipeline import Asked, pipelined
 from tallystick.events import Head
 from tallystick.ledger import HOLDER_CODES, ledger_account_id
 from tallystick.participants import AccountFacts, TokenClass, TokenClassNotFoundError
 from tallystick.signing import Signer
 from tallystick.tokens import store
+from tallystick.tokens.answered_before import ask_answers, in_pieces
 from tallystick.tokens.beyond_transfers import read_beyond_transfers
 from tallystick.tokens.changes import CHANGES
 from tallystick.tokens.instructions import Instruction, Kind, Request, Submission
@@ -55,12 +56,15 @@ _TOUCHES_WHOLE_ACCOUNT: Final = _DECIDED_BY_ORDERS | {Kind.ACCOUNT_FREEZE, Kind.
 
 
 class Locked(NamedTuple):
-    """What one batch holds: its facts, the end of the log, the answers its keys had before, and who signs."""
+    """What one batch holds: its facts, the end of the log, and who signs; `pieces` of it in order, and what the keys of
+    the first one were `answered` before. Those of the others are to be asked, under the same locks.
+    """
 
     facts: Facts
     head: Head
-    known: dict[bytes, Answer]
     signer: Asked[Signer]
+    pieces: list[Sequence[Submission]]
+    answered: dict[bytes, Answer]
 
 
 def lock_and_read(
@@ -85,6 +89,8 @@ def lock_and_read(
     with_orders, order_ids = _orders_asked(others, earlier, waiting)
     posted_to = _posted_to_by_transfers(transfers) | _ledger_account_ids(others, earlier, class_of, waiting)
     posted_to |= _accounts_of_changes(connection, issuer_id, others, earlier, waiting)
+    pieces = in_pieces(submissions)
+    first = pieces[0] if pieces else ()
     now = settler.clock.now()
     with pipelined(connection) as pipeline:
         book = ledger.lock(pipeline, issuer_id, posted_to)
@@ -93,7 +99,7 @@ def lock_and_read(
         signer = settler.ask_signer(pipeline, issuer_id)
         version = participants.ask_facts_version(pipeline, issuer_id)
         rules = policy.policies_in_force(pipeline, issuer_id, now)
-        known = _ask_answers(pipeline, issuer_id, [*submissions, *batches.values()])
+        answered = ask_answers(pipeline, issuer_id, [*first, *batches.values()])
     log_head = head.result()
     if log_head.last_booked_at > now:
         # Another process, whose clock is ahead or which had the lock while this one waited, may have changed the rules
@@ -119,7 +125,7 @@ def lock_and_read(
         orders={} if of_orders is None else of_orders.result(),
     )
     read_beyond_transfers(connection, settler, issuer_id, facts, requests, others)
-    return Locked(facts, log_head, known(), signer)
+    return Locked(facts, log_head, signer, pieces, answered())
 
 
 def _known_accounts(
@@ -297,22 +303,3 @@ def _orders_asked(
             if kind in _UNDER_ORDER and order_id is not None:
                 order_ids.add(order_id)
     return account_ids, order_ids
-
-
-def _ask_answers(
-    pipeline: Pipeline, issuer_id: str, submissions: Sequence[Submission]
-) -> Callable[[], dict[bytes, Answer]]:
-    """Ask what the submissions' keys were answered before: a transfer's row tells of its own."""
-    of_transfers: list[bytes] = []
-    others: list[bytes] = []
-    for one in submissions:
-        if one.batch is not None:
-            others.append(one.batch.key_digest)
-        for request in one.requests:
-            (of_transfers if request.kind == _TRANSFER else others).append(request.key_digest)
-    asked: list[Asked[dict[bytes, Answer]]] = []
-    if of_transfers:
-        asked.append(store.read_transfers_by_key(pipeline, issuer_id, of_transfers))
-    if others:
-        asked.append(store.read_answers(pipeline, issuer_id, others))
-    return lambda: {digest: known for one in asked for digest, known in one.result().items()}

@@ -17,6 +17,7 @@ from tallystick.core.database import confirm_durable
 from tallystick.core.errors import DomainError
 from tallystick.core.pipeline import pipelined
 from tallystick.core.records import maker
+from tallystick.tokens.answered_before import ask_answers
 from tallystick.tokens.batch import Batch, FactsOutdatedError
 from tallystick.tokens.instructions import Outcome, Submission
 from tallystick.tokens.locking import lock_and_read
@@ -49,19 +50,28 @@ def settle(
     it must be decided by what it made, so each belongs into a transaction of its own.
     """
     locked = lock_and_read(connection, settler, issuer_id, submissions)
-    signed_before = _signed_events(connection, issuer_id, locked.known.values())
     batch = Batch(issuer_id, locked, settler)
+    finished = None
     with pipelined(connection) as pipeline:
         batch.pipeline = pipeline
-        outcomes = [_decide(batch, submission) for submission in submissions]
+        # The server looks these up while the first piece is decided.
+        asked = [ask_answers(pipeline, issuer_id, piece) for piece in locked.pieces[1:]]
+        outcomes: list[SubmissionOutcome] = []
+        for number, piece in enumerate(locked.pieces):
+            if number > 0:
+                batch.take_answered(asked[number - 1]())
+            outcomes += [_decide(batch, submission) for submission in piece]
         batch.write_rest()
-        # While the server still writes.
-        signed_events = {**signed_before, **batch.signed_events}
-        finished = _finished(outcomes, signed_events)
+        if not batch.answered_before:
+            # While the server still writes.
+            finished = _finished(outcomes, batch.signed_events)
     batch.check_written()
+    if finished is None:
+        signed_before = _signed_events(connection, issuer_id, batch.answered_before)
+        finished = _finished(outcomes, {**signed_before, **batch.signed_events})
     if batch.writes:
         batch.write_people(connection)
-    elif signed_before or locked.known:
+    elif batch.answered_before:
         confirm_durable(connection)
     return finished
 

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -40,7 +41,19 @@ def lived(database_urls: DatabaseUrls, tmp_path: Path) -> Iterator[tuple[Served,
                 check=False,
             )
             assert done.returncode == 0, done.stderr
+        _await_checkpoint(served)
         yield served, administrator
+
+
+def _await_checkpoint(served: Served) -> None:
+    """Wait until a checkpoint covers all events: a pack ends with the newest one."""
+    deadline_seconds = time.monotonic() + SECONDS_MAX
+    with served.client("auditor") as client:
+        issuer_id = client.get("/v1/issuers").raise_for_status().json()["data"][0]["id"]
+        events = client.get("/v1/events?limit=100").raise_for_status().json()["data"]
+        while client.get(f"/log/{issuer_id}/checkpoint").text.split("\n")[1:2] != [str(len(events))]:
+            assert time.monotonic() < deadline_seconds, "no checkpoint covers all events"
+            time.sleep(0.05)
 
 
 def bank_toml(served: Served) -> str:

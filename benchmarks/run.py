@@ -1,4 +1,4 @@
-"""The run: one PostgreSQL, one bank, all measurements in turn, again and again; then the oracle, then growth."""
+"""The run: one PostgreSQL, all measurements in turn, again and again; the oracle; growth, reconciling and packs."""
 
 import contextlib
 import os

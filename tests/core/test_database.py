@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InternalError, ProgrammingError
 
 from tallystick.core.copy_text import copy_rows
-from tallystick.core.database import SERVICE_ROLE, Database, DatabaseUnavailableError
+from tallystick.core.database import SERVICE_ROLE, Database, DatabaseUnavailableError, RunAgainError
 from tallystick.core.errors import InvariantError
 from tests.database import DatabaseUrls, connect
 
@@ -79,6 +79,26 @@ def test_a_transaction_that_the_server_gave_up_is_run_again(database: Database, 
     database.run(work)
 
     assert len(attempts) == 3
+    assert numbers(database) == [3]
+
+
+def test_work_that_asks_for_it_is_run_again_and_not_for_ever(database: Database) -> None:
+    attempts: list[int] = []
+
+    def work(connection: Connection) -> None:
+        attempts.append(len(attempts))
+        insert(connection, len(attempts))
+        if len(attempts) != 3:
+            raise RunAgainError
+
+    with pytest.raises(RunAgainError):
+        database.run(work, attempts_max=2)
+    assert numbers(database) == []
+    database.run(work)
+    assert numbers(database) == [3]
+    with pytest.raises(RunAgainError):
+        database.run(work)
+    assert len(attempts) == 8
     assert numbers(database) == [3]
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "Database",
     "DatabaseUnavailableError",
     "OutcomeUnknownError",
+    "RunAgainError",
     "confirm_durable",
     "metadata",
     "streamed",
@@ -83,6 +84,10 @@ class OutcomeUnknownError(UnavailableError):
     title = "The outcome is not known: send the same request with the same Idempotency-Key again"
 
 
+class RunAgainError(Exception):
+    """What the work presumed does not hold: it is to be run again from the start, and will presume less."""
+
+
 class Database:
     """A pool of connections to one PostgreSQL, acting as the service's role.
 
@@ -117,13 +122,18 @@ class Database:
     def run(self, work: Callable[[Connection], Result], *, attempts_max: int = _ATTEMPTS_MAX) -> Result:
         """Run `work` in one transaction, commit, and return what it returned.
 
-        A transaction that the server gave up (serialization failure, deadlock) or whose connection broke before
-        COMMIT is run again, `attempts_max` times in all, so `work` must have no effect outside its connection.
+        A transaction that the server gave up (serialization failure, deadlock), whose connection broke before COMMIT
+        or whose work asks for it (RunAgainError) is run again, `attempts_max` times in all, so `work` must have no
+        effect outside its connection.
         Raises DatabaseUnavailableError when nothing was written, OutcomeUnknownError when that can't be known.
         """
         for attempt in range(1, attempts_max + 1):
             try:
                 return self._run_once(work)
+            except RunAgainError:
+                if attempt == attempts_max:
+                    raise
+                continue
             except (OperationalError, sqlalchemy.exc.TimeoutError) as error:
                 if attempt == attempts_max or not _may_retry(error):
                     raise DatabaseUnavailableError from error

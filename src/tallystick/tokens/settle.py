@@ -5,22 +5,24 @@ rows while later requests are still being decided and signed. A crash on any lin
 is committed here.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import orjson
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
 from tallystick import events
 from tallystick.core.clock import format_time
-from tallystick.core.database import confirm_durable
+from tallystick.core.database import RunAgainError, confirm_durable
 from tallystick.core.errors import DomainError
 from tallystick.core.pipeline import pipelined
 from tallystick.core.records import maker
-from tallystick.tokens.answered_before import ask_answers
+from tallystick.tokens.answered_before import ask_answers, ask_unwritten
 from tallystick.tokens.batch import Batch, FactsOutdatedError
 from tallystick.tokens.instructions import Outcome, Submission
-from tallystick.tokens.locking import lock_and_read
+from tallystick.tokens.locking import Locked, lock_and_read
 from tallystick.tokens.render import with_signed_event
 from tallystick.tokens.settler import Settler
 from tallystick.tokens.store import Answer
@@ -47,24 +49,23 @@ def settle(
 
     A refusal is an outcome, not an exception: it leaves nothing behind and harms no neighbour. The caller commits, and
     tells nobody before that. Raises FactsOutdatedError where a change stands before other submissions: what is behind
-    it must be decided by what it made, so each belongs into a transaction of its own.
+    it must be decided by what it made, so each belongs into a transaction of its own. Raises RunAgainError, for
+    `Database.run`, where keys of a large batch were presumed new and are not.
     """
     locked = lock_and_read(connection, settler, issuer_id, submissions)
     batch = Batch(issuer_id, locked, settler)
-    finished = None
-    with pipelined(connection) as pipeline:
-        batch.pipeline = pipeline
-        # The server looks these up while the first piece is decided.
-        asked = [ask_answers(pipeline, issuer_id, piece) for piece in locked.pieces[1:]]
-        outcomes: list[SubmissionOutcome] = []
-        for number, piece in enumerate(locked.pieces):
-            if number > 0:
-                batch.take_answered(asked[number - 1]())
-            outcomes += [_decide(batch, submission) for submission in piece]
-        batch.write_rest()
-        if not batch.answered_before:
-            # While the server still writes.
-            finished = _finished(outcomes, batch.signed_events)
+    presumed = len(locked.pieces) > 1 and not locked.answered and settler.new_keys.presume()
+    try:
+        outcomes, finished, missed = _decide_and_write(connection, batch, locked, presumed_new=presumed)
+    except IntegrityError as error:
+        if presumed:
+            # A key that stands already; what else it may be comes again when they were looked up.
+            settler.new_keys.refute()
+            raise RunAgainError from error
+        raise
+    if missed:
+        settler.new_keys.refute()
+        raise RunAgainError
     batch.check_written()
     if finished is None:
         signed_before = _signed_events(connection, issuer_id, batch.answered_before)
@@ -74,6 +75,37 @@ def settle(
     elif batch.answered_before:
         confirm_durable(connection)
     return finished
+
+
+class _Written(NamedTuple):
+    """What was decided, with its signed events where all are at hand, and the keys that were wrongly presumed new."""
+
+    outcomes: list[SubmissionOutcome]
+    finished: list[SubmissionOutcome] | None
+    missed: Collection[bytes]
+
+
+def _decide_and_write(
+    connection: Connection, batch: Batch, locked: Locked, *, presumed_new: bool
+) -> _Written:
+    issuer_id, pieces = batch.issuer_id, locked.pieces
+    finished = unwritten = None
+    with pipelined(connection) as pipeline:
+        batch.pipeline = pipeline
+        # The server looks these up while the first piece is decided.
+        asked = [ask_answers(pipeline, issuer_id, piece, presumed_new=presumed_new) for piece in pieces[1:]]
+        outcomes: list[SubmissionOutcome] = []
+        for number, piece in enumerate(pieces):
+            if number > 0:
+                batch.take_answered(asked[number - 1]())
+            outcomes += [_decide(batch, submission) for submission in piece]
+        if presumed_new:
+            unwritten = ask_unwritten(pipeline, issuer_id, chain.from_iterable(pieces[1:]), batch.known)
+        batch.write_rest()
+        if not batch.answered_before:
+            # While the server still writes.
+            finished = _finished(outcomes, batch.signed_events)
+    return _Written(outcomes, finished, () if unwritten is None else unwritten.result().keys())
 
 
 def _signed_events(connection: Connection, issuer_id: str, answers: Iterable[Answer]) -> dict[int, str]:

@@ -10,6 +10,7 @@ from tallystick.core.clock import Clock
 from tallystick.core.pipeline import Asked, Pipeline
 from tallystick.participants import RememberedFacts
 from tallystick.signing import KeyDirectory, Signer
+from tallystick.tokens.answered_before import NewKeys
 from tallystick.tokens.known_accounts import KnownAccount
 
 __all__ = ["Settler"]
@@ -21,7 +22,7 @@ class Settler:
 
     `ask_signer` is of an issuer's active key, `signer_of` of any key by issuer and id, for one that begins to sign.
     What is remembered of accounts and of business dates stands for as long as the issuer's facts have the version at
-    which it was read.
+    which it was read. `new_keys` says what large batches presume.
     """
 
     clock: Clock
@@ -30,6 +31,7 @@ class Settler:
     signer_of: Callable[[str, str], Signer]
     remembered: RememberedFacts[KnownAccount] = field(default_factory=RememberedFacts)
     remembered_days: RememberedFacts[BusinessDays] = field(default_factory=RememberedFacts)
+    new_keys: NewKeys = field(default_factory=NewKeys)
 
     @classmethod
     def of(cls, clock: Clock, key_directory: KeyDirectory, approval_lifetime: timedelta) -> "Settler":

@@ -39,8 +39,11 @@ _SETTINGS: Final = {
     "fsync": "on",
     "synchronous_commit": "on",
     "full_page_writes": "on",
-    # All that `max_wal_size` allows: where a server has run for long, files of its log are used again, not made anew.
+    # Where a server has run for long, files of its log are used again, not made anew.
     "min_wal_size": "4GB",
+    # So much that checkpoints come by time, every five minutes, as PostgreSQL's manual advises: behind each of them the
+    # first change of every page is logged whole.
+    "max_wal_size": "16GB",
 }
 # A pack of a million events takes minutes, and what is asked of it is no close call.
 _PACK_ROUNDS: Final = 1

@@ -71,6 +71,8 @@ class Subject:
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
         """Let the services stand still: what is measured meanwhile has the machine for itself."""
+        # Whoever stood still in the middle of a transaction would keep the server from cleaning up behind others.
+        self._await_tree()
         still = [one for service in self._services.values() for one in resources.family(service.process_id)]
         for process_id in still:
             os.kill(process_id, signal.SIGSTOP)

@@ -42,6 +42,11 @@ def outcome_of(told: "Future[SubmissionOutcome]") -> Outcome:
     return told.result(PATIENCE_SECONDS).outcomes[0]
 
 
+def answer_of(outcome: Outcome) -> tuple[int, bytes, str, int | None]:
+    """Return what a caller is told of an outcome, byte for byte."""
+    return outcome.status, outcome.body, outcome.resource_id, outcome.event_index
+
+
 def code_of(told: "Future[SubmissionOutcome]") -> str:
     refusal = outcome_of(told).refusal
     return "settled" if refusal is None else refusal.code

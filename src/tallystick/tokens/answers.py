@@ -57,4 +57,4 @@ def answer_once(
     if known.request_hash != request_hash:
         raise IdempotencyKeyReusedError(existing_id=known.resource_id)
     confirm_durable(connection)
-    return Outcome(known.status, known.body.encode(), known.resource_id, replayed=True)
+    return Outcome(known.status, known.text.encode(), known.resource_id, replayed=True)

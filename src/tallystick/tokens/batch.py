@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -272,7 +272,7 @@ class Batch:
         known = self.known[request.key_digest]
         if known.request_hash != request.request_hash:
             return Outcome(refusal=IdempotencyKeyReusedError(existing_id=known.resource_id))
-        return Outcome(known.status, known.body.encode(), known.resource_id, known.event_index, replayed=True)
+        return Outcome(known.status, known.text.encode(), known.resource_id, known.event_index, replayed=True)
 
     def _take_key(self, answer: Answer) -> None:
         self._keys.append(answer.key_digest)
@@ -310,20 +310,21 @@ class Batch:
         row = plan.answers_with
         assert plan.currency is not None
         if plan.settled is None:
-            body = orjson.dumps(resource(self.issuer_id, row, plan.currency, plan.scale)).decode()
-            first_answer: str | None = body
+            waiting = resource(self.issuer_id, row, plan.currency, plan.scale)
+            first_answer: str | None = orjson.dumps(waiting).decode()
+            body = partial(str, first_answer)
             status = 202
             self._waiting.append((request, plan))
         else:
             amount = format_amount(row.amount_minor, plan.scale)
-            body = settled_transfer(self.issuer_id, row, plan.currency, amount)
+            body = partial(settled_transfer, self.issuer_id, row, plan.currency, amount)
             first_answer = None
             status = 201
             self._record(plan, row, amount)
         self._added[row.id] = _added((row, request.key_digest, first_answer))
         answer = _answer((request.key_digest, request.request_hash, row.id, status, body, row.event_index))
         self._take_key(answer)
-        return _outcome((status, body.encode(), row.id, row.event_index, None, False))
+        return _outcome((status, body, row.id, row.event_index, None, False, None))
 
     def _carry_out(self, request: Request, plan: Plan) -> Outcome:
         """Take up a plan in memory. From here it must succeed: what fails now is a fault of ours, not the caller's."""

@@ -5,7 +5,7 @@ rejected, or expired when nobody decided; a deposit that no account could be fou
 held → executed or voided; a payout: accepted → cancelled, rejected or settled → returned → given back.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
@@ -198,12 +198,21 @@ class ConfirmedByHand(NamedTuple):
 class Outcome(NamedTuple):
     """What became of one request: an answer to give (`body` is JSON, `status` is HTTP's) or a refusal.
 
-    `resource_id` names what the answer tells of; `event_index` its place in the log, once it is settled.
+    `resource_id` names what the answer tells of; `event_index` its place in the log, once it is settled, and `jws` the
+    signed event that stands there. `answer` is the body without that, or what makes it: of a file's thousand transfers
+    nobody asks for one.
     """
 
     status: int = 0
-    body: bytes = b""
+    answer: bytes | Callable[[], str] = b""
     resource_id: str = ""
     event_index: int | None = None
     refusal: DomainError | None = None
     replayed: bool = False
+    jws: str | None = None
+
+    @property
+    def body(self) -> bytes:
+        """The answer's bytes, made on demand: a JSON object with `signed_event` as its last member, if there is one."""
+        answer = self.answer if isinstance(self.answer, bytes) else self.answer().encode()
+        return answer if self.jws is None else b'%b,"signed_event":"%b"}' % (answer[:-1], self.jws.encode())

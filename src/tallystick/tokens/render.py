@@ -25,7 +25,6 @@ __all__ = [
     "order_resource",
     "resource",
     "settled_transfer",
-    "with_signed_event",
 ]
 
 EVENT_TYPES: Final[dict[str, str]] = {
@@ -211,13 +210,6 @@ def settled_transfer(issuer_id: str, row: Instruction, currency: str, amount: st
         f'"value_date":"{row.value_date or row.settled_at.date()}","event_id":"event_{row.id[-26:]}",'
         f'"event_index":{row.event_index}}}'
     )
-
-
-def with_signed_event(body: bytes, jws: str | None) -> bytes:
-    """Return a JSON object's text with `signed_event` as its last member; unchanged where there is no event."""
-    if jws is None:
-        return body
-    return b'%b,"signed_event":"%b"}' % (body[:-1], jws.encode())
 
 
 def event_payload(

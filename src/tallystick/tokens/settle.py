@@ -23,7 +23,6 @@ from tallystick.tokens.answered_before import ask_answers, ask_unwritten
 from tallystick.tokens.batch import Batch, FactsOutdatedError
 from tallystick.tokens.instructions import Outcome, Submission
 from tallystick.tokens.locking import Locked, lock_and_read
-from tallystick.tokens.render import with_signed_event
 from tallystick.tokens.settler import Settler
 from tallystick.tokens.store import Answer
 from tallystick.tokens.transfer_batches import atomic_refusal, shown_batch, waiting_batch
@@ -150,11 +149,11 @@ def _finished(
     """Join each answer with its signed event, now that there is one."""
 
     def finish(outcome: Outcome) -> Outcome:
-        status, body, resource_id, event_index, refusal, replayed = outcome
+        status, answer, resource_id, event_index, refusal, replayed, _ = outcome
         if event_index is None:
             return outcome
-        signed = with_signed_event(body, signed_events[event_index])
-        return _outcome((status, signed, resource_id, event_index, refusal, replayed))
+        jws = signed_events[event_index]
+        return _outcome((status, answer, resource_id, event_index, refusal, replayed, jws))
 
     return [
         _submission_outcome((list(map(finish, of_requests)), None if of_batch is None else finish(of_batch)))

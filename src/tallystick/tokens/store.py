@@ -78,14 +78,19 @@ WHERE issuer_id = %s AND id = %s
 
 
 class Answer(NamedTuple):
-    """What was answered to a key, without the signed event, which the log keeps."""
+    """What was answered to a key, without the signed event, which the log keeps; `body` may be what makes it."""
 
     key_digest: bytes
     request_hash: bytes
     resource_id: str
     status: int
-    body: str
+    body: str | Callable[[], str]
     event_index: int | None
+
+    @property
+    def text(self) -> str:
+        """The answer's JSON."""
+        return self.body if isinstance(self.body, str) else self.body()
 
 
 class BreakerRow(NamedTuple):
@@ -293,7 +298,7 @@ def read_transfers_by_key(
 def insert_answers(pipeline: Pipeline, issuer_id: str, rows: Sequence[Answer], answered_at: datetime) -> None:
     if not rows:
         return
-    digests, hashes, resource_ids, statuses, bodies, event_indexes = zip(*rows, strict=True)
+    digests, hashes, resource_ids, statuses, _, event_indexes = zip(*rows, strict=True)
     pipeline.tell(
         _INSERT_ANSWERS,
         (
@@ -303,7 +308,7 @@ def insert_answers(pipeline: Pipeline, issuer_id: str, rows: Sequence[Answer], a
             BytesArray(hashes),
             TextArray(resource_ids),
             BigintArray(statuses),
-            TextArray(bodies),
+            TextArray([row.text for row in rows]),
             BigintArray(event_indexes),
         ),
     )

@@ -1,8 +1,8 @@
 """Whole columns as PostgreSQL arrays in binary, packed in one go: element by element, the driver's own way costs more
 than settling what is in them.
 
-`unnest` of such columns writes a thousand rows in one statement that can be pipelined with others, within a few
-percent of COPY, which can't.
+`rows_of` such columns writes a thousand rows in one statement that can be pipelined with others, within a few percent
+of COPY, which can't.
 """
 
 import struct
@@ -13,7 +13,7 @@ import psycopg
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
-__all__ = ["BigintArray", "BytesArray", "TextArray", "alike"]
+__all__ = ["BigintArray", "BytesArray", "TextArray", "alike", "rows_of"]
 
 Value = TypeVar("Value")
 
@@ -40,6 +40,16 @@ def alike(values: Sequence[Value]) -> tuple[Value | None, Sequence[Value]]:
     if values[-1] == first and values.count(first) == len(values):
         return first, ()
     return None, values
+
+
+def rows_of(columns: str) -> str:
+    """Return SQL for rows of `columns` (`"id text, amount_minor bigint"`), each an array that is a parameter.
+
+    Short arrays end in NULLs. In a select list, PostgreSQL takes arrays apart together, row by row; in
+    `FROM unnest(…, …)` it would first write down each by itself.
+    """
+    named = [column.split() for column in columns.split(",")]
+    return f"(SELECT {', '.join(f'unnest(%s::{kind}[]) AS {name}' for name, kind in named)})"
 
 
 class TextArray:

@@ -7,16 +7,16 @@ from typing import Any, Final
 import psycopg
 from sqlalchemy import Connection
 
-from tallystick.core.arrays import BigintArray, TextArray, alike
+from tallystick.core.arrays import BigintArray, TextArray, alike, rows_of
 from tallystick.core.errors import InvariantError
 from tallystick.core.pipeline import Asked, Pipeline
 from tallystick.events.records import Event, EventDraft, Head
 
-_INSERT: Final = """
+_INSERT: Final = f"""
 INSERT INTO event (issuer_id, booked_at, key_id, event_index, id, type, subject_id, token_class_id, jws)
 SELECT %s, %s, %s, n.event_index, n.id, coalesce(%s::text, n.type), n.subject_id,
        coalesce(%s::text, n.token_class_id), n.jws
-FROM unnest(%s, %s, %s, %s, %s, %s) AS n(event_index, id, type, subject_id, token_class_id, jws)
+FROM {rows_of("event_index bigint, id text, type text, subject_id text, token_class_id text, jws text")} AS n
 """
 # Times never fall behind an earlier index and indexes have no gap, so halving finds the last one in a few steps and
 # the hottest table needs no index of times. `low` was booked at or before the moment, `high` after it.

@@ -7,7 +7,7 @@ from typing import Any, Final
 import psycopg
 from sqlalchemy import Connection, text
 
-from tallystick.core.arrays import BigintArray, TextArray, alike
+from tallystick.core.arrays import BigintArray, TextArray, alike, rows_of
 from tallystick.core.pipeline import Asked, Pipeline
 from tallystick.ledger.book import Balance, Book, Line
 from tallystick.ledger.records import EntryLine, LedgerAccount, Position, TrialBalanceRow
@@ -27,15 +27,18 @@ FROM unnest(%s, %s, %s, %s, %s)
      AS n(id, balance_minor, version, previous_version, event_index)
 WHERE a.issuer_id = %s AND a.id = n.id AND a.version = n.previous_version
 """
-_WRITE_LINES: Final = """
+_LINES: Final = rows_of(
+    "event_index bigint, line_number bigint, ledger_account_id text, currency text, debit_minor bigint, "
+    "credit_minor bigint, previous_balance_minor bigint, balance_minor bigint, account_version bigint, "
+    "value_date text"
+)
+_WRITE_LINES: Final = f"""
 INSERT INTO journal_line (issuer_id, booked_at, event_index, line_number, ledger_account_id, currency, debit_minor,
                           credit_minor, previous_balance_minor, balance_minor, account_version, value_date)
 SELECT %s, %s, n.event_index, n.line_number, n.ledger_account_id, coalesce(%s::text, n.currency), n.debit_minor,
        n.credit_minor, n.previous_balance_minor, n.balance_minor, n.account_version,
        coalesce(%s::date, n.value_date::date)
-FROM unnest(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-     AS n(event_index, line_number, ledger_account_id, currency, debit_minor, credit_minor, previous_balance_minor,
-          balance_minor, account_version, value_date)
+FROM {_LINES} AS n
 """
 
 _SELECT_ACCOUNT: Final = """

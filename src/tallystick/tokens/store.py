@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 import psycopg
 from sqlalchemy import Connection
 
-from tallystick.core.arrays import BigintArray, BytesArray, TextArray, alike
+from tallystick.core.arrays import BigintArray, BytesArray, TextArray, alike, rows_of
 from tallystick.core.clock import format_time
 from tallystick.core.money import format_amount
 from tallystick.core.pipeline import Asked, Pipeline
@@ -15,7 +15,13 @@ from tallystick.tokens.instructions import ConfirmedByHand, Instruction
 from tallystick.tokens.render import settled_transfer
 
 _COLUMNS: Final = ", ".join(Instruction._fields)
-_INSERT: Final = """
+_NEW: Final = rows_of(
+    "id text, kind text, state text, principal_id text, token_class_id text, amount_minor bigint, "
+    "remaining_minor bigint, payer_account_id text, payee_account_id text, related_id text, "
+    "reference text, reason text, request_hash bytea, value_date text, expires_at text, "
+    "event_index bigint, operation text, purpose text, key_digest bytea, first_answer text, source text"
+)
+_INSERT: Final = f"""
 INSERT INTO instruction (issuer_id, created_at, settled_at, id, kind, state, principal_id, token_class_id,
                          amount_minor, remaining_minor, payer_account_id, payee_account_id, related_id, reference,
                          reason, request_hash, value_date, expires_at, event_index, operation, purpose, key_digest,
@@ -27,10 +33,7 @@ SELECT %s, %s, CASE WHEN n.event_index IS NOT NULL THEN %s::timestamptz END, n.i
        n.request_hash, coalesce(%s::date, n.value_date::date), coalesce(%s::timestamptz, n.expires_at::timestamptz),
        n.event_index, coalesce(%s::text, n.operation), coalesce(%s::text, n.purpose), n.key_digest,
        coalesce(%s::text, n.first_answer), coalesce(%s::text, n.source)
-FROM unnest(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-     AS n(id, kind, state, principal_id, token_class_id, amount_minor, remaining_minor, payer_account_id,
-          payee_account_id, related_id, reference, reason, request_hash, value_date, expires_at, event_index,
-          operation, purpose, key_digest, first_answer, source)
+FROM {_NEW} AS n
 """
 # In the order of the statement's parameters, `first_answer` before the last.
 _MOSTLY_ALIKE: Final = (

@@ -1,6 +1,7 @@
 """Whole columns as arrays: what goes to the server comes back, element for element, whatever is in it."""
 
 from collections.abc import Iterator
+from itertools import zip_longest
 from typing import Any, Final
 
 import psycopg
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tallystick.core.arrays import BigintArray, BytesArray, TextArray, alike
+from tallystick.core.arrays import BigintArray, BytesArray, TextArray, alike, rows_of
 from tallystick.core.embedded_postgres import EmbeddedPostgres
 from tests.database import connect, urls_of
 
@@ -126,3 +127,19 @@ def test_columns_of_thousands(connection: psycopg.Connection[Any]) -> None:
         (f"id_{number:04}", number, number.to_bytes(4), None if number % 2 else f"'{number}'")
         for number in numbers
     ]
+
+
+@ON_ONE_CONNECTION
+@given(st.lists(st.none() | TEXTS, max_size=6), st.lists(st.none() | st.integers(-9, 9), max_size=6))
+@example([], [])
+@example(["a", "b"], [])
+@example([], [1, 2, 3])
+def test_rows_of_columns(
+    connection: psycopg.Connection[Any], texts: list[str | None], numbers: list[int | None]
+) -> None:
+    """Element stands beside element, and a column that ends early goes on in NULLs."""
+    rows = connection.execute(
+        f"SELECT n.name, n.amount_minor FROM {rows_of('name text, amount_minor bigint')} AS n".encode(),
+        [TextArray(texts), BigintArray(numbers)],
+    )
+    assert rows.fetchall() == list(zip_longest(texts, numbers))

@@ -60,7 +60,7 @@ from tests.tokens.waiting_batches import vote as vote_on_batch
 from tests.transparency.logs import log_of
 from tests.verify.packs import live
 
-__all__ = ["check", "live_fully", "seal", "witnessed"]
+__all__ = ["check", "live_fully", "seal", "today", "witnessed"]
 
 TILES: Final = DatabaseTiles()
 _CREDIT: Final = Entry("100.00", remittance="HARBOUR-USD", bank_reference="B-1")
@@ -80,6 +80,11 @@ def seal(bank: Bank) -> seals.Seal:
     set_seal = integrity.seal_records(bank.database, TILES, bank.settler, bank.issuer_id)
     bank.clock.at += timedelta(hours=1)
     return set_seal
+
+
+def today(bank: Bank, days_later: int = 0) -> str:
+    """Return the day that it is at the bank, or one behind it, for its account's next statement."""
+    return (bank.clock.at.date() + timedelta(days=days_later)).isoformat()
 
 
 def live_fully(bank: Bank) -> None:
@@ -185,15 +190,17 @@ def _match_and_abandon(bank: Bank) -> None:
             ("62.00", "0f1a2b3c-9965-4438-ac86-f406feada396"),
         )
     )
-    bank.import_statement(notification(*parts, number=7, day="2026-11-26"))
+    day, next_day = today(bank), today(bank, 1)
+    bank.import_statement(notification(*parts, number=7, day=day))
     booked = Entry("103.00", transactions=parts)
     bank.release_deposit("HARBOUR-USD", "40.00")
     paid = Entry("40.00", credit=False)
-    bank.import_statement(statement(booked, paid, day="2026-11-26", opening="130.00"))
-    matching.match_in_parts(bank.database, bank.clock, bank.issuer_id, bank.classes["USD"].id)
-    for currency, days_max in (("USD", 2), ("EUR", 3)):
+    bank.import_statement(statement(booked, paid, day=day, opening="130.00"))
+    # What is released in the evening before holidays is of the next business day.
+    for currency, days_max in (("USD", 7), ("EUR", 3)):
         terms = {"tolerance": "0.50", "days_max": days_max, "automatic_from": "exact"}
         bank.approve(bank.change("matching_terms", bank.classes[currency].id, terms).resource_id)
+    matching.match_in_parts(bank.database, bank.clock, bank.issuer_id, bank.classes["USD"].id)
     with bank.database.read() as connection:
         [suggested] = matching.matches(connection, bank.issuer_id, state="proposed", limit=10)
 
@@ -203,7 +210,7 @@ def _match_and_abandon(bank: Bank) -> None:
 
     bank.database.run(decide)
     entries = [Entry("1.00", remittance="for the boat", bank_reference=f"H-{n}") for n in range(5)]
-    half = statement(*entries, day="2026-11-27", opening="193.00")
+    half = statement(*entries, day=next_day, opening="193.00")
 
     def stop(_count: int) -> None:
         raise InterruptedError

@@ -9,7 +9,7 @@ from tallystick.participants import HolderKind, KycStatus
 from tests.bank import Bank
 from tests.camt_writer import Entry, statement
 from tests.database import connect
-from tests.integrity.lived import TILES, check, live_fully, seal
+from tests.integrity.lived import TILES, check, live_fully, seal, today
 
 
 def test_an_honest_bank_has_no_findings(lived: Bank) -> None:
@@ -96,7 +96,7 @@ def test_matching_and_paying_go_on_behind_a_seal(bank: Bank) -> None:
     """What a later run takes in, ties and gives up is no finding, and neither is what limits count meanwhile."""
     live_fully(bank)
     paid = Entry("1.00", credit=False, bank_reference="later", remittance="A fee")
-    bank.import_statement(statement(paid, day="2026-11-28", opening="193.00"))
+    bank.import_statement(statement(paid, day=today(bank, 2), opening="193.00"))
     seal(bank)
     bank.transfer("HARBOUR-USD", "LANTERN-USD", "1.00")
     matching.match_in_parts(bank.database, bank.clock, bank.issuer_id, bank.classes["USD"].id)

@@ -12,7 +12,7 @@ from tallystick.tokens import GroupCommit, Kind, Outcome, Request, Submission, S
 from tests.bank import Bank, oracle
 from tests.database import connect
 from tests.policies import let_into_force
-from tests.tokens.queueing import PATIENCE_SECONDS, answer_of, code_of, held_back, submit
+from tests.tokens.queueing import PATIENCE_SECONDS, answer_of, code_of, held_back, submit, transfer
 from tests.tokens.waiting_batches import batch_of, item
 
 # More than the first piece of a batch, whose keys are always looked up.
@@ -35,20 +35,12 @@ def commits(funded: Bank) -> list[str]:
     return ended
 
 
-def transfer(bank: Bank, key: str, amount: str = "0.01") -> Request:
-    return bank.request(
-        Kind.TRANSFER,
-        bank.maker,
-        key=key,
-        amount=amount,
-        currency="USD",
-        payer_account_id=bank.account_id("HARBOUR-USD"),
-        payee_account_id=bank.account_id("LANTERN-USD"),
-    )
+def keyed(bank: Bank, key: str, amount: str = "0.01") -> Request:
+    return transfer(bank, amount, key=key)
 
 
 def new(bank: Bank, name: str, count: int = FIRST) -> list[Request]:
-    return [transfer(bank, f"{name}-{number}") for number in range(count)]
+    return [keyed(bank, f"{name}-{number}") for number in range(count)]
 
 
 def settle(bank: Bank, requests: list[Request]) -> list[Outcome]:
@@ -67,9 +59,9 @@ def test_new_keys_take_one_transaction_and_are_not_looked_up(funded: Bank, commi
 
 
 def test_a_key_behind_the_first_ones_that_was_settled_before(funded: Bank, commits: list[str]) -> None:
-    [first] = settle(funded, [transfer(funded, "before")])
+    [first] = settle(funded, [keyed(funded, "before")])
     commits.clear()
-    *others, again = settle(funded, [*new(funded, "new"), transfer(funded, "before")])
+    *others, again = settle(funded, [*new(funded, "new"), keyed(funded, "before")])
     assert (again.replayed, answer_of(again)) == (True, answer_of(first))
     assert {(one.status, one.replayed) for one in others} == {(201, False)}
     assert commits == ["rollback", "commit"]
@@ -77,8 +69,8 @@ def test_a_key_behind_the_first_ones_that_was_settled_before(funded: Bank, commi
 
 
 def test_a_key_behind_the_first_ones_that_was_used_for_another_request(funded: Bank) -> None:
-    settle(funded, [transfer(funded, "before")])
-    *others, reused = settle(funded, [*new(funded, "new"), transfer(funded, "before", "0.02")])
+    settle(funded, [keyed(funded, "before")])
+    *others, reused = settle(funded, [*new(funded, "new"), keyed(funded, "before", "0.02")])
     assert refusal_of(reused) == "idempotency_key_reused"
     assert {one.status for one in others} == {201}
     oracle(funded)
@@ -86,16 +78,16 @@ def test_a_key_behind_the_first_ones_that_was_used_for_another_request(funded: B
 
 def test_what_was_settled_before_is_not_refused_now(funded: Bank, commits: list[str]) -> None:
     """Nothing is written for what is refused, so nothing of the database's own would tell that its key stands."""
-    [first] = settle(funded, [transfer(funded, "before", "900.00")])
+    [first] = settle(funded, [keyed(funded, "before", "900.00")])
     commits.clear()
-    *_, again = settle(funded, [*new(funded, "new"), transfer(funded, "before", "900.00")])
+    *_, again = settle(funded, [*new(funded, "new"), keyed(funded, "before", "900.00")])
     assert (again.replayed, answer_of(again)) == (True, answer_of(first))
     assert commits == ["rollback", "commit"]
     oracle(funded)
 
 
 def test_what_is_refused_and_new_takes_one_transaction(funded: Bank, commits: list[str]) -> None:
-    *others, refused = settle(funded, [*new(funded, "new"), transfer(funded, "poor", "5000.00")])
+    *others, refused = settle(funded, [*new(funded, "new"), keyed(funded, "poor", "5000.00")])
     assert refusal_of(refused) == "insufficient_funds"
     assert {one.status for one in others} == {201}
     assert commits == ["commit"]
@@ -103,10 +95,10 @@ def test_what_is_refused_and_new_takes_one_transaction(funded: Bank, commits: li
 
 
 def test_keys_are_looked_up_for_a_while_once_one_was_not_new(funded: Bank, commits: list[str]) -> None:
-    settle(funded, [transfer(funded, "before")])
+    settle(funded, [keyed(funded, "before")])
     for number in range(3):
         commits.clear()
-        outcomes = settle(funded, [*new(funded, f"new-{number}"), transfer(funded, "before")])
+        outcomes = settle(funded, [*new(funded, f"new-{number}"), keyed(funded, "before")])
         assert outcomes[-1].replayed
         assert commits == (["rollback", "commit"] if number == 0 else ["commit"])
     oracle(funded)
@@ -126,7 +118,7 @@ def mixed(bank: Bank, name: str) -> list[tuple[int | None, str | None, bool]]:
     """Settle all that can be behind new keys, and return how each was answered."""
 
     def one(key: str, amount: str = "0.01") -> Submission:
-        return Submission((transfer(bank, f"{name}-{key}", amount),))
+        return Submission((keyed(bank, f"{name}-{key}", amount),))
 
     def batch(key: str, *requests: Request, atomic: bool = False) -> Submission:
         asked = bank.request(Kind.TRANSFER_BATCH, bank.maker, key=f"{name}-{key}")
@@ -135,7 +127,7 @@ def mixed(bank: Bank, name: str) -> list[tuple[int | None, str | None, bool]]:
     bank.mint("HARBOUR-USD", "50000.00")
     bank.settle(one("large", "50000.00"))
     bank.settle(one("small"))
-    before = batch("batch", transfer(bank, f"{name}-item"), transfer(bank, f"{name}-item-2"))
+    before = batch("batch", keyed(bank, f"{name}-item"), keyed(bank, f"{name}-item-2"))
     bank.settle(before)
     settled = bank.settle(
         *[Submission((request,)) for request in new(bank, name)],
@@ -146,13 +138,13 @@ def mixed(bank: Bank, name: str) -> list[tuple[int | None, str | None, bool]]:
         one("twice"),
         one("twice"),
         one("twice", "0.02"),
-        batch("batch", transfer(bank, f"{name}-item"), transfer(bank, f"{name}-item-2")),
-        batch("some", transfer(bank, f"{name}-item"), transfer(bank, f"{name}-item-3")),
-        batch("all", transfer(bank, f"{name}-small"), transfer(bank, f"{name}-item-4"), atomic=True),
+        batch("batch", keyed(bank, f"{name}-item"), keyed(bank, f"{name}-item-2")),
+        batch("some", keyed(bank, f"{name}-item"), keyed(bank, f"{name}-item-3")),
+        batch("all", keyed(bank, f"{name}-small"), keyed(bank, f"{name}-item-4"), atomic=True),
         batch(
             "none",
-            transfer(bank, f"{name}-large", "50000.00"),
-            transfer(bank, f"{name}-item-5", "70000.00"),
+            keyed(bank, f"{name}-large", "50000.00"),
+            keyed(bank, f"{name}-item-5", "70000.00"),
             atomic=True,
         ),
         one("item-4"),
@@ -210,7 +202,7 @@ def test_another_row_that_stands_already_fails_alone(funded: Bank) -> None:
     queue = GroupCommit(funded.database, funded.settler, batch_size_max=1_000, queue_length_max=1_000)
     try:
         with held_back(funded, queue):
-            requests = [*new(funded, "new"), transfer(funded, "poison", "6.66"), *new(funded, "more", 50)]
+            requests = [*new(funded, "new"), keyed(funded, "poison", "6.66"), *new(funded, "more", 50)]
             told = [submit(queue, funded, one) for one in requests]
         codes = [code_of(one) for one in told]
     finally:
@@ -220,8 +212,8 @@ def test_another_row_that_stands_already_fails_alone(funded: Bank) -> None:
 
 
 def test_a_presumption_that_fails_is_told_to_whoever_runs_transactions_alone(funded: Bank) -> None:
-    settle(funded, [transfer(funded, "before")])
-    requests = [*new(funded, "new"), transfer(funded, "before")]
+    settle(funded, [keyed(funded, "before")])
+    requests = [*new(funded, "new"), keyed(funded, "before")]
     with pytest.raises(RunAgainError):
         settle_once(funded, requests)
     assert settle_once(funded, requests)[-1].outcomes[0].replayed

@@ -91,12 +91,12 @@ def test_work_that_asks_for_it_is_run_again_and_not_for_ever(database: Database)
         if len(attempts) != 3:
             raise RunAgainError
 
-    with pytest.raises(RunAgainError):
+    with pytest.raises(DatabaseUnavailableError):
         database.run(work, attempts_max=2)
     assert numbers(database) == []
     database.run(work)
     assert numbers(database) == [3]
-    with pytest.raises(RunAgainError):
+    with pytest.raises(DatabaseUnavailableError):
         database.run(work)
     assert len(attempts) == 8
     assert numbers(database) == [3]

@@ -6,6 +6,8 @@ import orjson
 import pytest
 
 from tallystick.tokens import Kind, Outcome, Request, Submission
+from tallystick.tokens.instructions import Instruction
+from tallystick.tokens.render import settled_transfer
 from tests.bank import Bank, oracle
 
 HARBOUR: Final = "HARBOUR-USD"
@@ -206,3 +208,21 @@ def test_a_refusal_names_a_bounded_number_of_items(funded: Bank) -> None:
     outcome = settle(funded, batch_of(funded, *items, atomic=True))
     assert outcome.refusal is not None
     assert len(outcome.refusal.members["items"]) == 100
+
+
+def test_nobodys_answer_is_put_into_words(funded: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch tells an index of each item; only who asks for the item's own answer has it made."""
+    made: list[str] = []
+
+    def counted(issuer_id: str, row: Instruction, currency: str, amount: str) -> str:
+        made.append(row.id)
+        return settled_transfer(issuer_id, row, currency, amount)
+
+    monkeypatch.setattr("tallystick.tokens.batch.settled_transfer", counted)
+    items = [item(funded, HARBOUR, LANTERN, "0.01") for _ in range(3)]
+    [settled] = funded.settle(batch_of(funded, *items, atomic=False))
+    assert [one.status for one in settled.outcomes] == [201] * 3
+    assert made == []
+    answer = orjson.loads(settled.outcomes[1].body)
+    assert made == [items[1].id]
+    assert (answer["id"], "signed_event" in answer) == (items[1].id, True)

@@ -1,14 +1,17 @@
 """A large batch presumes that its keys are new: each is answered as if it had been looked up first."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import pytest
 import sqlalchemy
 
 from tallystick import approvals, tokens
-from tallystick.core.database import RunAgainError
+from tallystick.core.database import DatabaseUnavailableError, RunAgainError
 from tallystick.core.ids import with_prefix
-from tallystick.tokens import GroupCommit, Kind, Outcome, Request, Submission, SubmissionOutcome
+from tallystick.core.pipeline import Asked, Pipeline
+from tallystick.tokens import GroupCommit, Kind, Outcome, Request, Submission, SubmissionOutcome, store
+from tallystick.tokens.store import Answer
 from tests.bank import Bank, oracle
 from tests.database import connect
 from tests.policies import let_into_force
@@ -51,10 +54,21 @@ def refusal_of(outcome: Outcome) -> str | None:
     return None if outcome.refusal is None else outcome.refusal.code
 
 
-def test_new_keys_take_one_transaction_and_are_not_looked_up(funded: Bank, commits: list[str]) -> None:
+def test_of_new_keys_only_the_first_are_looked_up(
+    funded: Bank, commits: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_up: list[int] = []
+    read = store.read_transfers_by_key
+
+    def counted(pipeline: Pipeline, issuer_id: str, digests: Sequence[bytes]) -> Asked[dict[bytes, Answer]]:
+        looked_up.append(len(digests))
+        return read(pipeline, issuer_id, digests)
+
+    monkeypatch.setattr(store, "read_transfers_by_key", counted)
     outcomes = settle(funded, new(funded, "new", 1_000))
     assert {(one.status, one.replayed) for one in outcomes} == {(201, False)}
     assert commits == ["commit"]
+    assert looked_up == [400]
     oracle(funded)
 
 
@@ -211,11 +225,13 @@ def test_another_row_that_stands_already_fails_alone(funded: Bank) -> None:
     oracle(funded)
 
 
-def test_a_presumption_that_fails_is_told_to_whoever_runs_transactions_alone(funded: Bank) -> None:
+def test_a_presumption_that_fails_needs_another_attempt_and_leaves_nothing(funded: Bank) -> None:
     settle(funded, [keyed(funded, "before")])
     requests = [*new(funded, "new"), keyed(funded, "before")]
-    with pytest.raises(RunAgainError):
+    with pytest.raises(DatabaseUnavailableError) as stopped:
         settle_once(funded, requests)
+    assert isinstance(stopped.value.__cause__, RunAgainError)
+    oracle(funded)
     assert settle_once(funded, requests)[-1].outcomes[0].replayed
 
 

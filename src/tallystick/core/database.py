@@ -130,9 +130,9 @@ class Database:
         for attempt in range(1, attempts_max + 1):
             try:
                 return self._run_once(work)
-            except RunAgainError:
+            except RunAgainError as error:
                 if attempt == attempts_max:
-                    raise
+                    raise DatabaseUnavailableError from error
                 continue
             except (OperationalError, sqlalchemy.exc.TimeoutError) as error:
                 if attempt == attempts_max or not _may_retry(error):

@@ -11,7 +11,8 @@ from typing import Final
 
 __all__ = ["collect_as_usual", "collect_seldom", "tune_interpreter"]
 
-_OBJECTS_BETWEEN_WALKS: Final = 50_000
+# More than the largest batch has at once, so that it is over before the collector would walk it.
+_OBJECTS_BETWEEN_WALKS: Final = 200_000
 _TURN_SECONDS: Final = 0.0005
 _USUAL: Final = gc.get_threshold()
 
@@ -28,7 +29,7 @@ def collect_as_usual() -> None:
 
 
 def tune_interpreter() -> None:
-    """Let the collector walk once for a batch and never what is there already, and let threads take shorter turns."""
+    """Let the collector walk no batch and never what is there already, and let threads take shorter turns."""
     gc.collect()
     gc.freeze()
     collect_seldom()

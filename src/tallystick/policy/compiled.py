@@ -101,8 +101,9 @@ class CompiledPolicy:
         missing, and denies.
         """
         if self._looks_at_sides_apart:
-            fine = self._fine.get((facts.kind, facts.of_class, facts.today))
-            if fine is not None and _was_fine(fine[0], facts.payer) and _was_fine(fine[1], facts.payee):
+            kind, of_class, payer, payee, _, _, today, _ = facts
+            fine = self._fine.get((kind, of_class, today))
+            if fine is not None and _was_fine(fine[0], payer) and _was_fine(fine[1], payee):
                 return self._allowed
         standing = self._remembered.get(facts[:-1]) or self._stand(facts)
         return self._weigh(facts, standing, usage) if standing.varies else standing.decision

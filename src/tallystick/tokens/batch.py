@@ -171,7 +171,7 @@ class Batch:
         )
         self._answers.append(answer)
         self._take_key(answer)
-        return Outcome(status, body, resource_id, event_index)
+        return Outcome(status, body, resource_id, event_index, signed_events=self.signed_events)
 
     def begin_atomic(self) -> None:
         """From here on nothing is written until `end_atomic`, so that `undo_atomic` can take all of it back."""
@@ -272,7 +272,8 @@ class Batch:
         known = self.known[request.key_digest]
         if known.request_hash != request.request_hash:
             return Outcome(refusal=IdempotencyKeyReusedError(existing_id=known.resource_id))
-        return Outcome(known.status, known.text.encode(), known.resource_id, known.event_index, replayed=True)
+        status, body, resource_id = known.status, known.text.encode(), known.resource_id
+        return _outcome((status, body, resource_id, known.event_index, None, True, self.signed_events))
 
     def _take_key(self, answer: Answer) -> None:
         self._keys.append(answer.key_digest)
@@ -324,7 +325,7 @@ class Batch:
         self._added[row.id] = _added((row, request.key_digest, first_answer))
         answer = _answer((request.key_digest, request.request_hash, row.id, status, body, row.event_index))
         self._take_key(answer)
-        return _outcome((status, body, row.id, row.event_index, None, False, None))
+        return _outcome((status, body, row.id, row.event_index, None, False, self.signed_events))
 
     def _carry_out(self, request: Request, plan: Plan) -> Outcome:
         """Take up a plan in memory. From here it must succeed: what fails now is a fault of ours, not the caller's."""

@@ -9,6 +9,7 @@ from typing import Final
 
 from tallystick.business_dates import BusinessDateClosedError
 from tallystick.core.money import parse_positive_amount
+from tallystick.core.records import maker
 from tallystick.ledger import HOLDER_CODES, ledger_account_id
 from tallystick.orders import OrderState
 from tallystick.participants import (
@@ -45,6 +46,8 @@ from tallystick.tokens.sides import amount_of, may_act_for, own_account, two_sid
 
 __all__ = ["decide"]
 
+_asking = maker(Asking)
+
 
 def decide(facts: Facts, request: Request) -> Plan:
     """Return the plan of one request or raise the DomainError that refuses it."""
@@ -54,7 +57,7 @@ def decide(facts: Facts, request: Request) -> Plan:
 def _transfer(facts: Facts, request: Request) -> Plan:
     payer, payee = two_sides(facts, request)
     amount_minor = amount_of(request, payer)
-    asking = Asking(request.kind, payer, payer, payee, request.purpose, request.principal.id)
+    asking = _asking((request.kind, payer, payer, payee, request.purpose, request.principal.id))
     ruling = rule(facts, asking, amount_minor)
     postings = journal(request.kind, amount_minor, payer.token_class_id, payer.account_id, payee.account_id)
     facts.book.check(postings)

@@ -198,9 +198,9 @@ class ConfirmedByHand(NamedTuple):
 class Outcome(NamedTuple):
     """What became of one request: an answer to give (`body` is JSON, `status` is HTTP's) or a refusal.
 
-    `resource_id` names what the answer tells of; `event_index` its place in the log, once it is settled, and `jws` the
-    signed event that stands there. `answer` is the body without that, or what makes it: of a file's thousand transfers
-    nobody asks for one.
+    `resource_id` names what the answer tells of; `event_index` its place in the log, once it is settled, and
+    `signed_events` holds the signed event that stands there, once its batch is. `answer` is the body without that, or
+    what makes it: of a file's thousand transfers nobody asks for one.
     """
 
     status: int = 0
@@ -209,10 +209,12 @@ class Outcome(NamedTuple):
     event_index: int | None = None
     refusal: DomainError | None = None
     replayed: bool = False
-    jws: str | None = None
+    signed_events: Mapping[int, str] | None = None
 
     @property
     def body(self) -> bytes:
         """The answer's bytes, made on demand: a JSON object with `signed_event` as its last member, if there is one."""
         answer = self.answer if isinstance(self.answer, bytes) else self.answer().encode()
-        return answer if self.jws is None else b'%b,"signed_event":"%b"}' % (answer[:-1], self.jws.encode())
+        if self.event_index is None or self.signed_events is None:
+            return answer
+        return b'%b,"signed_event":"%b"}' % (answer[:-1], self.signed_events[self.event_index].encode())

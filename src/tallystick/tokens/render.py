@@ -6,6 +6,7 @@ same signed object. It is stored once, in the log, and joined on here.
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -54,6 +55,8 @@ EVENT_TYPES: Final[dict[str, str]] = {
 }
 
 _EVENT_VERSION: Final = 1
+# A batch has few days.
+_format_date: Final = lru_cache(maxsize=256)(date.isoformat)
 # One account, seen from its holder: it needs no side.
 _ACCOUNT_ONLY: Final = frozenset(
     {
@@ -234,6 +237,7 @@ def event_payload(
     order: the template below is therefore canonical, and a test holds it against the reference.
     """
     shown_lines = ",".join([_line(line, row.amount_minor, amount, scale) for line in lines])
+    value_date = _format_date(row.value_date or booked_at.date())
     approvals = ",".join([f'"{one.hex()}"' for one in approval_hashes]) if approval_hashes else ""
     late = f'"original_value_date":"{original_value_date}",' if original_value_date else ""
     payee = f'"payee_account_id":"{row.payee_account_id}",' if row.payee_account_id else ""
@@ -247,7 +251,7 @@ def event_payload(
         f'"issuer_id":"{issuer_id}","lines":[{shown_lines}],{late}{payee}{payer}{ruled}"principal_id":"{row.principal_id}",'
         f'{purpose}{related}"request_hash":"{row.request_hash.hex()}","scale":{scale},'
         f'"token_class_id":"{row.token_class_id}","type":"{EVENT_TYPES[row.kind]}",'
-        f'"value_date":"{row.value_date or booked_at.date()}","version":{_EVENT_VERSION}}}'
+        f'"value_date":"{value_date}","version":{_EVENT_VERSION}}}'
     ).encode()
 
 
@@ -269,8 +273,8 @@ def fact_payload(
 
 
 def _line(line: Line, amount_minor: int, amount: str, scale: int) -> str:
-    debit_minor = line.debit_minor
-    moved_minor = debit_minor or line.credit_minor
+    _, _, ledger_account_id, _, debit_minor, credit_minor, _, _, _, _ = line
+    moved_minor = debit_minor or credit_minor
     moved = amount if moved_minor == amount_minor else format_amount(moved_minor, scale)
     side = "debit" if debit_minor else "credit"
-    return f'{{"account":"{line.ledger_account_id}","{side}":"{moved}"}}'
+    return f'{{"account":"{ledger_account_id}","{side}":"{moved}"}}'

@@ -37,7 +37,6 @@ class SubmissionOutcome(NamedTuple):
     batch: Outcome | None = None
 
 
-_outcome = maker(Outcome)
 _submission_outcome = maker(SubmissionOutcome)
 
 
@@ -55,7 +54,7 @@ def settle(
     batch = Batch(issuer_id, locked, settler)
     presumed = len(locked.pieces) > 1 and not locked.answered and settler.new_keys.presume()
     try:
-        outcomes, finished, missed = _decide_and_write(connection, batch, locked, presumed_new=presumed)
+        outcomes, missed = _decide_and_write(connection, batch, locked, presumed_new=presumed)
     except IntegrityError as error:
         if presumed:
             # A key that stands already; what else it may be comes again when they were looked up.
@@ -66,21 +65,19 @@ def settle(
         settler.new_keys.refute()
         raise RunAgainError
     batch.check_written()
-    if finished is None:
-        signed_before = _signed_events(connection, issuer_id, batch.answered_before)
-        finished = _finished(outcomes, {**signed_before, **batch.signed_events})
+    if batch.answered_before:
+        batch.signed_events.update(_signed_events(connection, issuer_id, batch.answered_before))
     if batch.writes:
         batch.write_people(connection)
     elif batch.answered_before:
         confirm_durable(connection)
-    return finished
+    return outcomes
 
 
 class _Written(NamedTuple):
-    """What was decided, with its signed events where all are at hand, and the keys that were wrongly presumed new."""
+    """What was decided, and the keys that were wrongly presumed new."""
 
     outcomes: list[SubmissionOutcome]
-    finished: list[SubmissionOutcome] | None
     missed: Collection[bytes]
 
 
@@ -88,7 +85,7 @@ def _decide_and_write(
     connection: Connection, batch: Batch, locked: Locked, *, presumed_new: bool
 ) -> _Written:
     issuer_id, pieces = batch.issuer_id, locked.pieces
-    finished = unwritten = None
+    unwritten = None
     with pipelined(connection) as pipeline:
         batch.pipeline = pipeline
         # The server looks these up while the first piece is decided.
@@ -101,10 +98,7 @@ def _decide_and_write(
         if presumed_new:
             unwritten = ask_unwritten(pipeline, issuer_id, chain.from_iterable(pieces[1:]), batch.known)
         batch.write_rest()
-        if not batch.answered_before:
-            # While the server still writes.
-            finished = _finished(outcomes, batch.signed_events)
-    return _Written(outcomes, finished, () if unwritten is None else unwritten.result().keys())
+    return _Written(outcomes, () if unwritten is None else unwritten.result().keys())
 
 
 def _signed_events(connection: Connection, issuer_id: str, answers: Iterable[Answer]) -> dict[int, str]:
@@ -141,21 +135,3 @@ def _decide(batch: Batch, submission: Submission) -> SubmissionOutcome:
     )
     answered = batch.answer(asked, 200, asked.id, orjson.dumps(shown), None)
     return SubmissionOutcome(outcomes, answered)
-
-
-def _finished(
-    outcomes: Sequence[SubmissionOutcome], signed_events: dict[int, str]
-) -> list[SubmissionOutcome]:
-    """Join each answer with its signed event, now that there is one."""
-
-    def finish(outcome: Outcome) -> Outcome:
-        status, answer, resource_id, event_index, refusal, replayed, _ = outcome
-        if event_index is None:
-            return outcome
-        jws = signed_events[event_index]
-        return _outcome((status, answer, resource_id, event_index, refusal, replayed, jws))
-
-    return [
-        _submission_outcome((list(map(finish, of_requests)), None if of_batch is None else finish(of_batch)))
-        for of_requests, of_batch in outcomes
-    ]

@@ -250,3 +250,12 @@ def test_a_transfers_answer_is_its_resource_before_anything_was_reversed(
 
     assert text.encode() == orjson.dumps(tokens.resource("issuer_1", row, "USD", scale))
     assert settled_transfer("issuer_1", row._replace(remaining_minor=5), "USD", amount) == text
+
+
+def test_an_outcome_shows_neither_its_answer_nor_its_batch() -> None:
+    shown = repr(
+        Outcome(201, b'{"amount":"1.00"}', "transfer_1", 7, signed_events={7: "header.payload.proof"})
+    )
+    assert (
+        shown == "Outcome(status=201, resource_id='transfer_1', event_index=7, refusal=None, replayed=False)"
+    )

@@ -211,6 +211,11 @@ class Outcome(NamedTuple):
     replayed: bool = False
     signed_events: Mapping[int, str] | None = None
 
+    def __repr__(self) -> str:
+        # Neither the answer nor the events: a batch's are megabytes.
+        told = f"status={self.status}, resource_id={self.resource_id!r}, event_index={self.event_index}"
+        return f"Outcome({told}, refusal={self.refusal!r}, replayed={self.replayed})"
+
     @property
     def body(self) -> bytes:
         """The answer's bytes, made on demand: a JSON object with `signed_event` as its last member, if there is one."""

@@ -8,6 +8,7 @@ import pytest
 
 from tallystick import events, tokens
 from tallystick.core.clock import format_time
+from tallystick.core.errors import InvariantError
 from tallystick.core.ids import is_id, with_prefix
 from tallystick.core.money import format_amount
 from tallystick.tokens import Instruction, InstructionNotFoundError, Kind, Outcome
@@ -250,6 +251,24 @@ def test_a_transfers_answer_is_its_resource_before_anything_was_reversed(
 
     assert text.encode() == orjson.dumps(tokens.resource("issuer_1", row, "USD", scale))
     assert settled_transfer("issuer_1", row._replace(remaining_minor=5), "USD", amount) == text
+
+
+def test_what_was_answered_with_an_event_that_is_gone_is_no_answer(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bank.mint("HARBOUR-USD", "5.00")
+    asked = bank.request(
+        Kind.TRANSFER,
+        bank.platform,
+        amount="5.00",
+        currency="USD",
+        payer_account_id=bank.account_id("HARBOUR-USD"),
+        payee_account_id=bank.account_id("LANTERN-USD"),
+    )
+    bank.settle(tokens.Submission((asked,)))
+    monkeypatch.setattr(events, "events_at", lambda *_: [])
+    with pytest.raises(InvariantError, match="not in the log"):
+        bank.settle(tokens.Submission((asked,)))
 
 
 def test_an_outcome_shows_neither_its_answer_nor_its_batch() -> None:

@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from tallystick import events
 from tallystick.core.clock import format_time
 from tallystick.core.database import RunAgainError, confirm_durable
-from tallystick.core.errors import DomainError
+from tallystick.core.errors import DomainError, InvariantError
 from tallystick.core.pipeline import pipelined
 from tallystick.core.records import maker
 from tallystick.tokens.answered_before import ask_answers, ask_unwritten
@@ -105,7 +105,11 @@ def _signed_events(connection: Connection, issuer_id: str, answers: Iterable[Ans
     indexes = [answer.event_index for answer in answers if answer.event_index is not None]
     if not indexes:
         return {}
-    return {one.event_index: one.jws for one in events.events_at(connection, issuer_id, indexes)}
+    found = {one.event_index: one.jws for one in events.events_at(connection, issuer_id, indexes)}
+    if found.keys() != set(indexes):
+        # Here, where it harms nobody else: behind the commit nothing could be answered any more.
+        raise InvariantError("an event that was answered with is not in the log")
+    return found
 
 
 def _decide(batch: Batch, submission: Submission) -> SubmissionOutcome:

@@ -17,7 +17,9 @@ def main() -> None:
     """Run the benchmark; the exit status is not zero where the oracle finds the books wrong."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "--quick", action="store_true", help="about a minute: a small bank, no growth, packs or reconciling"
+        "--quick",
+        action="store_true",
+        help="one to two minutes: a small bank, no growth, packs or reconciling",
     )
     parser.add_argument(
         "--only", default="", help="only measurements whose name holds this; nothing is written"

@@ -11,7 +11,7 @@ from typing import Final
 
 __all__ = ["collect_as_usual", "collect_seldom", "tune_interpreter"]
 
-# More than the largest batch has at once, so that it is over before the collector would walk it.
+# More than the largest batch and the requests that wait behind it, so that it is over before the collector would walk.
 _OBJECTS_BETWEEN_WALKS: Final = 200_000
 _TURN_SECONDS: Final = 0.0005
 _USUAL: Final = gc.get_threshold()

@@ -34,7 +34,7 @@ class FixedClock:
 @lru_cache(maxsize=1024)
 def format_time(at: datetime) -> str:
     """Return `at` (UTC) as RFC 3339 with six fractional digits and `Z`: always 27 characters, so that it sorts."""
-    return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond:06d}Z".rjust(27, "0")
+    return at.isoformat(timespec="microseconds")[:26] + "Z"
 
 
 def day_end(day: date) -> datetime:

@@ -22,6 +22,7 @@ from sqlalchemy import Connection, Executable, event
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from tallystick.core.errors import InvariantError, UnavailableError
+from tallystick.core.pipeline import doubt_prepared
 
 __all__ = [
     "JOB_QUEUE_SCHEMA",
@@ -114,6 +115,8 @@ class Database:
         )
         event.listen(self.engine, "connect", _assume_service_role)
         event.listen(self.engine, "connect", _let_batches_flow)
+        event.listen(self.engine, "rollback", doubt_prepared)
+        event.listen(self.engine, "rollback_savepoint", doubt_prepared)
 
     def close(self) -> None:
         """Close every idle connection."""

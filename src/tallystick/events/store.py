@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
-import psycopg
 from sqlalchemy import Connection
 
 from tallystick.core.arrays import BigintArray, TextArray, alike, rows_of
 from tallystick.core.errors import InvariantError
-from tallystick.core.pipeline import Asked, Pipeline
+from tallystick.core.pipeline import Asked, Pipeline, RowValues
 from tallystick.events.records import Event, EventDraft, Head
 
 _INSERT: Final = f"""
@@ -155,8 +154,7 @@ def read_index_as_of(connection: Connection, issuer_id: str, at: datetime) -> in
     return int(connection.exec_driver_sql(_INDEX_AS_OF, {"issuer_id": issuer_id, "at": at}).scalar_one())
 
 
-def _read_head(cursor: psycopg.Cursor[Any]) -> Head:
-    row = cursor.fetchone()
-    if row is None:
+def _read_head(rows: list[RowValues]) -> Head:
+    if not rows:
         raise InvariantError("the issuer has no log")
-    return Head(row[0], row[1])
+    return Head._make(rows[0])

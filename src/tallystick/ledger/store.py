@@ -4,11 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from typing import Any, Final
 
-import psycopg
 from sqlalchemy import Connection, text
 
 from tallystick.core.arrays import BigintArray, TextArray, alike, rows_of
-from tallystick.core.pipeline import Asked, Pipeline
+from tallystick.core.pipeline import Asked, Pipeline, RowValues
 from tallystick.ledger.book import Balance, Book, Line
 from tallystick.ledger.records import EntryLine, LedgerAccount, Position, TrialBalanceRow
 from tallystick.ledger.standpoints import Standpoint
@@ -471,8 +470,8 @@ def read_trial_sums(
     return int(row[0]), int(row[1])
 
 
-def _read_book(cursor: psycopg.Cursor[Any]) -> Book:
-    return Book({row[0]: Balance(row[1], row[2], row[3], row[4]) for row in cursor.fetchall()})
+def _read_book(rows: list[RowValues]) -> Book:
+    return Book({row[0]: Balance(row[1], row[2], row[3], row[4]) for row in rows})
 
 
 def read_movements(

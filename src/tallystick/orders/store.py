@@ -3,14 +3,13 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
-import psycopg
 from sqlalchemy import Connection, func, insert, select, update
 
 from tallystick import participants
 from tallystick.core.arrays import TextArray
-from tallystick.core.pipeline import Asked, Pipeline
+from tallystick.core.pipeline import Asked, Pipeline, RowValues
 from tallystick.orders.models import restriction, restriction_action
 from tallystick.orders.records import Action, Blocks, Order
 
@@ -143,13 +142,13 @@ def ask_blocks(
     return pipeline.ask(_BLOCKS, (issuer_id, TextArray(list(account_ids)), now), _read_blocks)
 
 
-def _read_blocks(cursor: psycopg.Cursor[Any]) -> dict[str, Blocks]:
-    return {account_id: Blocks(debit, credit) for account_id, debit, credit in cursor.fetchall()}
+def _read_blocks(rows: list[RowValues]) -> dict[str, Blocks]:
+    return {account_id: Blocks(debit, credit) for account_id, debit, credit in rows}
 
 
-def _read_by_account(cursor: psycopg.Cursor[Any]) -> dict[str, dict[str, Order]]:
+def _read_by_account(rows: list[RowValues]) -> dict[str, dict[str, Order]]:
     found: dict[str, dict[str, Order]] = {}
-    for row in cursor.fetchall():
+    for row in rows:
         one = Order(**dict(zip(_COLUMNS, row, strict=True)))
         found.setdefault(one.account_id, {})[one.id] = one
     return found

@@ -4,12 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-import psycopg
 from sqlalchemy import Connection, Table, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as insert_or_keep
 
 from tallystick.core.arrays import TextArray
-from tallystick.core.pipeline import Asked, Pipeline
+from tallystick.core.pipeline import Asked, Pipeline, RowValues
 from tallystick.participants.models import (
     account,
     api_key,
@@ -330,9 +329,8 @@ def raise_facts_version(connection: Connection, issuer_id: str) -> None:
     )
 
 
-def _read_version(cursor: psycopg.Cursor[Any]) -> int:
-    row = cursor.fetchone()
-    return -1 if row is None else int(row[0])
+def _read_version(rows: list[RowValues]) -> int:
+    return int(rows[0][0]) if rows else -1
 
 
 def _principal(values: Any) -> Principal:
@@ -351,5 +349,5 @@ def _api_key(values: Any) -> ApiKey:
     return ApiKey(**{**known, "ip_allow_list": tuple(known["ip_allow_list"] or ())})
 
 
-def _read_facts(cursor: psycopg.Cursor[Any]) -> dict[str, AccountFacts]:
-    return {row[0]: AccountFacts._make(row) for row in cursor.fetchall()}
+def _read_facts(rows: list[RowValues]) -> dict[str, AccountFacts]:
+    return {row[0]: AccountFacts._make(row) for row in rows}

@@ -4,11 +4,10 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple, TypeVar
 
-import psycopg
 from sqlalchemy import Connection, func, insert, select, update
 
 from tallystick.core.arrays import BigintArray, TextArray
-from tallystick.core.pipeline import Asked, Pipeline
+from tallystick.core.pipeline import Asked, Pipeline, RowValues
 from tallystick.policy.models import policy_document
 from tallystick.policy.usage import Usage, UsageBook, stored
 from tallystick.policy.versions import Policy
@@ -110,14 +109,14 @@ def read_in_force(
     return pipeline.ask(
         _IN_FORCE,
         (TextArray(list(known_ids)), issuer_id, at, at),
-        lambda cursor: finish([InForce(*row) for row in cursor.fetchall()]),
+        lambda rows: finish([InForce(*row) for row in rows]),
     )
 
 
 def read_usage(pipeline: Pipeline, issuer_id: str, keys: Sequence[str], hour: int) -> Asked[UsageBook]:
-    def read(cursor: psycopg.Cursor[Any]) -> UsageBook:
+    def read(rows: list[RowValues]) -> UsageBook:
         usages = {key: Usage.none(hour) for key in keys}
-        for key, kept_hour, kept, total_minor in cursor.fetchall():
+        for key, kept_hour, kept, total_minor in rows:
             usages[key] = Usage.as_of(hour, kept_hour, kept, total_minor)
         return UsageBook(hour, usages)
 

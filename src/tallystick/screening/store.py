@@ -7,14 +7,13 @@ from itertools import islice
 from typing import Any, Final, NamedTuple
 
 import orjson
-import psycopg
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_or_keep
 
 from tallystick import participants
 from tallystick.core.arrays import TextArray
 from tallystick.core.copy_text import copy_rows, escape
-from tallystick.core.pipeline import Asked, Pipeline
+from tallystick.core.pipeline import Asked, Pipeline, RowValues
 from tallystick.screening.models import (
     screening,
     screening_decision,
@@ -336,5 +335,5 @@ def _entity(entity_id: str, entity_hash: bytes, facts: dict[str, Any]) -> Listed
     )
 
 
-def _read_standing(cursor: psycopg.Cursor[Any]) -> dict[str, Standing]:
-    return {asked_id: Standing(state) for asked_id, state in cursor.fetchall()}
+def _read_standing(rows: list[RowValues]) -> dict[str, Standing]:
+    return {asked_id: Standing(state) for asked_id, state in rows}

@@ -7,14 +7,13 @@ head, so that a key's state at an index is what the log says of it.
 """
 
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import psycopg
 from sqlalchemy import Connection
 
 from tallystick.core.clock import Clock
 from tallystick.core.errors import ConflictError
-from tallystick.core.pipeline import Asked, Pipeline
+from tallystick.core.pipeline import Asked, Pipeline, RowValues
 from tallystick.signing import manifests, store
 from tallystick.signing.ed25519 import checked_public_key, thumbprint
 from tallystick.signing.jws import ALGORITHM, KeyResolver, VerificationKey
@@ -281,8 +280,8 @@ def ask_signer(
     had.
     """
 
-    def signer(cursor: psycopg.Cursor[Any]) -> Signer:
-        key_id = store.read_key_id(cursor)
+    def signer(rows: list[RowValues]) -> Signer:
+        key_id = store.read_key_id(rows)
         if key_id is None:
             raise SigningKeyUnavailableError("The issuer has no active signing key.")
         return key_directory.signer(issuer_id, key_id)

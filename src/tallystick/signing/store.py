@@ -5,12 +5,11 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
-import psycopg
 from sqlalchemy import Connection, Row, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from tallystick.core.errors import InvariantError
-from tallystick.core.pipeline import Asked, Pipeline
+from tallystick.core.pipeline import Asked, Pipeline, RowValues
 from tallystick.signing.ed25519 import thumbprint
 from tallystick.signing.keys import KeyState, KeyUse, SigningKey
 from tallystick.signing.models import root_manifest, signing_key
@@ -142,7 +141,7 @@ def read_active_key(connection: Connection, issuer_id: str, use: KeyUse) -> Sign
 
 
 def ask_active_key_id(
-    pipeline: Pipeline, issuer_id: str, use: KeyUse, read: Callable[[psycopg.Cursor[Any]], Result]
+    pipeline: Pipeline, issuer_id: str, use: KeyUse, read: Callable[[list[RowValues]], Result]
 ) -> Asked[Result]:
     """Ask for the active key's id, for `read_key_id`."""
     return pipeline.ask(
@@ -185,7 +184,6 @@ def _key(row: Row[*tuple[Any, ...]]) -> SigningKey:
     return key
 
 
-def read_key_id(cursor: psycopg.Cursor[Any]) -> str | None:
+def read_key_id(rows: list[RowValues]) -> str | None:
     """Return the id that `ask_active_key_id` asked for; None if no key is active."""
-    row = cursor.fetchone()
-    return None if row is None else str(row[0])
+    return str(rows[0][0]) if rows else None

@@ -2,15 +2,14 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-import psycopg
 from sqlalchemy import Connection
 
 from tallystick.core.arrays import BigintArray, BytesArray, TextArray, alike, rows_of
 from tallystick.core.clock import format_time
 from tallystick.core.money import format_amount
-from tallystick.core.pipeline import Asked, Pipeline
+from tallystick.core.pipeline import Asked, Pipeline, RowValues
 from tallystick.tokens.instructions import ConfirmedByHand, Instruction
 from tallystick.tokens.render import settled_transfer
 
@@ -394,14 +393,14 @@ def read_expired_hold_ids(connection: Connection, issuer_id: str, at: datetime, 
     return [row[0] for row in rows]
 
 
-def _read_answers(cursor: psycopg.Cursor[Any]) -> dict[bytes, Answer]:
-    return {bytes(row[0]): Answer(bytes(row[0]), bytes(row[1]), *row[2:]) for row in cursor.fetchall()}
+def _read_answers(rows: list[RowValues]) -> dict[bytes, Answer]:
+    return {bytes(row[0]): Answer(bytes(row[0]), bytes(row[1]), *row[2:]) for row in rows}
 
 
-def _read_transfers(issuer_id: str) -> Callable[[psycopg.Cursor[Any]], dict[bytes, Answer]]:
-    def read(cursor: psycopg.Cursor[Any]) -> dict[bytes, Answer]:
+def _read_transfers(issuer_id: str) -> Callable[[list[RowValues]], dict[bytes, Answer]]:
+    def read(rows: list[RowValues]) -> dict[bytes, Answer]:
         found = {}
-        for digest, first_answer, currency, scale, *columns in cursor.fetchall():
+        for digest, first_answer, currency, scale, *columns in rows:
             row = Instruction._make(columns)
             known = bytes(digest)
             if first_answer is None:

@@ -18,7 +18,9 @@ import psycopg
 import pytest
 
 from tallystick import app
+from tallystick.api.patience import Patience
 from tallystick.core import migrations
+from tallystick.core.database import OutcomeUnknownError
 from tallystick.core.embedded_postgres import EmbeddedPostgres, embedded_postgres
 from tallystick.core.migrations import SchemaMismatchError
 from tallystick.core.settings import Settings
@@ -235,6 +237,21 @@ def raw_request(edge: Edge, body: bytes, key: str, *, sent_bytes: int | None = N
     )
     connection.sendall(head.encode() + body[:sent_bytes])
     return connection
+
+
+async def test_a_commit_that_does_not_end_in_time_is_unknown_and_resolved_by_its_key(edge: Edge) -> None:
+    edge.bank.mint("HARBOUR-USD", "100.00")
+    service = edge.application.state.service
+    service._until_settled = Patience(0.0, OutcomeUnknownError)
+    with head_locked(edge):
+        told = await edge.post("/v1/transfers", transfer(edge), Role.PLATFORM, key="hung")
+        assert_problem(told, 503, "outcome_unknown")
+    service._until_settled = Patience(60.0, OutcomeUnknownError)
+
+    answered = await edge.post("/v1/transfers", transfer(edge), Role.PLATFORM, key="hung")
+    assert answered.status_code == 201
+    assert len((await edge.get("/v1/transfers")).json()["data"]) == 1
+    oracle(edge.bank)
 
 
 async def test_a_caller_that_leaves_cancels_nothing(served_edge: Edge) -> None:

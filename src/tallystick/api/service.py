@@ -14,6 +14,7 @@ from tallystick import audit, integrity, participants, payout_replies, transpare
 from tallystick.api.bearers import Bearers
 from tallystick.api.housekeeping import Housekeeping
 from tallystick.api.pack_runs import read_runs
+from tallystick.api.patience import Patience
 from tallystick.audit import AuditTrail, AuditUnavailableError, Draft
 from tallystick.core.clock import Clock, SystemClock
 from tallystick.core.database import Database, OutcomeUnknownError
@@ -102,8 +103,12 @@ class Service:
         self._started = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._delivered: list[tuple[asyncio.Future[SubmissionOutcome], SubmissionOutcome]] = []
+        self._until_settled = Patience(
+            settings.request_deadline_seconds + _COMMIT_GRACE_SECONDS, OutcomeUnknownError
+        )
         self._trail: AuditTrail | None = None
         self._recorded: list[tuple[asyncio.Future[None], AuditUnavailableError | None]] = []
+        self._until_recorded = Patience(_AUDIT_SECONDS_MAX, AuditUnavailableError)
         self._issuers: tuple[float, frozenset[str]] = (0.0, frozenset())
 
     def start(self) -> None:
@@ -159,11 +164,8 @@ class Service:
             time.monotonic() + deadline_seconds,
             lambda outcome: self._delivered.append((settled, outcome)),
         )
-        timeout = loop.call_later(deadline_seconds + _COMMIT_GRACE_SECONDS, _give_up, settled)
-        try:
-            return await settled
-        finally:
-            timeout.cancel()
+        self._until_settled.watch(loop, settled)
+        return await settled
 
     def once(
         self,
@@ -213,7 +215,8 @@ class Service:
         loop = asyncio.get_running_loop()
         recorded: asyncio.Future[None] = loop.create_future()
         self._audit_trail(loop).record(issuer_id, draft, self._resolve(recorded))
-        await self._until(loop, recorded)
+        self._until_recorded.watch(loop, recorded)
+        await recorded
 
     async def record_stray(self, issuer_id: str, draft: Draft) -> None:
         """Do the same for an attempt whose key opens nothing, if it names an issuer; beyond a limit only count it."""
@@ -226,7 +229,8 @@ class Service:
         if issuer_id in known:
             recorded: asyncio.Future[None] = loop.create_future()
             if self._audit_trail(loop).record_stray(issuer_id, draft, self._resolve(recorded)):
-                await self._until(loop, recorded)
+                self._until_recorded.watch(loop, recorded)
+                await recorded
 
     def record_soon(self, issuer_id: str, draft: Draft) -> None:
         """Put an attempt on record if that can be done: for failures, whose answer must not wait for another one."""
@@ -234,13 +238,6 @@ class Service:
             self._audit_trail(asyncio.get_running_loop()).record(issuer_id, draft, lambda _: None)
         except AuditUnavailableError:
             return
-
-    async def _until(self, loop: asyncio.AbstractEventLoop, recorded: "asyncio.Future[None]") -> None:
-        timeout = loop.call_later(_AUDIT_SECONDS_MAX, _give_up_recording, recorded)
-        try:
-            await recorded
-        finally:
-            timeout.cancel()
 
     def _resolve(self, recorded: "asyncio.Future[None]") -> Callable[[AuditUnavailableError | None], None]:
         return lambda refusal: self._recorded.append((recorded, refusal))
@@ -310,13 +307,3 @@ def _tell_recorded(recorded: list[tuple["asyncio.Future[None]", AuditUnavailable
             waiting.set_result(None)
         else:
             waiting.set_exception(refusal)
-
-
-def _give_up_recording(recorded: "asyncio.Future[None]") -> None:
-    if not recorded.done():
-        recorded.set_exception(AuditUnavailableError())
-
-
-def _give_up(settled: asyncio.Future[SubmissionOutcome]) -> None:
-    if not settled.done():
-        settled.set_exception(OutcomeUnknownError())

@@ -417,3 +417,82 @@ def test_a_connection_that_was_left_in_the_middle_of_a_pipeline_is_not_used_agai
             database.run(work)
     database.run(work)
     assert numbers(database) == [1]
+
+
+def test_an_interrupt_that_closed_the_connection_is_raised_and_nothing_is_run_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts: list[int] = []
+
+    def interrupted(driver: "psycopg.Connection[object]", *_: object) -> None:
+        # As the driver does where a second interrupt comes while it cancels.
+        driver.pgconn.finish()
+        raise KeyboardInterrupt
+
+    def work(connection: Connection) -> None:
+        attempts.append(1)
+        with pipelined(connection) as pipeline:
+            insert(pipeline, 1)
+            counted = pipeline.ask("SELECT count(*) FROM note", (), first_value)
+            with monkeypatch.context() as patched:
+                patched.setattr(psycopg.Connection, "wait", interrupted)
+                counted.result()
+
+    with pytest.raises(KeyboardInterrupt):
+        database.run(work)
+    assert len(attempts) == 1
+    assert numbers(database) == []
+
+
+def test_a_fault_in_reading_rows_is_raised_as_it_is(database: Database) -> None:
+    attempts: list[int] = []
+
+    def work(connection: Connection) -> None:
+        attempts.append(1)
+        with pipelined(connection) as pipeline:
+            insert(pipeline, 1)
+            # More digits than Python reads into a number.
+            pipeline.ask("SELECT to_jsonb(repeat('9', 5000)::numeric)", (), first_value)
+            insert(pipeline, 2)
+
+    with pytest.raises(ValueError, match="digits"):
+        database.run(work)
+    assert len(attempts) == 1
+    assert numbers(database) == []
+
+
+def test_a_statement_whose_table_was_altered_is_prepared_anew(
+    database: Database, database_urls: DatabaseUrls
+) -> None:
+    def work(connection: Connection) -> object:
+        with pipelined(connection) as pipeline:
+            found = pipeline.ask("SELECT max(number) FROM note", (), first_value)
+        return found.result()
+
+    # The pool has one connection in use: the one that comes back first.
+    assert database.run(work) is None
+    with connect(database_urls.superuser_url) as superuser:
+        superuser.execute("ALTER TABLE note ALTER number TYPE bigint")
+        superuser.execute(f"INSERT INTO note VALUES ({2**40})")
+    with pytest.raises(DBAPIError) as failed:
+        database.run(work)
+    assert getattr(failed.value.orig, "sqlstate", None) == "0A000"
+    assert database.run(work) == 2**40
+
+
+def test_what_went_wrong_first_is_raised_where_rolling_back_fails_too(
+    database: Database, database_urls: DatabaseUrls
+) -> None:
+    attempts: list[int] = []
+
+    def work(connection: Connection) -> None:
+        attempts.append(1)
+        backend = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+        with connect(database_urls.superuser_url) as superuser:
+            superuser.execute("SELECT pg_terminate_backend(%s, 10000)", [backend])
+        raise LookupError("in the middle")
+
+    with pytest.raises(LookupError):
+        database.run(work)
+    assert len(attempts) == 1
+    assert numbers(database) == []

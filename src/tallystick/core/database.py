@@ -161,7 +161,7 @@ class Database:
                 result = work(connection)
             except BaseException:
                 if transaction.is_active:
-                    transaction.rollback()
+                    _roll_back(connection, transaction)
                 raise
             _commit(connection, transaction)
             return result
@@ -211,6 +211,14 @@ def _commit(connection: Connection, transaction: sqlalchemy.RootTransaction) -> 
     if warnings:
         connection.invalidate()
         raise OutcomeUnknownError
+
+
+def _roll_back(connection: Connection, transaction: sqlalchemy.RootTransaction) -> None:
+    # What went wrong first is what the caller is told; a connection that can't even do this has nothing to roll back.
+    try:
+        transaction.rollback()
+    except DBAPIError:
+        connection.invalidate()
 
 
 def _may_retry(error: Exception) -> bool:

@@ -20,7 +20,7 @@ from psycopg.abc import PQGen
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.errors import error_from_result
 from psycopg.generators import fetch_many, send
-from psycopg.pq import ConnStatus, ExecStatus, PipelineStatus, TransactionStatus
+from psycopg.pq import ExecStatus, PipelineStatus, TransactionStatus
 from psycopg.pq.abc import PGresult
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
@@ -36,6 +36,8 @@ _WRAPPERS: Final = (
     (psycopg.IntegrityError, IntegrityError),
     (psycopg.Error, DBAPIError),
 )
+# A table that somebody altered, or a statement that is gone: to be prepared anew.
+_OUTDATED: Final = (psycopg.errors.FeatureNotSupported, psycopg.errors.InvalidSqlStatementName)
 _SESSION: Final = "tallystick.pipeline"
 
 
@@ -109,13 +111,10 @@ class Pipeline:
     def end(self) -> None:
         """Wait until every statement was done and leave pipeline mode; raises like `wait_for`."""
         server = self._driver.pgconn
-        try:
-            self._awaited.append(_take_nothing)
-            server.pipeline_sync()
-            self._driver.wait(self._take_results(None))
-        finally:
-            if server.status != ConnStatus.BAD:
-                server.exit_pipeline_mode()
+        self._awaited.append(_take_nothing)
+        server.pipeline_sync()
+        self._driver.wait(self._take_results(None))
+        server.exit_pipeline_mode()
         self._raise_failure()
 
     def _send(self, statement: str, parameters: Sequence[object], asked: Asked[Result]) -> Asked[Result]:
@@ -129,8 +128,7 @@ class Pipeline:
             self._awaited.append(partial(session.take_prepared, key, name))
         server.send_query_prepared(name, values, param_formats=formats)
         self._awaited.append(partial(session.take_answer, asked))
-        # What the socket does not take at once is sent while the server's answers are taken in: else each side could
-        # wait for the other.
+        # Nothing piles up here that the server could work on; what it answers is taken in meanwhile.
         if server.flush():
             self._driver.wait(send(server))
         return asked
@@ -214,8 +212,11 @@ class _Session:
 def pipelined(connection: Connection) -> Iterator[Pipeline]:
     """Yield a pipeline on a connection; when the block ends, every statement has been done.
 
-    Raises the sqlalchemy.exc.DBAPIError of the first statement that failed.
+    Until then the connection is the pipeline's alone. Raises the sqlalchemy.exc.DBAPIError of the first statement that
+    failed.
     """
+    # Else the pool would roll back by itself, and nobody would doubt what is prepared.
+    assert connection.in_transaction()
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)
     session = connection.info.get(_SESSION)
@@ -233,6 +234,8 @@ def pipelined(connection: Connection) -> Iterator[Pipeline]:
             raise
         pipeline.end()
     except psycopg.Error as error:
+        if isinstance(error, _OUTDATED):
+            session.prepared.clear()
         lost = driver.closed or driver.broken
         if lost:
             connection.invalidate()
@@ -241,7 +244,8 @@ def pipelined(connection: Connection) -> Iterator[Pipeline]:
                 raise wrapper(None, None, error, connection_invalidated=lost) from error
         raise
     finally:
-        if driver.pgconn.pipeline_status != PipelineStatus.OFF:
+        # Where an interrupt or a fault left it in the middle, or the driver closed it for that reason.
+        if driver.closed or driver.pgconn.pipeline_status != PipelineStatus.OFF:
             connection.invalidate()
 
 

@@ -43,6 +43,16 @@ class DomainError(Exception):
         self.detail = detail or self.title
         self.members = members
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # As it is, whatever its kind asks for when it is made: refusals are told from one process to another.
+        return _made_again, (type(self), self.args, self.__dict__)
+
+
+def _made_again(kind: type[DomainError], args: tuple[Any, ...], facts: dict[str, Any]) -> DomainError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(facts)
+    return error
+
 
 class MalformedError(DomainError):
     """The request can't be understood as written."""

@@ -39,8 +39,11 @@ def create_with(settings: Settings, database_url: str) -> FastAPI:
             with service.database.read() as connection:
                 migrations.require_head(connection)
             tune_interpreter()
+            if settings.settling_process:
+                await service.settle_beside()
             yield
         finally:
+            await service.end_settling()
             service.close()
 
     app.router.lifespan_context = lifespan

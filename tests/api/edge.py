@@ -225,6 +225,8 @@ async def _edge_of(
             "state_directory": state_directory,
             "failed_attempts_per_minute_max": 1_000_000,
             "log_interval_seconds": 0,
+            # Where a network lies between, everything is as the product starts it.
+            "settling_process": over_network,
             **settings_of_test,
         }
     )

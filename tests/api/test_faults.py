@@ -220,6 +220,8 @@ def head_locked(edge: Edge) -> Iterator[psycopg.Connection[Any]]:
 
 
 async def somebody_waits(connection: psycopg.Connection[Any]) -> bool:
+    # A transaction goes on seeing who was there when it first looked.
+    connection.execute("SELECT pg_stat_clear_snapshot()")
     found = connection.execute(
         "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
@@ -273,6 +275,28 @@ async def test_a_caller_that_leaves_cancels_nothing(served_edge: Edge) -> None:
     again = await edge.post("/v1/transfers", transfer(edge), Role.PLATFORM, key="left")
     assert (again.status_code, again.headers["idempotency-replayed"]) == (201, "true")
     assert again.json()["id"] == made["id"]
+    oracle(edge.bank)
+
+
+async def test_a_settling_process_that_is_killed_costs_one_retry(served_edge: Edge) -> None:
+    edge = served_edge
+    edge.bank.mint("HARBOUR-USD", "100.00")
+    settling = edge.application.state.service._settling
+    killed = settling.process_id
+    with head_locked(edge) as holding:
+        sent = [asyncio.create_task(under_load(edge, f"killed {number}")) for number in range(UNDER_LOAD)]
+        await until(lambda: somebody_waits(holding))
+        os.kill(killed, signal.SIGKILL)
+        told = dict(await asyncio.gather(*sent))
+    # Whoever arrived behind its death was settled by the next one.
+    assert None in told.values()
+
+    for key, before in told.items():
+        again = await edge.post("/v1/transfers", transfer(edge, "0.01"), Role.PLATFORM, key=key)
+        assert again.status_code == 201
+        assert before is None or before == again.content
+    assert settling.process_id not in {killed, None}
+    assert len((await edge.get("/v1/transfers")).json()["data"]) == UNDER_LOAD
     oracle(edge.bank)
 
 

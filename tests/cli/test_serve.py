@@ -5,7 +5,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -119,6 +119,38 @@ def test_several_processes_serve_and_stop_together(database_urls: DatabaseUrls, 
             assert all(line[:1] in "ied:" for line in lines)
         assert served.process.wait(SECONDS_MAX) == 0
     assert served.errors.read_text() == ""
+
+
+def settling_beside(served: Served) -> list[int]:
+    """Return the processes that settle beside a service."""
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdecimal() and is_running(int(process.name)):
+            # Others may end while they are looked at.
+            with suppress(FileNotFoundError, ProcessLookupError):
+                parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
+                if (
+                    parent == str(served.process.pid)
+                    and b"settling_child" in (process / "cmdline").read_bytes()
+                ):
+                    found.append(int(process.name))
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_the_process_that_settles_ends_with_the_service(
+    database_urls: DatabaseUrls, tmp_path: Path, how: signal.Signals
+) -> None:
+    settings = {"database_url": database_urls.service_url, "database_owner_url": database_urls.owner_url}
+    with serving(tmp_path / "state", "--sandbox", settings=settings) as served:
+        assert import_statement(served).status_code == 201
+        [settling] = settling_beside(served)
+        served.stop(how)
+        deadline = time.monotonic() + SECONDS_MAX
+        while is_running(settling):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
 
 @pytest.mark.slow

@@ -31,6 +31,8 @@ from tallystick.tokens import (
     Outcome,
     Request,
     Settler,
+    SettlingProcess,
+    SettlingTerms,
     Submission,
     SubmissionOutcome,
     answer_once,
@@ -97,6 +99,7 @@ class Service:
             grace=self.schedule_grace,
         )
         self._group_commit: GroupCommit | None = None
+        self._settling: SettlingProcess | None = None
         self._follower: LogFollower | None = None
         self._database_url = database_url
         self._export_worker: ExportWorker | None = None
@@ -148,6 +151,29 @@ class Service:
             self._trail.close()
         self.bearers.close()
         self.database.close()
+
+    async def settle_beside(self) -> None:
+        """Let what callers ask be settled in a process beside this one, and wait until it takes instructions.
+
+        Raises TimeoutError or OSError when it can't be started.
+        """
+        self._settling = SettlingProcess(
+            SettlingTerms(
+                self._database_url,
+                self.settings.key_directory,
+                self.settings.key_passphrase,
+                timedelta(hours=self.settings.approval_lifetime_hours),
+                self.settings.batch_size_max,
+                self.settings.queue_length_max,
+            ),
+            announce=self._announce,
+        )
+        await self._settling.start()
+
+    async def end_settling(self) -> None:
+        """Let the process beside this one, if there is one, settle what it has, and see it end."""
+        if self._settling is not None:
+            await self._settling.close()
 
     async def settle(self, issuer_id: str, submission: Submission) -> SubmissionOutcome:
         """Put a submission through the write path and wait until its outcome is durable.
@@ -204,7 +230,8 @@ class Service:
     @property
     def queued_requests(self) -> int:
         """How many instructions wait in this process."""
-        return 0 if self._group_commit is None else self._group_commit.queued_requests
+        queue = self._settling or self._group_commit
+        return 0 if queue is None else queue.queued_requests
 
     def _close_expired(self, issuer_id: str, request: Request) -> None:
         deadline_seconds = time.monotonic() + self.settings.request_deadline_seconds
@@ -265,10 +292,12 @@ class Service:
         if recorded and not loop.is_closed():
             loop.call_soon_threadsafe(_tell_recorded, recorded)
 
-    def _queue(self, loop: asyncio.AbstractEventLoop | None) -> GroupCommit:
-        # Made with the first instruction: its thread must belong to the process that serves, not to one that forks.
+    def _queue(self, loop: asyncio.AbstractEventLoop | None) -> GroupCommit | SettlingProcess:
         if loop is not None:
             self._loop = loop
+            if self._settling is not None:
+                return self._settling
+        # Made with the first instruction: its thread must belong to the process that serves, not to one that forks.
         if self._group_commit is None:
             with self._started:
                 if self._group_commit is None:

@@ -52,6 +52,10 @@ class Settings(BaseModel):
         default=85, ge=50, le=100, description="How alike a listed name must be to be a hit, of 100."
     )
     key_passphrase: str | None = Field(default=None, repr=False, description="Encrypts signing keys at rest.")
+    settling_process: bool = Field(
+        default=True,
+        description="Settle in a process beside each one that serves, instead of in a thread of it.",
+    )
     batch_size_max: int = Field(
         default=4_000, ge=1, le=10_000, description="Instructions settled in one commit."
     )

@@ -49,6 +49,7 @@ from tallystick.tokens.render import EVENT_TYPES, order_resource, resource
 from tallystick.tokens.requests import key_digest, new_instruction_id, request_hash
 from tallystick.tokens.settle import SubmissionOutcome, settle
 from tallystick.tokens.settler import Settler
+from tallystick.tokens.settling_process import SettlingProcess, SettlingTerms
 from tallystick.tokens.simulating import SIMULATED, simulate
 from tallystick.tokens.store import BreakerRow
 from tallystick.tokens.transfer_batches import postings_of_batch, read_batch
@@ -80,6 +81,8 @@ __all__ = [
     "QueueFullError",
     "Request",
     "Settler",
+    "SettlingProcess",
+    "SettlingTerms",
     "ShuttingDownError",
     "State",
     "Submission",

@@ -6,7 +6,7 @@ from typing import Final
 
 from tallystick.core.embedded_postgres import EmbeddedPostgres
 
-__all__ = ["cpu_seconds", "family", "peak_rss_mb", "postmaster_id", "pss_mb", "rss_mb"]
+__all__ = ["cpu_seconds", "family", "peak_rss_mb", "postmaster_id", "pss_mb", "rss_mb", "told"]
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _PROC: Final = Path("/proc")
@@ -19,14 +19,26 @@ def postmaster_id(server: EmbeddedPostgres) -> int:
 
 
 def family(process_id: int) -> list[int]:
-    """Return a process and its children."""
-    children = []
+    """Return a process, its children and theirs."""
+    parents = {}
     for directory in _PROC.iterdir():
         if directory.name.isdecimal():
             fields = _stat(int(directory.name))
-            if fields and int(fields[1]) == process_id:
-                children.append(int(directory.name))
-    return [process_id, *children]
+            if fields:
+                parents[int(directory.name)] = int(fields[1])
+    found = [process_id]
+    # It grows while it is walked.
+    for one in found:
+        found += [child for child, parent in parents.items() if parent == one]
+    return found
+
+
+def told(process_id: int, argument: str) -> bool:
+    """Tell whether a process was started with an argument that holds this."""
+    try:
+        return argument.encode() in (_PROC / str(process_id) / "cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def cpu_seconds(process_id: int) -> float:

@@ -1,6 +1,7 @@
 """The service that is measured, as a process of its own: `tallystick serve` itself, with one more route.
 
     python -m benchmarks.server product|baseline|unruled
+    python -m benchmarks.server settling-unruled SOCKET    (started by `unruled`, to settle beside it)
 
 Settings come from the environment, as the product's do. The route is an empty POST that authenticates like any other;
 the baseline is the same process with another way to the write path (see `benchmarks.baseline`), the unruled one lets
@@ -26,8 +27,10 @@ from tallystick.api.attempts import attempt_of
 from tallystick.api.bodies import idempotency_key, read_body
 from tallystick.api.posts import post_route
 from tallystick.participants import Role
+from tallystick.tokens import settling_child, settling_process
 
 _ROLES = frozenset({Role.PLATFORM})
+_SETTLING_UNRULED = "settling-unruled"
 
 
 async def _empty(request: Request) -> Response:
@@ -61,13 +64,18 @@ def _stop_with_parent() -> None:
 
 def main() -> None:
     """Serve until standard input ends."""
+    if sys.argv[1] == _SETTLING_UNRULED:
+        with without_rules():
+            settling_child.main(int(sys.argv[2]))
+        return
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     _add_empty_route()
     with contextlib.ExitStack() as changes:
         if sys.argv[1] == "baseline":
             changes.enter_context(patch.object(api, "Service", TransactionPerTransfer))
         elif sys.argv[1] == "unruled":
-            changes.enter_context(without_rules())
+            child = ("-m", "benchmarks.server", _SETTLING_UNRULED)
+            changes.enter_context(patch.object(settling_process, "_CHILD", child))
         changes.enter_context(patch.object(sys, "argv", ["tallystick", "serve"]))
         cli.main()
 

@@ -130,14 +130,17 @@ class Subject:
         }
 
     def memory(self, seconds: float) -> Samples:
-        """Measure the memory of every process under the load of 64 connections; the API's is its peak ever."""
+        """Measure the memory of every process under the load of 64 connections; resident memory is its peak ever."""
         api = self._services["product"].process_id
+        [settling] = [one for one in resources.family(api) if resources.told(one, "settling_child")]
         self._ask_generator([(Kind.TRANSFER, Traffic.UNIFORM_1K, 64)], seconds, "product")
         time.sleep(_WARM_UP_SECONDS + seconds / 2)
         found = {
             "rss_api_mb": resources.peak_rss_mb(api),
             "rss_api_now_mb": resources.rss_mb(api),
+            "rss_settling_mb": resources.peak_rss_mb(settling),
             "pss_api_mb": resources.pss_mb([api]),
+            "pss_settling_mb": resources.pss_mb([settling]),
             "pss_generator_mb": resources.pss_mb([self._generator.process_id]),
             "pss_postgresql_mb": resources.pss_mb(resources.family(self._postmaster_id)),
         }
@@ -197,6 +200,8 @@ def _start_service(service: str, bank: Bank) -> tuple[int, Worker]:
         # The log's tree is built by the product alone, as it is where one process serves.
         environment["TALLYSTICK_LOG_INTERVAL_SECONDS"] = "0"
     if service == "baseline":
+        # Its threads are its way to the write path.
+        environment["TALLYSTICK_SETTLING_PROCESS"] = "false"
         environment["TALLYSTICK_DATABASE_POOL_SIZE"] = str(BASELINE_POOL_SIZE)
     return port, Worker("benchmarks.server", service, environment=environment)
 

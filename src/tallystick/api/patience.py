@@ -1,5 +1,5 @@
-"""How long a caller is kept waiting: one timer for all that wait, since one for each costs a request as much as its
-parsing.
+"""How long a caller is kept waiting: one timer for all that wait, since one for each costs a request as much as
+reading its body.
 """
 
 import asyncio

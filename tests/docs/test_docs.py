@@ -58,10 +58,14 @@ def test_the_index_names_every_document() -> None:
     assert {path.resolve() for path in DOCUMENTS if path.parent != REPOSITORY} - {INDEX} <= named
 
 
+def _as_written(default: object) -> str:
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
 def test_every_setting_is_explained() -> None:
     told = {row[0].strip("`"): row[1].strip("`") for row in table("operators.md", "variable")}
     defaults = {
-        f"TALLYSTICK_{name.upper()}": "none" if field.default is None else str(field.default)
+        f"TALLYSTICK_{name.upper()}": "none" if field.default is None else _as_written(field.default)
         for name, field in Settings.model_fields.items()
     }
     assert told == defaults | {"TALLYSTICK_DATABASE_OWNER_URL": "the service's"}

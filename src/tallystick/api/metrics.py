@@ -48,7 +48,7 @@ def get_metrics(caller: StaffCaller) -> Response:
         found = _of_log(connection, caller, now) + _of_schedules(connection, caller, now)
     waiting = Gauge(
         "queued_instructions",
-        "Instructions that wait in the process that answers.",
+        "Instructions that wait in the process that answers, or are being settled for it.",
         caller.service.queued_requests,
     )
     return Response(exposition([*found, waiting]), media_type=_MEDIA_TYPE)

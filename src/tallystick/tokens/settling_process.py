@@ -186,7 +186,7 @@ class SettlingProcess:
     async def _serve(self, ours: socket.socket, process: "subprocess.Popen[bytes]") -> None:
         """Tell outcomes until the child is gone."""
         try:
-            reader, self._writer = await asyncio.open_unix_connection(sock=ours)
+            reader, self._writer = await asyncio.open_unix_connection(sock=ours, limit=_BUFFER_SIZE_BYTES)
             self._write(self._terms)
             self._hand_over()
             if self._closing:
@@ -223,8 +223,10 @@ class SettlingProcess:
             self._writer.close()
         self._writer = self._process = None
         self._ready.set()
-        not_handed_over = {number for number, *_ in self._to_hand_over}
-        for number in [number for number in self._waiting if number not in not_handed_over]:
+        if self._closing:
+            self._to_hand_over = []
+        for_the_next = {number for number, *_ in self._to_hand_over}
+        for number in [number for number in self._waiting if number not in for_the_next]:
             self._tell(number, self._refused(number, OutcomeUnknownError()))
         self._announce()
         self._hand_over()

@@ -4,6 +4,7 @@ import asyncio
 import os
 import pickle
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -26,6 +27,7 @@ from tallystick.tokens import (
     ShuttingDownError,
     Submission,
     SubmissionOutcome,
+    settling_child,
     settling_process,
 )
 from tests.bank import Bank, oracle
@@ -300,7 +302,32 @@ async def test_a_program_that_is_missing_is_told_to_whoever_waits(
     await process.close()
 
 
-async def test_the_terms_are_for_nobody_else_to_read(funded: Bank) -> None:
+def test_an_outcome_that_cannot_be_told_is_told_as_a_fault_and_harms_no_neighbour() -> None:
+    def broken() -> str:
+        raise ValueError("no text")
+
+    settled = SubmissionOutcome([Outcome(201, b"{}", "transfer_x")])
+    faulty = SubmissionOutcome([Outcome(201, broken, "transfer_y")])
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        parent = settling_child._Parent(theirs)
+        for number, one in enumerate((settled, faulty, settled)):
+            parent.tell(number, one)
+        parent.announce()
+        told = _read(ours, 3)
+    assert [number for number, _ in told] == [0, 1, 2]
+    refusals = [one.outcomes[0].refusal for _, one in told]
+    assert [one and one.code for one in refusals] == [None, "internal_error", None]
+
+
+def _read(channel: socket.socket, messages: int) -> list[tuple[int, SubmissionOutcome]]:
+    other_end = settling_child._Parent(channel)
+    return [one for _ in range(messages) for one in other_end.read()]
+
+
+async def test_the_terms_are_for_nobody_else_to_read(funded: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Where the service itself is told so.
+    monkeypatch.setenv("TALLYSTICK_KEY_PASSPHRASE", "correct horse battery staple")
     terms = terms_of(funded, key_passphrase="correct horse battery staple")
     process = SettlingProcess(terms)
     await process.start()

@@ -6,6 +6,7 @@ dies, is still settled: its callers were told nothing, and learn of it by the sa
 """
 
 import contextlib
+import logging
 import pickle
 import signal
 import socket
@@ -20,11 +21,14 @@ from tallystick.core.interpreter import tune_interpreter
 from tallystick.signing import KeyDirectory
 from tallystick.tokens.group_commit import GroupCommit
 from tallystick.tokens.instructions import Outcome
+from tallystick.tokens.refusals import InternalError
 from tallystick.tokens.settle import SubmissionOutcome
 from tallystick.tokens.settler import Settler
 from tallystick.tokens.settling_process import HEADER, SettlingTerms
 
 __all__ = ["main"]
+
+_log: Final = logging.getLogger(__name__)
 
 # One settles; the other is there when a connection was lost and its place isn't free yet.
 _CONNECTIONS: Final = 2
@@ -53,7 +57,7 @@ class _Parent:
 
     def tell(self, number: int, outcome: SubmissionOutcome) -> None:
         """Note an outcome, to be written with the others of its batch."""
-        self._told.append((number, _as_told(outcome)))
+        self._told.append((number, outcome))
 
     def announce(self) -> None:
         """Write what was noted."""
@@ -62,8 +66,17 @@ class _Parent:
             self.write(told)
 
     def write(self, told: list[Told]) -> None:
-        """Write outcomes; to nobody, if the parent is gone."""
-        data = pickle.dumps(told, pickle.HIGHEST_PROTOCOL)
+        """Write outcomes, each of them, whatever is wrong with one; to nobody, if the parent is gone."""
+        try:
+            data = pickle.dumps([(number, _as_told(one)) for number, one in told], pickle.HIGHEST_PROTOCOL)
+        except Exception:  # noqa: BLE001 Who isn't told would be waited for by the parent for ever.
+            if len(told) > 1:
+                for one in told:
+                    self.write([one])
+                return
+            # What is settled stands, and its key finds it.
+            _log.exception("an outcome could not be told")
+            data = pickle.dumps([(told[0][0], _refused(InternalError(), max(len(told[0][1].outcomes), 1)))])
         with self._writing, contextlib.suppress(OSError):
             self._channel.sendall(HEADER.pack(len(data)) + data)
 
@@ -75,6 +88,11 @@ def _as_told(outcome: SubmissionOutcome) -> SubmissionOutcome:
     return SubmissionOutcome(
         [_with(one, b"") for one in outcome.outcomes], _with(outcome.batch, outcome.batch.body)
     )
+
+
+def _refused(refusal: DomainError, requests: int) -> SubmissionOutcome:
+    refused = Outcome(refusal=refusal)
+    return SubmissionOutcome([refused] * requests, refused)
 
 
 def _with(outcome: Outcome, body: bytes) -> Outcome:
@@ -117,8 +135,7 @@ def _settle(parent: _Parent) -> None:
                     lambda outcome, number=number: parent.tell(number, outcome),  # type: ignore[misc]
                 )
             except DomainError as refusal:
-                refused = Outcome(refusal=refusal)
-                parent.write([(number, SubmissionOutcome([refused] * len(submission.requests), refused))])
+                parent.write([(number, _refused(refusal, len(submission.requests)))])
     queue.close()
     database.close()
 

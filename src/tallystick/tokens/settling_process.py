@@ -8,6 +8,7 @@ told that the outcome is unknown, as it is, and the next submission starts anoth
 
 import asyncio
 import logging
+import os
 import pickle
 import socket
 import struct
@@ -139,6 +140,11 @@ class SettlingProcess:
                     [sys.executable, *_CHILD, str(theirs.fileno())],
                     pass_fds=[theirs.fileno()],
                     stdin=subprocess.DEVNULL,
+                    env={
+                        name: value
+                        for name, value in os.environ.items()
+                        if not name.startswith("TALLYSTICK_")
+                    },
                 )
             except OSError:
                 ours.close()

@@ -310,6 +310,8 @@ def test_an_outcome_that_cannot_be_told_is_told_as_a_fault_and_harms_no_neighbou
     faulty = SubmissionOutcome([Outcome(201, broken, "transfer_y")])
     ours, theirs = socket.socketpair()
     with ours, theirs:
+        # What is never told must fail, not hang.
+        ours.settimeout(PATIENCE_SECONDS)
         parent = settling_child._Parent(theirs)
         for number, one in enumerate((settled, faulty, settled)):
             parent.tell(number, one)

@@ -302,7 +302,7 @@ async def test_a_program_that_is_missing_is_told_to_whoever_waits(
     await process.close()
 
 
-def test_an_outcome_that_cannot_be_told_is_told_as_a_fault_and_harms_no_neighbour() -> None:
+def test_an_outcome_that_cannot_be_told_is_told_as_unknown_and_harms_no_neighbour() -> None:
     def broken() -> str:
         raise ValueError("no text")
 
@@ -319,7 +319,7 @@ def test_an_outcome_that_cannot_be_told_is_told_as_a_fault_and_harms_no_neighbou
         told = _read(ours, 3)
     assert [number for number, _ in told] == [0, 1, 2]
     refusals = [one.outcomes[0].refusal for _, one in told]
-    assert [one and one.code for one in refusals] == [None, "internal_error", None]
+    assert [one and one.code for one in refusals] == [None, "outcome_unknown", None]
 
 
 def _read(channel: socket.socket, messages: int) -> list[tuple[int, SubmissionOutcome]]:

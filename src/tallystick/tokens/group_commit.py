@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from tallystick.core.database import Database
 from tallystick.core.errors import DomainError, UnavailableError
 from tallystick.signing import SigningKeyUnavailableError
-from tallystick.tokens.instructions import Outcome, Submission
+from tallystick.tokens.instructions import Submission
 from tallystick.tokens.refusals import InternalError
 from tallystick.tokens.settle import SubmissionOutcome, settle
 from tallystick.tokens.settler import Settler
@@ -158,7 +158,7 @@ class GroupCommit:
         started = []
         for waiting in taken:
             if waiting.deadline_seconds < now_seconds:
-                _call(waiting.resolve, _refused(DeadlineExceededError()))
+                _call(waiting.resolve, SubmissionOutcome.refused(DeadlineExceededError()))
             else:
                 started.append(waiting)
         return started
@@ -176,19 +176,19 @@ class GroupCommit:
                 # Where no key is active, one of them may be what activates one.
                 self._split(taken)
                 return
-            outcomes = [_refused(error)] * len(taken)
+            outcomes = [SubmissionOutcome.refused(error)] * len(taken)
         except DomainError as error:
             # A change's own room refused it at the last moment: nothing was written, and its neighbours go on alone.
             if len(taken) > 1:
                 self._split(taken)
                 return
-            outcomes = [_refused(error)]
+            outcomes = [SubmissionOutcome.refused(error)]
         except Exception as error:  # noqa: BLE001 Whatever it is, it must not take its neighbours with it.
             if len(taken) > 1:
                 self._split(taken)
                 return
             _log_fault(error)
-            outcomes = [_refused(InternalError())]
+            outcomes = [SubmissionOutcome.refused(InternalError())]
         for waiting, outcome in zip(taken, outcomes, strict=True):
             _call(waiting.resolve, outcome)
 
@@ -218,7 +218,3 @@ def _call(told: Callable[..., None], *outcome: SubmissionOutcome) -> None:
         told(*outcome)
     except Exception:  # noqa: BLE001 A caller's fault, whatever it is, is not the queue's.
         _log.exception("a caller could not be told an outcome")
-
-
-def _refused(error: DomainError) -> SubmissionOutcome:
-    return SubmissionOutcome([Outcome(refusal=error)], Outcome(refusal=error))

@@ -36,6 +36,12 @@ class SubmissionOutcome(NamedTuple):
     outcomes: list[Outcome]
     batch: Outcome | None = None
 
+    @classmethod
+    def refused(cls, refusal: DomainError) -> "SubmissionOutcome":
+        """Return the outcome of what never came as far as its requests: for its caller, whichever it is."""
+        outcome = Outcome(refusal=refusal)
+        return cls([outcome], outcome)
+
 
 _submission_outcome = maker(SubmissionOutcome)
 

@@ -15,13 +15,12 @@ import threading
 from typing import Any, Final
 
 from tallystick.core.clock import SystemClock
-from tallystick.core.database import Database
+from tallystick.core.database import Database, OutcomeUnknownError
 from tallystick.core.errors import DomainError
 from tallystick.core.interpreter import tune_interpreter
 from tallystick.signing import KeyDirectory
 from tallystick.tokens.group_commit import GroupCommit
 from tallystick.tokens.instructions import Outcome
-from tallystick.tokens.refusals import InternalError
 from tallystick.tokens.settle import SubmissionOutcome
 from tallystick.tokens.settler import Settler
 from tallystick.tokens.settling_process import HEADER, SettlingTerms
@@ -74,9 +73,9 @@ class _Parent:
                 for one in told:
                     self.write([one])
                 return
-            # What is settled stands, and its key finds it.
+            # It may be settled: whoever asked must not take it for something that was never done.
             _log.exception("an outcome could not be told")
-            data = pickle.dumps([(told[0][0], _refused(InternalError(), max(len(told[0][1].outcomes), 1)))])
+            data = pickle.dumps([(told[0][0], SubmissionOutcome.refused(OutcomeUnknownError()))])
         with self._writing, contextlib.suppress(OSError):
             self._channel.sendall(HEADER.pack(len(data)) + data)
 
@@ -88,11 +87,6 @@ def _as_told(outcome: SubmissionOutcome) -> SubmissionOutcome:
     return SubmissionOutcome(
         [_with(one, b"") for one in outcome.outcomes], _with(outcome.batch, outcome.batch.body)
     )
-
-
-def _refused(refusal: DomainError, requests: int) -> SubmissionOutcome:
-    refused = Outcome(refusal=refusal)
-    return SubmissionOutcome([refused] * requests, refused)
 
 
 def _with(outcome: Outcome, body: bytes) -> Outcome:
@@ -135,7 +129,7 @@ def _settle(parent: _Parent) -> None:
                     lambda outcome, number=number: parent.tell(number, outcome),  # type: ignore[misc]
                 )
             except DomainError as refusal:
-                parent.write([(number, _refused(refusal, len(submission.requests)))])
+                parent.write([(number, SubmissionOutcome.refused(refusal))])
     queue.close()
     database.close()
 

@@ -20,9 +20,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from tallystick.core.database import OutcomeUnknownError
-from tallystick.core.errors import DomainError
 from tallystick.tokens.group_commit import QueueFullError, ShuttingDownError
-from tallystick.tokens.instructions import Outcome, Submission
+from tallystick.tokens.instructions import Submission
 from tallystick.tokens.refusals import InternalError
 from tallystick.tokens.settle import SubmissionOutcome
 
@@ -168,7 +167,7 @@ class SettlingProcess:
             _log.exception("the process that settles can't be started")
             refused, self._to_hand_over = self._to_hand_over, []
             for number, *_ in refused:
-                self._tell(number, self._refused(number, OutcomeUnknownError()))
+                self._tell(number, SubmissionOutcome.refused(OutcomeUnknownError()))
             self._announce()
 
     def _write_each(self, handed: list[tuple[int, str, Submission, float]]) -> None:
@@ -180,7 +179,7 @@ class SettlingProcess:
                     self._write_each([one])
                 return
             _log.exception("an instruction could not be handed over")
-            self._tell(handed[0][0], self._refused(handed[0][0], InternalError()))
+            self._tell(handed[0][0], SubmissionOutcome.refused(InternalError()))
             self._announce()
 
     def _write(self, message: Any) -> None:
@@ -219,10 +218,6 @@ class SettlingProcess:
         self._queued_requests -= waiting.requests
         waiting.resolve(outcome)
 
-    def _refused(self, number: int, error: DomainError) -> SubmissionOutcome:
-        refused = Outcome(refusal=error)
-        return SubmissionOutcome([refused] * self._waiting[number].requests, refused)
-
     async def _end(self, process: "subprocess.Popen[bytes]") -> None:
         """Tell whoever still waits that the outcome is unknown, and see the child gone."""
         if self._writer is not None:
@@ -233,7 +228,7 @@ class SettlingProcess:
             self._to_hand_over = []
         for_the_next = {number for number, *_ in self._to_hand_over}
         for number in [number for number in self._waiting if number not in for_the_next]:
-            self._tell(number, self._refused(number, OutcomeUnknownError()))
+            self._tell(number, SubmissionOutcome.refused(OutcomeUnknownError()))
         self._announce()
         self._hand_over()
         # Its end of the socket is closed, by itself or by its death: it is ending, or stuck.

@@ -302,6 +302,34 @@ async def test_a_program_that_is_missing_is_told_to_whoever_waits(
     await process.close()
 
 
+async def test_a_socket_that_fails_begins_no_endless_row_of_processes(
+    funded: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = []
+    begin = SettlingProcess._begin
+
+    def counted(process: SettlingProcess) -> None:
+        begun.append(process)
+        # Enough: it must not hang where it must fail.
+        if len(begun) < 5:
+            begin(process)
+
+    async def broken(**_: Any) -> None:
+        raise OSError("no socket")
+
+    monkeypatch.setattr(SettlingProcess, "_begin", counted)
+    monkeypatch.setattr(asyncio, "open_unix_connection", broken)
+    process = SettlingProcess(terms_of(funded))
+    told = [submit(process, funded, transfer(funded)) for _ in range(3)]
+    assert [await code_of(one) for one in told] == ["outcome_unknown"] * 3
+    assert len(begun) == 1
+    assert process.queued_requests == 0
+    last = submit(process, funded, transfer(funded))
+    await process.close()
+    assert await code_of(last) == "outcome_unknown"
+    assert len(begun) == 2
+
+
 def test_an_outcome_that_cannot_be_told_is_told_as_unknown_and_harms_no_neighbour() -> None:
     def broken() -> str:
         raise ValueError("no text")

@@ -211,6 +211,8 @@ class SettlingProcess:
         except Exception:  # noqa: BLE001 Whatever it is, those who wait must be told.
             _log.exception("the process that settles can't be understood")
         finally:
+            if self._writer is None:
+                ours.close()
             await self._end(process)
 
     def _tell(self, number: int, outcome: SubmissionOutcome) -> None:
@@ -224,13 +226,11 @@ class SettlingProcess:
             self._writer.close()
         self._writer = self._process = None
         self._ready.set()
-        if self._closing:
-            self._to_hand_over = []
-        for_the_next = {number for number, *_ in self._to_hand_over}
-        for number in [number for number in self._waiting if number not in for_the_next]:
+        # What was not handed over yet, too: it comes again by its key. A child that can't begin is not begun for ever.
+        self._to_hand_over = []
+        for number in list(self._waiting):
             self._tell(number, SubmissionOutcome.refused(OutcomeUnknownError()))
         self._announce()
-        self._hand_over()
         # Its end of the socket is closed, by itself or by its death: it is ending, or stuck.
         try:
             await asyncio.to_thread(process.wait, _KILL_SECONDS_MAX)

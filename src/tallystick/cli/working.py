@@ -11,7 +11,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 from typing import Final
 
@@ -27,6 +28,7 @@ __all__ = ["work", "worker_beside"]
 _END_SECONDS_MAX: Final = 20.0
 _RESTART_PAUSE_SECONDS: Final = 1.0
 _NICENESS: Final = 10
+_AUTOGROUP: Final = Path("/proc/self/autogroup")
 
 
 def work(report: Report, settings: Settings) -> None:
@@ -39,8 +41,7 @@ def work(report: Report, settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
     stop_with_parent()
-    # Callers come first, whatever there is to do here.
-    os.nice(_NICENESS)
+    _step_aside()
     with opened_service(settings) as service:
         with service.database.read() as connection:
             migrations.require_head(connection)
@@ -49,6 +50,16 @@ def work(report: Report, settings: Settings) -> None:
         report.note("the worker is at work")
         asked_to_stop.wait()
     report.document({"object": "worker", "state": "stopped"})
+
+
+def _step_aside() -> None:
+    """Let callers come first, whatever there is to do here."""
+    os.nice(_NICENESS)
+    # Where Linux groups what it schedules by session (`man 7 sched`, "The autogroup feature"), niceness counts within
+    # a session only, and each session as much as any other. What else runs in this one is not ours to slow down.
+    if os.getsid(0) == os.getpid():
+        with suppress(OSError):
+            _AUTOGROUP.write_text(str(_NICENESS))
 
 
 @contextmanager

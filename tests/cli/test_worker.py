@@ -43,12 +43,9 @@ def tree_size(served: Served) -> int:
     return int(checkpoint.text.splitlines()[1]) if checkpoint.status_code == 200 else 0
 
 
-def autogroup_of(process_id: int) -> str | None:
-    """Return the niceness of a process's session among sessions, as Linux tells it; None where it groups none."""
-    try:
-        return Path(f"/proc/{process_id}/autogroup").read_text().rpartition("nice ")[2].strip()
-    except OSError:
-        return None
+def autogroup_of(process_id: int) -> str:
+    """Return the niceness of a process's session among sessions, as Linux tells it."""
+    return Path(f"/proc/{process_id}/autogroup").read_text().rpartition("nice ")[2].strip()
 
 
 @pytest.mark.slow
@@ -60,10 +57,11 @@ def test_events_are_in_the_tree_soon_and_a_dead_worker_is_replaced(tmp_path: Pat
         assert import_statement(served).status_code == 201
         until(lambda: tree_size(served) > 0, "the events are not in the log's tree")
 
-        assert os.getpriority(os.PRIO_PROCESS, first) == 10
-        if autogroup_of(first) is not None:
+        niceness = os.getpriority(os.PRIO_PROCESS, service_id)
+        assert os.getpriority(os.PRIO_PROCESS, first) == min(niceness + 10, 19)
+        if os.access(f"/proc/{first}/autogroup", os.W_OK):
             assert autogroup_of(first) == "10", "a session of its own counts as much as the one that serves"
-            assert autogroup_of(service_id) == "0"
+            assert autogroup_of(service_id) != "10"
 
         os.kill(first, signal.SIGKILL)
         until(lambda: workers_of(service_id) not in ([], [first]), "the dead worker was not replaced")

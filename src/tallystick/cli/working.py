@@ -10,8 +10,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -29,6 +30,8 @@ _END_SECONDS_MAX: Final = 20.0
 _RESTART_PAUSE_SECONDS: Final = 1.0
 _NICENESS: Final = 10
 _AUTOGROUP: Final = Path("/proc/self/autogroup")
+_AUTOGROUP_ATTEMPTS_MAX: Final = 10
+_AUTOGROUP_PAUSE_SECONDS: Final = 0.15
 
 
 def work(report: Report, settings: Settings) -> None:
@@ -57,9 +60,19 @@ def _step_aside() -> None:
     os.nice(_NICENESS)
     # Where Linux groups what it schedules by session (`man 7 sched`, "The autogroup feature"), niceness counts within
     # a session only, and each session as much as any other. What else runs in this one is not ours to slow down.
-    if os.getsid(0) == os.getpid():
-        with suppress(OSError):
+    if os.getsid(0) != os.getpid():
+        return
+    for _ in range(_AUTOGROUP_ATTEMPTS_MAX):
+        try:
             _AUTOGROUP.write_text(str(_NICENESS))
+        except BlockingIOError:
+            # Without privileges, one of the whole machine's processes may do so every tenth of a second.
+            time.sleep(_AUTOGROUP_PAUSE_SECONDS)
+        except OSError:
+            # No Linux, or no such groups: niceness alone counts.
+            return
+        else:
+            return
 
 
 @contextmanager

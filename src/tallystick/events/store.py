@@ -131,8 +131,7 @@ def read_jws(connection: Connection, issuer_id: str, first_index: int, limit: in
            ORDER BY event_index LIMIT %s""",
         (issuer_id, first_index, limit),
     )
-    # All at once: row by row takes several times as long, and this is read all day beside callers.
-    return [(row[0], row[1]) for row in rows.all()]
+    return [(row[0], row[1]) for row in rows]
 
 
 def read_next_index(connection: Connection, issuer_id: str) -> int:

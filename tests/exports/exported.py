@@ -24,6 +24,7 @@ from tests.bank import OPENED_AT, Bank
 
 __all__ = [
     "DAYS",
+    "as_told",
     "ask_for",
     "contents",
     "csv_rows",
@@ -109,12 +110,14 @@ def contents(directory: Path, export: Export) -> dict[str, bytes]:
 
 
 def csv_rows(content: bytes) -> list[dict[str, str]]:
-    """Return a CSV file's rows by column. A key's id is given back as it is: one of 64 begins like a formula."""
+    """Return a CSV file's rows by column, a key's id as it is."""
     rows = list(csv.DictReader(content.decode().splitlines(keepends=True), strict=True))
-    return [
-        {name: cell.removeprefix("'") if name == "key_id" else cell for name, cell in row.items()}
-        for row in rows
-    ]
+    return [{name: as_told(name, cell) for name, cell in row.items()} for row in rows]
+
+
+def as_told(column: str, cell: Any) -> Any:
+    """Return a spreadsheet's cell without its guard, if it is a key's id: one of 64 begins like a formula."""
+    return cell.removeprefix("'") if column == "key_id" and cell is not None else cell
 
 
 def json_rows(content: bytes) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from lxml import etree
 from openpyxl import load_workbook  # type: ignore[import-untyped]
 from openpyxl.worksheet.worksheet import Worksheet  # type: ignore[import-untyped]
 
-from tests.exports.exported import json_rows
+from tests.exports.exported import as_told, json_rows
 
 __all__ = [
     "CAMT",
@@ -72,13 +72,13 @@ def queried(sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
 
 
 def sheet_rows(sheet: Worksheet) -> list[dict[str, Any]]:
-    """Return a sheet's data by column: all rows down to the empty one."""
+    """Return a sheet's data by column, a key's id as it is: all rows down to the empty one."""
     heading, *rows = list(sheet.iter_rows(values_only=True))
     found = []
     for row in rows:
         if all(cell is None for cell in row):
             break
-        found.append(dict(zip(map(str, heading), row, strict=True)))
+        found.append({str(name): as_told(str(name), cell) for name, cell in zip(heading, row, strict=True)})
     return found
 
 

@@ -19,6 +19,10 @@ COVERAGE_MIN := 95
 COVERED_ROOMS := core ledger signing tokens
 COVERED_TESTS := $(addprefix tests/,$(COVERED_ROOMS) attestations closing matching api/test_simulation.py)
 
+# What is compiled is kept, whatever the environment says: the tests start hundreds of processes, and each would compile
+# six hundred modules anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.statements.camt_documents import Detail, Entry, Statement, camt
+from tests.soaking import only_soaking
 from tests.statements.measure_memory import measure
 
 MEGABYTE = 1_000_000
@@ -62,6 +63,7 @@ def test_a_large_file_costs_what_it_returns(tmp_path: Path) -> None:
     assert growth_bytes < 45 * MEGABYTE
 
 
+@only_soaking
 @pytest.mark.slow
 def test_two_hundred_thousand_entries(tmp_path: Path) -> None:
     path = _write(tmp_path / "largest.xml", _many_entries(200_000))

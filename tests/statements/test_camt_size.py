@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.statements.camt_documents import Detail, Entry, Statement, camt
 from tests.soaking import only_soaking
+from tests.statements.camt_documents import Detail, Entry, Statement, camt
 from tests.statements.measure_memory import measure
 
 MEGABYTE = 1_000_000

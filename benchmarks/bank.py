@@ -16,7 +16,7 @@ import sqlalchemy
 from sqlalchemy import Connection
 
 from tallystick import participants, tokens
-from tallystick.api import Service
+from tallystick.api.service import Service
 from tallystick.core import migrations
 from tallystick.core.clock import SystemClock
 from tallystick.core.embedded_postgres import EmbeddedPostgres

@@ -7,7 +7,8 @@ each event. So the difference is what sharing a commit brings, and nothing else.
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
-from tallystick import api, tokens
+from tallystick import tokens
+from tallystick.api.service import Service
 from tallystick.core.clock import Clock
 from tallystick.core.settings import Settings
 from tallystick.tokens import Submission, SubmissionOutcome
@@ -15,7 +16,7 @@ from tallystick.tokens import Submission, SubmissionOutcome
 __all__ = ["TransactionPerTransfer"]
 
 
-class TransactionPerTransfer(api.Service):
+class TransactionPerTransfer(Service):
     """The service without group commit: a thread and a connection for each transaction under way.
 
     One connection of the pool is left for reading who calls.

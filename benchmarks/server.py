@@ -20,7 +20,7 @@ from fastapi import Request, Response
 from benchmarks.baseline import TransactionPerTransfer
 from benchmarks.requests import EMPTY_PATH
 from benchmarks.rules import without_rules
-from tallystick import api, cli
+from tallystick import app, cli
 from tallystick.api import transfers
 from tallystick.api.access import authenticated
 from tallystick.api.attempts import attempt_of
@@ -72,7 +72,7 @@ def main() -> None:
     _add_empty_route()
     with contextlib.ExitStack() as changes:
         if sys.argv[1] == "baseline":
-            changes.enter_context(patch.object(api, "Service", TransactionPerTransfer))
+            changes.enter_context(patch.object(app, "Service", TransactionPerTransfer))
         elif sys.argv[1] == "unruled":
             child = ("-m", "benchmarks.server", _SETTLING_UNRULED)
             changes.enter_context(patch.object(settling_process, "_CHILD", child))

@@ -5,7 +5,8 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from tallystick import api
+from tallystick.api import application
+from tallystick.api.service import Service
 from tallystick.core import migrations
 from tallystick.core.interpreter import tune_interpreter
 from tallystick.core.settings import Settings
@@ -29,8 +30,8 @@ def create_with(settings: Settings, database_url: str) -> FastAPI:
     Starting it raises core.migrations.SchemaMismatchError unless the schema is exactly this release's: stale code must
     not touch newer books. Stopping it settles what is queued.
     """
-    app = api.build()
-    service = api.Service(settings, database_url)
+    app = application.build()
+    service = Service(settings, database_url)
     app.state.service = service
 
     @asynccontextmanager

@@ -15,7 +15,8 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
-from tallystick import api, app, participants
+from tallystick import app, participants
+from tallystick.api.application import build
 from tallystick.api.scopes import default_scope
 from tallystick.core.clock import SystemClock
 from tallystick.core.embedded_postgres import EmbeddedPostgres
@@ -153,7 +154,7 @@ def _dependencies(dependant: Any) -> Iterator[Any]:
 
 
 # Made once for the names of generated tests; tests that serve have an application of their own.
-_APPLICATION: Final = api.build()
+_APPLICATION: Final = build()
 OPERATIONS: Final = operations(_APPLICATION)
 
 

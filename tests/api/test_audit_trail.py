@@ -12,8 +12,7 @@ import pytest
 import rfc8785
 from starlette.routing import Route
 
-from tallystick import api
-from tallystick.api import audit_trail
+from tallystick.api import application, audit_trail
 from tallystick.core.clock import SystemClock
 from tallystick.core.ids import new_suffix
 from tallystick.participants import Principal, Role
@@ -92,7 +91,7 @@ def name_of(operation: Operation) -> str:
         return operation.path.replace("{tile_path}", "{tile_path:path}")
     [endpoint] = [
         route.endpoint
-        for room in api._ROOMS
+        for room in application._ROOMS
         for route in room.router.routes
         if isinstance(route, Route) and route.path == operation.path and "POST" in (route.methods or ())
     ]

@@ -12,8 +12,8 @@ import pytest
 from starlette.requests import HTTPConnection
 
 from tallystick import participants
-from tallystick.api import Service
 from tallystick.api.bearers import Bearers
+from tallystick.api.service import Service
 from tallystick.core.clock import FixedClock
 from tallystick.core.settings import Settings
 from tallystick.identity import RateLimitedError, capacity_of

@@ -21,12 +21,12 @@ from schemathesis.checks import (
     status_code_conformance,
 )
 
-from tallystick import api
+from tallystick.api import application
 from tests.api.edge import OPERATIONS, Edge, Operation
 from tests.api.examples import examples, integrate_all, life_of, staff_life_of
 from tests.soaking import in_full
 
-DOCUMENT: Final[dict[str, Any]] = api.build().openapi()
+DOCUMENT: Final[dict[str, Any]] = application.build().openapi()
 COPY: Final = Path(__file__).parents[2] / "docs" / "openapi.json"
 EXAMPLES_MAX: Final = in_full(8, 4)
 CHECKS: Final = [

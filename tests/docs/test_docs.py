@@ -12,7 +12,7 @@ from jwt.utils import base64url_decode
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from tallystick import api
+from tallystick.api.application import build
 from tallystick.cli.commands import application
 from tallystick.core.errors import domain_errors
 from tallystick.core.money import format_amount
@@ -220,7 +220,7 @@ def test_paths_are_the_api_s(document: Path) -> None:
 
 @cache
 def _shapes_of_paths() -> frozenset[str]:
-    return frozenset(re.sub(r"\{[a-z_]+\}", "{}", path) for path in api.build().openapi()["paths"])
+    return frozenset(re.sub(r"\{[a-z_]+\}", "{}", path) for path in build().openapi()["paths"])
 
 
 @each_document

@@ -9,8 +9,8 @@ from http import HTTPStatus
 from typing import Final
 
 from tallystick import audit, participants
-from tallystick.api import Service
 from tallystick.api.access import RoleNotAllowedError
+from tallystick.api.service import Service
 from tallystick.audit import Decision, Draft
 from tallystick.cli.report import CommandRefusedError, ExitCode
 from tallystick.cli.running import opened_address

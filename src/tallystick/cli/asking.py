@@ -11,7 +11,8 @@ from typing import Any, Final, TypeVar
 import httpx
 from sqlalchemy import Connection
 
-from tallystick import api, audit, identity, participants
+from tallystick import audit, identity, participants
+from tallystick.api import application
 from tallystick.audit import Decision, Draft
 from tallystick.cli.acting import opened_service
 from tallystick.cli.report import CommandRefusedError, ExitCode, Report
@@ -54,7 +55,7 @@ def ask(
     if issuer_id is not None and (named is None or named[0] != issuer_id):
         raise CommandRefusedError("issuer_not_found", "The API key is not one of this issuer.")
     with opened_service(settings) as service:
-        app = api.build()
+        app = application.build()
         app.state.service = service
         answer = asyncio.run(_send(app, presented_key, "POST", path, body, idempotency_key))
     return _told(answer)
@@ -63,7 +64,7 @@ def ask(
 def look(settings: Settings, presented_key: str, path: str) -> dict[str, Any]:
     """GET from the API's routes in this process; otherwise like `ask`."""
     with opened_service(settings) as service:
-        app = api.build()
+        app = application.build()
         app.state.service = service
         answer = asyncio.run(_send(app, presented_key, "GET", path, None, None))
     return _told(answer)
@@ -72,7 +73,7 @@ def look(settings: Settings, presented_key: str, path: str) -> dict[str, Any]:
 def look_at_bytes(settings: Settings, presented_key: str, path: str) -> bytes:
     """GET a file from the API's routes in this process; otherwise like `ask`."""
     with opened_service(settings) as service:
-        app = api.build()
+        app = application.build()
         app.state.service = service
         answer = asyncio.run(_send(app, presented_key, "GET", path, None, None))
     if answer.status_code >= HTTPStatus.BAD_REQUEST:
@@ -83,7 +84,7 @@ def look_at_bytes(settings: Settings, presented_key: str, path: str) -> bytes:
 def send_xml(settings: Settings, presented_key: str, path: str, content: bytes) -> dict[str, Any]:
     """POST a bank's file to the API's routes in this process; otherwise like `ask`."""
     with opened_service(settings) as service:
-        app = api.build()
+        app = application.build()
         app.state.service = service
         answer = asyncio.run(_send(app, presented_key, "POST", path, content, None))
     return _told(answer)

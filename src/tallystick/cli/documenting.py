@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from tallystick import api
+from tallystick.api import application
 from tallystick.cli.report import CommandRefusedError, Report
 
 __all__ = ["openapi"]
@@ -11,7 +11,7 @@ __all__ = ["openapi"]
 
 def openapi(report: Report, *, write: Path | None, check: Path | None) -> None:
     """Print the document, write it to a file, or refuse with `openapi_differs` a file that isn't it."""
-    described = api.build().openapi()
+    described = application.build().openapi()
     document = json.dumps(described, indent=2, ensure_ascii=False) + "\n"
     if write is None and check is None:
         report.document(described)

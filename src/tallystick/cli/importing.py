@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from tallystick import audit, statements
-from tallystick.api import Service
+from tallystick.api.service import Service
 from tallystick.api.statements import IMPORTERS, match_imported, show_import
 from tallystick.cli.acting import authorized, drafted, opened_service, put_on_record
 from tallystick.cli.report import ExitCode, Report

@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from tallystick import attestations, audit, participants
-from tallystick.api import Service
 from tallystick.api.reconciliations import RECONCILERS, show_run
+from tallystick.api.service import Service
 from tallystick.cli.acting import authorized, drafted, moment, opened_service
 from tallystick.cli.report import CommandRefusedError, ExitCode, Report
 from tallystick.cli.running import require_api_key

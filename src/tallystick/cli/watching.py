@@ -22,7 +22,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
-from tallystick.api import Service
+from tallystick.api.service import Service
 from tallystick.api.statements import IMPORTERS
 from tallystick.cli.acting import authorized, opened_service
 from tallystick.cli.importing import import_file, load_mapping

@@ -56,6 +56,9 @@ def test_events_are_in_the_tree_soon_and_a_dead_worker_is_replaced(tmp_path: Pat
         [first] = workers_of(service_id)
         assert import_statement(served).status_code == 201
         until(lambda: tree_size(served) > 0, "the events are not in the log's tree")
+        assert served.errors.read_text() == "", (
+            "that it works is no news to whoever reads the service's errors"
+        )
 
         niceness = os.getpriority(os.PRIO_PROCESS, service_id)
         assert os.getpriority(os.PRIO_PROCESS, first) == min(niceness + 10, 19)

@@ -50,7 +50,7 @@ def work(report: Report, settings: Settings) -> None:
             migrations.require_head(connection)
         tune_interpreter()
         service.start()
-        report.note("the worker is at work")
+        report.say("The worker is at work.")
         asked_to_stop.wait()
     report.document({"object": "worker", "state": "stopped"})
 

@@ -19,8 +19,8 @@ COVERAGE_MIN := 95
 COVERED_ROOMS := core ledger signing tokens
 COVERED_TESTS := $(addprefix tests/,$(COVERED_ROOMS) attestations closing matching api/test_simulation.py)
 
-# What is compiled is kept, whatever the environment says: the tests start hundreds of processes, and each would compile
-# six hundred modules anew.
+# What is compiled is kept, whatever the environment says: the tests start many processes, and each would compile all of
+# the service anew.
 export PYTHONDONTWRITEBYTECODE :=
 
 VENV := .venv

@@ -3,17 +3,11 @@
 import os
 from typing import Final, TypeVar
 
-import pytest
-
-__all__ = ["SOAKING", "in_full", "only_soaking"]
+__all__ = ["SOAKING", "in_full"]
 
 Number = TypeVar("Number", int, float)
 
 SOAKING: Final = os.environ.get("TALLYSTICK_TEST_SOAK") == "1"
-
-only_soaking: Final = pytest.mark.skipif(
-    not SOAKING, reason="takes long, and a shorter one is like it: make soak"
-)
 
 
 def in_full(full: Number, otherwise: Number) -> Number:

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from tallystick.api import application
+from tallystick.api.application import build
 from tallystick.api.short_way import ShortWay
 from tests.api.edge import OPERATIONS, Edge, Operation
 from tests.api.examples import examples
@@ -26,9 +26,7 @@ def short_way_of(application: FastAPI) -> ShortWay:
 
 
 def test_every_write_without_a_parameter_goes_the_short_way() -> None:
-    assert set(short_way_of(application.build())._endpoints) == {one.path for one in WRITES} | {
-        "/v1/policy/simulate"
-    }
+    assert set(short_way_of(build())._endpoints) == {one.path for one in WRITES} | {"/v1/policy/simulate"}
 
 
 @pytest.mark.parametrize("operation", WRITES, ids=str)

@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -86,13 +86,23 @@ def balance(served: Served, account: str = "lantern_usd") -> Decimal:
         return Decimal(found.json()["available"])
 
 
+def stop(_seconds: float) -> None:
+    """Stop the run in the middle of a pause, as Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
 def send(
-    file: Path, url: str, api_key: str, *, atomic: bool = False
+    file: Path,
+    url: str,
+    api_key: str,
+    *,
+    atomic: bool = False,
+    pause: Callable[[float], None] | None = None,
 ) -> tuple[dict[str, Any], int, list[float]]:
     """Send with pauses that are counted instead of waited for; return the summary, exit code and pauses."""
     report = Report(as_json=True)
     pauses: list[float] = []
-    connect = partial(Sender, pause=pauses.append)
+    connect = partial(Sender, pause=pause or pauses.append)
     send_file(report, file, url=url, api_key=api_key, results=None, atomic=atomic, connect=connect)
     document = report._document
     assert isinstance(document, dict)
@@ -276,6 +286,7 @@ def test_all_or_none(sending: CommandLine, funded: Served, tmp_path: Path) -> No
             3,
             {code: 1},
         )
+        assert (ran.document["unknown"], ran.document["not_sent"]) == (0, 0)
     statuses = Counter(one["status"] for one in results(tmp_path / "a.csv.results.csv"))
     assert statuses == {"not_settled": 3, "refused": 1}
     assert after_bad == before
@@ -334,6 +345,45 @@ def test_a_service_that_stays_away_leaves_known_results_and_can_be_resumed(
     assert max(pauses) <= 32
     assert (resumed_exit_code, resumed["settled"]) == (ExitCode.DONE, 2_500)
     assert balance(funded) - before == Decimal("25.00")
+
+
+def test_whoever_stops_it_is_told_how_far_it_came_and_can_resume(
+    funded: Served, proxy: FaultyProxy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write(tmp_path / "stopped.csv", [row(funded, reference="stopped") for _ in range(2_500)])
+    before = balance(funded)
+    proxy.faults += ["fine", "cut_behind"]
+    key = funded.sandbox["keys"]["platform"]
+
+    report = Report(as_json=False)
+    connect = partial(Sender, pause=stop)
+    send_file(report, file, url=proxy.url, api_key=key, results=None, atomic=False, connect=connect)
+    told = capsys.readouterr()
+    lines = results(tmp_path / "stopped.csv.results.csv")
+    resumed, resumed_exit_code, _ = send(file, proxy.url, key)
+
+    assert report.exit_code == ExitCode.INTERRUPTED
+    assert "1,000 of 2,500 transfers settled." in told.out
+    assert "1,000  unknown: no answer came. 500 not sent." in told.out
+    assert "interrupted: Stopped before the end. Send the same file again" in told.err
+    assert Counter(one["status"] for one in lines) == {"settled": 1_000}
+    assert (resumed_exit_code, resumed["settled"]) == (ExitCode.DONE, 2_500)
+    assert balance(funded) - before == Decimal("25.00")
+
+
+def test_a_stopped_run_of_all_or_none_is_unknown(funded: Served, proxy: FaultyProxy, tmp_path: Path) -> None:
+    file = write(tmp_path / "whole.csv", [row(funded, reference="whole") for _ in range(3)])
+    before = balance(funded)
+    proxy.faults += ["cut_behind"]
+    key = funded.sandbox["keys"]["platform"]
+
+    summary, exit_code, _ = send(file, proxy.url, key, atomic=True, pause=stop)
+    resumed, resumed_exit_code, _ = send(file, proxy.url, key, atomic=True)
+
+    assert (exit_code, summary["code"]) == (ExitCode.INTERRUPTED, "interrupted")
+    assert (summary["settled"], summary["unknown"], summary["not_sent"]) == (0, 3, 0)
+    assert (resumed_exit_code, resumed["settled"]) == (ExitCode.DONE, 3)
+    assert balance(funded) - before == Decimal("0.03")
 
 
 def test_what_is_no_tallystick_is_not_believed(funded: Served, proxy: FaultyProxy, tmp_path: Path) -> None:

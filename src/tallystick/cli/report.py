@@ -25,6 +25,8 @@ class ExitCode(IntEnum):
     USAGE = 2
     MISCONFIGURED = 3
     UNAVAILABLE = 4
+    # As shells tell that a command was ended by SIGINT.
+    INTERRUPTED = 130
 
 
 class CommandRefusedError(Exception):

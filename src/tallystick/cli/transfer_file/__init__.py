@@ -22,6 +22,12 @@ from tallystick.cli.transfer_file.sending import Sender
 
 __all__ = ["send_file"]
 
+_INTERRUPTED = CommandRefusedError(
+    "interrupted",
+    "Stopped before the end. Send the same file again: it goes on where it stopped, and nothing is paid twice.",
+    ExitCode.INTERRUPTED,
+)
+
 
 def send_file(
     report: Report,
@@ -35,6 +41,8 @@ def send_file(
     connect: Callable[..., Sender] = Sender,
 ) -> None:
     """Send every row of `file` and write what became of it to `results`; the exit code is 0 if all settled.
+
+    Whoever stops it with SIGINT is told how far it came: `interrupted`.
 
     With `ask_again` people are asked anew for batches that they rejected or let expire.
 
@@ -55,7 +63,10 @@ def send_file(
         sender.require_service()
         with results.open("w", encoding="utf-8", newline="") as output:
             written = Results(output, surveyed.rows)
-            failure = send(sender, file, surveyed, written, ask_again=ask_again)
+            try:
+                failure = send(sender, file, surveyed, written, ask_again=ask_again)
+            except KeyboardInterrupt:
+                failure = _INTERRUPTED
     _tell(report, file, surveyed, written, results, failure)
 
 
@@ -75,6 +86,7 @@ def _send_in_batches(
 def _send_batch(
     sender: Sender, batch: Sequence[Row], written: Results, *, ask_again: bool, atomic: bool = False
 ) -> CommandRefusedError | None:
+    written.begin(len(batch))
     good = [row for row in batch if row.refusal is None]
     failure = None
     ends: dict[int, dict[str, Any]] = {}
@@ -103,6 +115,7 @@ def _send_as_one(
     rows = list(read_rows(file, surveyed.file_hash))
     if all(row.refusal is None for row in rows):
         return _send_batch(sender, rows, written, ask_again=ask_again, atomic=True)
+    written.begin(len(rows))
     for row in rows:
         if row.refusal is None:
             written.add(row, NOT_SETTLED, {})
@@ -148,6 +161,8 @@ def _tell(
     )
     for code, count in summary["codes"].items():
         report.say(f"{count:>10,}  {code}")
+    if summary["unknown"] or summary["not_sent"]:
+        report.say(f"{summary['unknown']:>10,}  unknown: no answer came. {summary['not_sent']:,} not sent.")
     for approval_id, count in summary["approvals"].items():
         report.say(f"{count:>10,}  wait for people of the bank: {approval_id}")
     if summary["approvals"]:

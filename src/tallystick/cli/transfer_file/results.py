@@ -19,9 +19,10 @@ __all__ = [
     "Results",
 ]
 
-# How a row can end. `unknown`: no answer came; to send the file again tells. `not_settled`: its atomic batch was
-# refused for another row's sake. `not_sent`: the run ended before. `pending_approval`: the bank's people look at it or
-# its batch; to send the file again tells what they decided: they may have `rejected` it, or let it become `expired`.
+# How a row can end. `unknown`: no answer came; to send the file again tells (a run that is stopped with Ctrl-C counts
+# such rows and has no line for them). `not_settled`: its atomic batch was refused for another row's sake. `not_sent`:
+# the run ended before. `pending_approval`: the bank's people look at it or its batch; to send the file again tells what
+# they decided: they may have `rejected` it, or let it become `expired`.
 SETTLED: Final = "settled"
 PENDING: Final = "pending_approval"
 REFUSED: Final = "refused"
@@ -51,10 +52,15 @@ class Results:
         self._writer = csv.writer(file)
         self._writer.writerow(_COLUMNS)
         self._rows = rows
+        self._begun = 0
         self.counts: Counter[str] = Counter()
         self.codes: Counter[str] = Counter()
         # What rows wait for, and how many do.
         self.approvals: Counter[str] = Counter()
+
+    def begin(self, rows: int) -> None:
+        """Note that a batch of `rows` rows is next: from here on they may have been paid, whatever is heard of it."""
+        self._begun += rows
 
     def add(self, row: Row, status: str, found: Mapping[str, Any]) -> None:
         """Write one row's end; `found` is the service's result for it, or a refusal's code and detail."""
@@ -87,7 +93,7 @@ class Results:
         self._file.flush()
 
     def summary(self) -> dict[str, Any]:
-        """Return how many rows ended how; rows without a result were not sent."""
+        """Return how many rows ended how; rows without a result are unknown if they were begun, else not sent."""
         return {
             "rows": self._rows,
             "settled": self.counts[SETTLED],
@@ -96,8 +102,8 @@ class Results:
             "not_settled": self.counts[NOT_SETTLED],
             "rejected": self.counts[REJECTED],
             "expired": self.counts[EXPIRED],
-            "unknown": self.counts[UNKNOWN],
-            "not_sent": self._rows - self.counts.total() + self.counts[NOT_SENT],
+            "unknown": self.counts[UNKNOWN] + self._begun - self.counts.total(),
+            "not_sent": self.counts[NOT_SENT] + self._rows - self._begun,
             "codes": dict(self.codes.most_common()),
             "approvals": dict(self.approvals),
         }

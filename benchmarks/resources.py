@@ -33,10 +33,10 @@ def family(process_id: int) -> list[int]:
     return found
 
 
-def told(process_id: int, argument: str) -> bool:
-    """Tell whether a process was started with an argument that holds this."""
+def told(process_id: int, arguments: str) -> bool:
+    """Tell whether a process was started with arguments that hold this; each ends with a zero byte."""
     try:
-        return argument.encode() in (_PROC / str(process_id) / "cmdline").read_bytes()
+        return arguments.encode() in (_PROC / str(process_id) / "cmdline").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
         return False
 

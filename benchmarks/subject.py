@@ -25,6 +25,12 @@ BASELINE_POOL_SIZE: Final = 9
 _START_SECONDS_MAX: Final = 60.0
 _ANSWER_SECONDS_MAX: Final = 60.0
 _WARM_UP_SECONDS: Final = 0.25
+# What the API starts, by what its command line holds; arguments end with a zero there.
+_BESIDE_THE_API: Final = {
+    "settling": "tallystick.tokens.settling_child",
+    "signing": "/signing_child.py",
+    "worker": "tallystick\0worker\0",
+}
 # So many events may be missing in the log's tree when a load begins: the product builds them in a fraction of a second.
 _TREE_LAG_MAX: Final = 2_000
 _TREE_SECONDS_MAX: Final = 3_600.0
@@ -132,18 +138,24 @@ class Subject:
     def memory(self, seconds: float) -> Samples:
         """Measure the memory of every process under the load of 64 connections; resident memory is its peak ever."""
         api = self._services["product"].process_id
-        [settling] = [one for one in resources.family(api) if resources.told(one, "settling_child")]
         self._ask_generator([(Kind.TRANSFER, Traffic.UNIFORM_1K, 64)], seconds, "product")
         time.sleep(_WARM_UP_SECONDS + seconds / 2)
+        family = resources.family(api)
+        processes = {"api": [api]} | {
+            name: [one for one in family if resources.told(one, arguments)]
+            for name, arguments in _BESIDE_THE_API.items()
+        }
+        missing = [name for name, process_ids in processes.items() if not process_ids]
+        if missing:
+            raise WorkerError(f"not to be found beside the API: {', '.join(missing)}")
         found = {
-            "rss_api_mb": resources.peak_rss_mb(api),
             "rss_api_now_mb": resources.rss_mb(api),
-            "rss_settling_mb": resources.peak_rss_mb(settling),
-            "pss_api_mb": resources.pss_mb([api]),
-            "pss_settling_mb": resources.pss_mb([settling]),
             "pss_generator_mb": resources.pss_mb([self._generator.process_id]),
             "pss_postgresql_mb": resources.pss_mb(resources.family(self._postmaster_id)),
         }
+        for name, process_ids in processes.items():
+            found[f"rss_{name}_mb"] = sum(map(resources.peak_rss_mb, process_ids))
+            found[f"pss_{name}_mb"] = resources.pss_mb(process_ids)
         self._results(seconds)
         return found
 

@@ -60,6 +60,12 @@ def test_it_finds_what_scoring_everybody_finds(seed: int, threshold: int) -> Non
         assert found == expected
 
 
+def test_a_listed_name_is_found_within_one_of_more_words_and_fewer_letters() -> None:
+    index = NameIndex(entities(company("e", "Ra Birebu")))
+    [match] = index.alike(read_name("B Rebu Ra"), 80)
+    assert (match.entity.entity_id, match.likeness) == ("e", (82, "word_subset"))
+
+
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20).filter(
     str.strip
 )

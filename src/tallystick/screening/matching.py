@@ -13,8 +13,8 @@ __all__ = ["HITS_KEPT_MAX", "THRESHOLD", "basis_hash", "find_hits", "subject_has
 
 THRESHOLD: Final = 85
 HITS_KEPT_MAX: Final = 100
-# To be raised whenever the same name may be scored differently, so that everybody is screened again.
-_RULES_VERSION: Final = 1
+# To be raised whenever the same name may be scored or found differently, so that everybody is screened again.
+_RULES_VERSION: Final = 2
 _SAME_COUNTRY: Final = 3
 _OTHER_COUNTRY: Final = -10
 

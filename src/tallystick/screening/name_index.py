@@ -91,6 +91,7 @@ class NameIndex:
         self._sorted = _Texts(name.sorted_text for name in names)
         self._joined = _Texts(name.joined_text for name in names)
         self._core_sizes = [len(name.core) for name in names]
+        self._may_be_subsets = [may_be_subset(name.core) for name in names]
         self._by_word: dict[str, list[int]] = {}
         self._by_lei: dict[str, list[ListedEntity]] = {}
         for number, name in enumerate(names):
@@ -124,7 +125,11 @@ class NameIndex:
         return found
 
     def _sharing_a_word(self, name: Name) -> Iterable[int]:
-        # Of two cores with as many words, neither is a part of the other.
-        size = len(name.core)
-        for word in name.core if may_be_subset(name.core) else ():
-            yield from [number for number in self._by_word.get(word, ()) if self._core_sizes[number] != size]
+        # The core with fewer words is the one that may be a part, though the other's words may have fewer letters; of
+        # two with as many words, neither is.
+        size, may_be_part = len(name.core), may_be_subset(name.core)
+        for word in name.core:
+            for number in self._by_word.get(word, ()):
+                listed_size = self._core_sizes[number]
+                if self._may_be_subsets[number] if listed_size < size else may_be_part and listed_size > size:
+                    yield number
